@@ -1,0 +1,3 @@
+"""Moorline: service connections that outlive address changes."""
+
+__version__ = "0.1.0"

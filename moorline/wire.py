@@ -1,0 +1,104 @@
+"""Constants of the wire format and of the contract that all parts of Moorline share.
+
+The wire format is Geneve (RFC 8926) with one option; see ``docs/wire-format.md``.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+GENEVE_PORT: Final = 6081
+"""UDP destination port of every data packet (RFC 8926, section 3.3)."""
+
+CHANGE_PORT: Final = 6082
+"""UDP port on which agents tell one another of address changes."""
+
+CONTROLLER_PORT: Final = 6083
+"""TCP port of the controller's gRPC API (TLS, client certificate required)."""
+
+JOIN_PORT: Final = 6084
+"""TCP port on which the controller admits new nodes (TLS, join token required)."""
+
+P4RUNTIME_PORT: Final = 9559
+"""TCP port of an agent's P4Runtime server, as registered with IANA."""
+
+OPTION_CLASS: Final = 0xFF4D
+OPTION_TYPE: Final = 0x81
+"""Geneve option of Moorline: experimental class, critical bit set."""
+
+OPTION_WORDS: Final = 3
+"""Length of the option's data in words of 4 octets: SCID, SPI and SI."""
+
+SLOT_BITS: Final = 24
+"""The lowest bits of an SCID: its slot, free at both ends of the connection."""
+
+OVERHEAD_IPV4: Final = 52
+OVERHEAD_IPV6: Final = 72
+"""Octets that encapsulation adds to the inner packet."""
+
+PORT_BITS: Final = 9
+EVENTS_PER_PORT: Final = 64
+"""Stride of the indirect counter ``port_events``: index = port * 64 + event."""
+
+
+class Tunnel(IntEnum):
+    """Kind of tunnel in the key of the table ``terminate``."""
+
+    GENEVE = 1
+
+
+class Event(IntEnum):
+    """What became of a packet at a port, counted in ``port_events``.
+
+    ``RX`` counts each packet once on arrival; exactly one other event follows for each. Values are
+    part of the contract: the P4 program and the C sources use the same.
+    """
+
+    RX = 0
+    TX = 1
+    PASS = 2
+    PUNT_CONNECTION_MISS = 3
+    PUNT_TOO_BIG = 4
+    PUNT_TTL_EXPIRED = 5
+    DROP_PACKET_IN_FULL = 8
+    DROP_OUTER_TRUNCATED = 9
+    DROP_OUTER_HEADER_LENGTH = 10
+    DROP_OUTER_CHECKSUM = 11
+    DROP_OUTER_LENGTH = 12
+    DROP_OUTER_FRAGMENT = 13
+    DROP_UDP_LENGTH = 14
+    DROP_UDP_CHECKSUM = 15
+    DROP_GENEVE_TRUNCATED = 16
+    DROP_GENEVE_VERSION = 17
+    DROP_GENEVE_OPTIONS = 18
+    DROP_GENEVE_UNKNOWN_CRITICAL = 19
+    DROP_GENEVE_PROTOCOL = 20
+    DROP_SCID_ZERO = 21
+    DROP_SCID_UNKNOWN = 22
+    DROP_TENANT = 23
+    DROP_SOURCE = 24
+    DROP_SERVICE_PATH = 25
+    DROP_INNER_ADDRESS = 26
+    DROP_INNER_TRUNCATED = 27
+    DROP_INNER_VERSION = 28
+    DROP_INNER_HEADER_LENGTH = 29
+    DROP_INNER_CHECKSUM = 30
+    DROP_INNER_LENGTH = 31
+    DROP_INNER_ECN = 32
+    DROP_CONNECTION_DENIED = 33
+    DROP_NODE_UNKNOWN = 34
+    DROP_UPLINK_UNKNOWN = 35
+    DROP_NO_ROUTE = 36
+    DROP_NO_NEIGHBOUR = 37
+    DROP_NO_ROOM = 38
+
+    @property
+    def is_drop(self) -> bool:
+        """Whether the packet was dropped for this reason."""
+        return self >= Event.DROP_PACKET_IN_FULL
+
+
+def slot_of(scid: int) -> int:
+    """The slot in an SCID: the element of the table ``scid`` at both ends."""
+    return scid & ((1 << SLOT_BITS) - 1)
