@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Final, Literal, TextIO
+from typing import Final, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-Level = Literal["debug", "info", "warning", "error"]
-Format = Literal["console", "json"]
+from moorline.config import LogConfig
 
 REFUSED: Final = frozenset({"key", "secret", "token", "scid"})
 """Fields that never reach a log, alone or as the last part of a name such as ``join_token``."""
@@ -32,12 +31,12 @@ def _cleared(name: str, value: object) -> object:
     return value
 
 
-def setup(level: Level = "info", format: Format = "console", stream: TextIO | None = None) -> None:
-    """Send all events of ``level`` and above to ``stream`` (default: standard error), one line each."""
+def setup(config: LogConfig, stream: TextIO | None = None) -> None:
+    """Send all events of the level and above to ``stream`` (default: standard error), one line each."""
     out = stream or sys.stderr
     renderer: Processor = (
         structlog.processors.JSONRenderer()
-        if format == "json"
+        if config.format == "json"
         else structlog.dev.ConsoleRenderer(colors=out.isatty())
     )
     structlog.configure(
@@ -46,11 +45,11 @@ def setup(level: Level = "info", format: Format = "console", stream: TextIO | No
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
-            *([structlog.processors.format_exc_info] if format == "json" else []),
+            *([structlog.processors.format_exc_info] if config.format == "json" else []),
             withhold_secrets,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, config.level.upper())),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
     )

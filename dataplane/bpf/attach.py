@@ -13,14 +13,12 @@ import fcntl
 import os
 import socket
 import struct
-from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pyroute2.netlink.exceptions import NetlinkError
 
+from dataplane.bpf.hook import Hook, HookChoice
 from moorline.errors import MoorlineError
-
-HookChoice = Literal["auto", "xdp", "tc"]
 
 _NATIVE_XDP: Final = frozenset(
     {
@@ -44,13 +42,6 @@ _ETHTOOL_GDRVINFO: Final = 0x03
 
 class AttachError(MoorlineError):
     """A program that an interface did not take."""
-
-
-class Hook(StrEnum):
-    """Where on an interface's way in a program stands."""
-
-    XDP = "xdp"
-    TC = "tc"
 
 
 def choose_hook(choice: HookChoice, driver: str, *, forwards_only: bool = False) -> Hook:

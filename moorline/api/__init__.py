@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Protobuf messages and gRPC stubs of the API, by version."""

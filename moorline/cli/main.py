@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``moorline``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moorline import __version__
+from moorline.cli import connection, daemon, doctor, drops, node, rule, service, status, table
+from moorline.cli.options import Options
+from moorline.errors import MoorlineError
+
+app = typer.Typer(
+    name="moorline",
+    help="Service connections that outlive address changes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("controller")(daemon.controller)
+app.add_typer(node.app, name="node")
+app.add_typer(service.app, name="service")
+app.command("lookup")(service.lookup)
+app.add_typer(connection.app, name="connection")
+app.add_typer(rule.app, name="rule")
+app.add_typer(table.app, name="table")
+app.command("drops")(drops.drops)
+app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"moorline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="PATH", help="Configuration file instead of /etc/moorline/moorline.toml."
+        ),
+    ] = None,
+    controller: Annotated[
+        str | None,
+        typer.Option(
+            "--controller", metavar="HOST:PORT", help="A controller elsewhere, with [client] credentials."
+        ),
+    ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before every command."""
+    ctx.obj = Options(config, controller)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; every error that a user may meet is one sentence on standard error."""
+    try:
+        app(arguments)
+    except MoorlineError as error:
+        typer.echo(f"moorline: {error}", err=True)
+        sys.exit(error.exit_code)
