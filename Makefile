@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make demo    the way through in a lab of namespaces: a transfer that outlives address changes
+# make test    lint, types, unit tests, packet vectors, lab tests
+# make bench   the benchmarks (ONLY=name for one)
+# make fuzz    a million generated packets through the data plane programs
+# All of them install what is missing first (Debian 12, as root).
+
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+PROTO := moorline/api/v1/moorline.proto
+C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint unit bench fuzz stubs format clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+setup:
+	@tools/setup/setup
+
+demo: setup
+	@$(PYTHON) -m tools.demo
+
+test: setup lint
+	@$(PYTHON) -m pytest
+
+lint: setup
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@clang-format --dry-run -Werror $(C_SOURCES)
+	@$(PYTHON) -m mypy
+
+bench: setup
+	@$(PYTHON) -m tools.bench $(if $(ONLY),--only $(ONLY))
+
+fuzz: setup
+	@$(PYTHON) -m tools.fuzz
+
+stubs: setup
+	@$(PYTHON) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)
+
+format: setup
+	@$(PYTHON) -m ruff check --fix-only .
+	@$(PYTHON) -m ruff format .
+	@clang-format -i $(C_SOURCES)
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Leaving nothing behind: after a failure, Ctrl-C, SIGTERM, and, at the next lab's start, SIGKILL."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+PREFIX = "ml-lab"
+PINS = Path("/sys/fs/bpf/moorline")
+NAMESPACES = Path("/run/netns")
+_NAME = re.compile(rf"{PREFIX}-(\d+)-[0-9a-f]{{4}}(-.*)?")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def unique_name() -> str:
+    """A name for a lab: says which process owns it, so that leftovers of a dead one are known as such."""
+    return f"{PREFIX}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+class Interrupted(SystemExit):
+    """The process was asked to end (SIGTERM, SIGHUP): unwinds the stack, so that everything is cleaned up."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within, SIGTERM and SIGHUP unwind the stack as Ctrl-C does (main thread only)."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(128 + number)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within, requests to end wait: a second Ctrl-C must not cut the clean-up short."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+def remove_pins(name: str) -> None:
+    """Remove the pinned maps and programs of all instances of the lab called ``name``."""
+    for instance in PINS.glob(f"{name}-*"):
+        shutil.rmtree(instance)
+
+
+def sweep() -> None:
+    """Remove what labs of dead processes left: programs, namespaces, pins, folders."""
+    for namespace in _stale(NAMESPACES):
+        _kill_inside(namespace)
+        # The name may be gone already when two labs start at the same time.
+        os.system(f"ip netns delete {namespace.name} 2>/dev/null")  # noqa: S605 - the name matches _NAME
+    for instance in _stale(PINS):
+        shutil.rmtree(instance, ignore_errors=True)
+    for folder in _stale(Path(tempfile.gettempdir())):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stale(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    matches = ((path, _NAME.fullmatch(path.name)) for path in folder.iterdir())
+    return [path for path, match in matches if match and not Path(f"/proc/{match[1]}").exists()]
+
+
+def _kill_inside(namespace: Path) -> None:
+    """End the programs that live in a namespace: they were started by its lab and by nobody else."""
+    try:
+        wanted = namespace.stat()
+    except OSError:
+        return
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            inside = (process / "ns/net").stat()
+            if (inside.st_dev, inside.st_ino) == (wanted.st_dev, wanted.st_ino):
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            continue  # it has ended meanwhile

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The laboratory: hosts behind a router, the controller beyond it.
+
+::
+
+    laptop --- uplink 0 ---+
+           --- uplink 1 ---+ router --- controller
+    server --- uplink 0 ---+
+
+Every name in it is unique, so that several labs run beside one another; leaving the ``with`` block takes all
+of it away again, also after a failure or an interrupt.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tools.lab import cleanup
+from tools.lab.namespace import Namespace
+from tools.lab.process import Process
+from tools.lab.programs import Controller, Host, Site
+from tools.lab.underlay import Uplink, subnet_address
+
+CONTROLLER_CABLE = 0
+MOST_UPLINKS = 4
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """How a host is tied to the router."""
+
+    name: str
+    families: tuple[int, ...] = (4, 6)
+    uplinks: int = 1
+    settings: Mapping[str, Any] | None = None
+
+
+class Lab:
+    """Namespaces, links and Moorline's programs; a context manager."""
+
+    def __init__(
+        self,
+        hosts: Sequence[HostPlan] = (HostPlan("server"), HostPlan("laptop")),
+        family: int = 4,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Plan a lab; ``family``: of the controller's address; ``settings``: more of ``[controller]``."""
+        self._plans = hosts
+        self._family = family
+        self._settings = settings or {}
+        self._stack = ExitStack()
+        self.name = cleanup.unique_name()
+
+    def __enter__(self) -> Self:
+        """Build the network; nothing of Moorline runs yet."""
+        cleanup.sweep()
+        with ExitStack() as building:
+            self._build(building)
+            self._stack = building.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with cleanup.uninterrupted():
+            self._stack.close()
+
+    def _build(self, stack: ExitStack) -> None:
+        self.folder = Path(tempfile.gettempdir()) / self.name
+        self.folder.mkdir(mode=0o700)
+        stack.callback(shutil.rmtree, self.folder)
+        stack.callback(cleanup.remove_pins, self.name)
+        self._processes = ExitStack()
+        self.router = self._namespace(stack, "router")
+        self.router.sysctl({"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"})
+        place = self._namespace(stack, "controller")
+        cable = Uplink(place, self.router, "up0", "controller", CONTROLLER_CABLE, (4, 6), 100)
+        cable.lay()
+        address = str(subnet_address(self._family, CONTROLLER_CABLE, 0, 2).ip)
+        site = Site(self.name, self.folder, self._processes)
+        self.controller = Controller(site, place, address, self._settings)
+        self.hosts = {
+            plan.name: self._host(stack, site, number, plan) for number, plan in enumerate(self._plans)
+        }
+        stack.enter_context(self._processes)  # last in, first out: programs end before their namespaces go
+
+    def _namespace(self, stack: ExitStack, role: str) -> Namespace:
+        namespace = Namespace(f"{self.name}-{role}", self.folder)
+        stack.callback(namespace.close)
+        return namespace
+
+    def _host(self, stack: ExitStack, site: Site, number: int, plan: HostPlan) -> Host:
+        namespace = self._namespace(stack, plan.name)
+        # As Debian sets them: loose reverse path filter, secondary addresses outlive the first.
+        namespace.sysctl(
+            {"net/ipv4/conf/all/promote_secondaries": "1", "net/ipv4/conf/default/rp_filter": "2"}
+        )
+        first = 1 + MOST_UPLINKS * number
+        uplinks = [
+            Uplink(namespace, self.router, f"up{i}", f"h{number}u{i}", first + i, plan.families, 100 + i)
+            for i in range(plan.uplinks)  # four cables a host at most
+        ]
+        for uplink in uplinks:
+            uplink.lay()
+        return Host(site, plan.name, namespace, uplinks, self.controller.address, plan.settings or {})
+
+    def start(self) -> Self:
+        """Start the controller and an agent on every host, and wait until all is programmed."""
+        self.controller.start()
+        for host in self.hosts.values():
+            host.join(self.controller)
+            host.start()
+        for host in self.hosts.values():
+            self.controller.wait_converged(host.name)
+        return self
+
+    def __getitem__(self, host: str) -> Host:
+        return self.hosts[host]
+
+    def run_beside(self, process: Process) -> Process:
+        """End ``process`` with the lab."""
+        return self._processes.enter_context(process)

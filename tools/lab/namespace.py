@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network namespaces: made, entered, configured over netlink, removed.
+
+Programs enter by ``nsenter --net``, which leaves all mounts as they are: pins under /sys/fs/bpf stay visible,
+which ``ip netns exec`` would hide by mounting /sys anew.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pyroute2 import IPRoute, netns
+
+from tools.lab.errors import LabError
+from tools.lab.process import Process
+
+T = TypeVar("T")
+Interface = IPv4Interface | IPv6Interface
+
+_CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_IFA_F_NODAD = 0x02
+
+
+class Namespace:
+    """A network namespace of a lab, by its unique name."""
+
+    def __init__(self, name: str, logs: Path) -> None:
+        self.name = name
+        self.path = Path("/run/netns") / name
+        self._logs = logs
+        self._names_file: Path | None = None
+        netns.create(name)
+        self.netlink: Any = IPRoute(netns=name)
+        self.set_link("lo", state="up")
+
+    def close(self) -> None:
+        """Remove it, with its interfaces. Programs that run in it must have been ended before."""
+        self.netlink.close()
+        netns.remove(self.name)
+
+    # ---- programs ----
+
+    def use_names(self, content: str) -> None:
+        """Give programs in this namespace a resolver configuration (``resolv.conf``) of their own."""
+        self._names_file = self._logs / f"{self.name}.resolv.conf"
+        self._names_file.write_text(content)
+
+    def command(self, *program: str) -> list[str]:
+        """The command line that runs ``program`` inside."""
+        enter = ["nsenter", f"--net={self.path}", "--"]
+        if self._names_file is None:
+            return [*enter, *program]
+        mount = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        return [*enter, "unshare", "--mount", "--", "sh", "-c", mount, str(self._names_file), *program]
+
+    def run(
+        self, *program: str, timeout: float = 30.0, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``program`` inside to its end; with ``check``, LabError when its exit status is not 0."""
+        done = subprocess.run(
+            self.command(*program), capture_output=True, text=True, timeout=timeout, check=False
+        )
+        if check and done.returncode != 0:
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+            raise LabError(
+                f"{' '.join(program)} failed with status {done.returncode}: {' | '.join(said[-5:])}"
+            )
+        return done
+
+    def start(self, name: str, *program: str) -> Process:
+        """Start ``program`` inside; its output goes to ``<namespace>.<name>.log`` in the lab's folder."""
+        return Process(
+            f"{name} in {self.name}", self.command(*program), self._logs / f"{self.name}.{name}.log"
+        )
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Call ``function`` inside, in a thread that ends with it: the sockets that it opens stay inside."""
+        outcome: list[T] = []
+        failure: list[BaseException] = []
+
+        def inside() -> None:
+            try:
+                self._enter()
+                outcome.append(function())
+            except BaseException as error:
+                failure.append(error)
+
+        thread = threading.Thread(target=inside)
+        thread.start()
+        thread.join()
+        if failure:
+            raise failure[0]
+        return outcome[0]
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket that lives inside, for use from anywhere."""
+        return self.call(lambda: socket.socket(family, kind, protocol))
+
+    def _enter(self) -> None:
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if _LIBC.setns(descriptor, _CLONE_NEWNET) != 0:
+                number = ctypes.get_errno()
+                raise LabError(
+                    f"namespace {self.name} cannot be entered ({os.strerror(number)}): run as root"
+                )
+        finally:
+            os.close(descriptor)
+
+    # ---- interfaces, addresses, routes ----
+
+    def sysctl(self, values: dict[str, str]) -> None:
+        """Set kernel parameters of this namespace; keys as paths below /proc/sys."""
+
+        def write() -> None:
+            for key, value in values.items():
+                # /proc/sys/net shows the parameters of the namespace of the thread that opens it.
+                (Path("/proc/sys") / key).write_text(value)
+
+        self.call(write)
+
+    def index(self, interface: str) -> int:
+        """Number of an interface."""
+        found: list[int] = self.netlink.link_lookup(ifname=interface)
+        if not found:
+            raise LabError(f"namespace {self.name} has no interface {interface!r}")
+        return found[0]
+
+    def set_link(self, interface: str, **settings: Any) -> None:
+        """Change an interface (``state="up"``, ``mtu=1400``, ``address="02:..."``)."""
+        self.netlink.link("set", index=self.index(interface), **settings)
+
+    def delete_link(self, interface: str) -> None:
+        """Take an interface away, as when a cable's card is pulled out."""
+        self.netlink.link("del", index=self.index(interface))
+
+    def add_address(self, interface: str, address: Interface) -> None:
+        """Add an address, usable at once (no duplicate address detection)."""
+        flags = {"flags": _IFA_F_NODAD} if address.version == 6 else {}
+        self.netlink.addr("add", index=self.index(interface), **_address(address), **flags)
+
+    def delete_address(self, interface: str, address: Interface) -> None:
+        """Take an address away."""
+        self.netlink.addr("del", index=self.index(interface), **_address(address))
+
+    def set_default_route(self, interface: str, gateway: str, metric: int = 0) -> None:
+        """Set the default route by ``interface``."""
+        family = socket.AF_INET6 if ":" in gateway else socket.AF_INET
+        self.netlink.route(
+            "replace",
+            family=family,
+            dst="default",
+            gateway=gateway,
+            oif=self.index(interface),
+            **({"priority": metric} if metric else {}),
+        )
+
+    def addresses(self, interface: str) -> Sequence[str]:
+        """The addresses on an interface, text form, without link-local ones."""
+        found = self.netlink.get_addr(index=self.index(interface))
+        texts = [message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS") for message in found]
+        return [text for text in texts if not text.startswith("fe80:")]
+
+    def mac(self, interface: str) -> str:
+        """Hardware address of an interface."""
+        (link,) = self.netlink.get_links(self.index(interface))
+        address: str = link.get_attr("IFLA_ADDRESS")
+        return address
+
+
+def _address(address: Interface) -> dict[str, Any]:
+    return {"address": str(address.ip), "prefixlen": address.network.prefixlen}
+
+
+def connect(one: Namespace, one_interface: str, other: Namespace, other_interface: str) -> None:
+    """Lay a cable: a veth pair with one end in each namespace, both up."""
+    one.netlink.link(
+        "add",
+        ifname=one_interface,
+        kind="veth",
+        peer={"ifname": other_interface, "net_ns_fd": other.name},
+    )
+    one.set_link(one_interface, state="up")
+    other.set_link(other_interface, state="up")

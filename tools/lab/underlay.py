@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network under Moorline in a lab: each uplink of a host is a cable to the router, in subnets of its own.
+
+Each uplink has two subnets a family on the router's side, so that a host can move within one, and from one to
+the other. (198.18.0.0/15 stays free: virtual addresses come from there.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv6Interface
+
+from tools.lab.namespace import Interface, Namespace, connect
+
+SUBNETS = 2
+"""Subnets of each family at an uplink."""
+
+
+def subnet_address(family: int, cable: int, subnet: int, host: int) -> Interface:
+    """Address number ``host`` (1 = the router) of a cable's subnet."""
+    if family == 4:
+        return IPv4Interface(f"10.20.{cable * SUBNETS + subnet}.{host}/24")
+    return IPv6Interface(f"2001:db8:{cable:x}:{subnet:x}::{host:x}/64")
+
+
+@dataclass(eq=False)
+class Uplink:
+    """A host's interface towards the router, with at most one address of each family at a time."""
+
+    host: Namespace
+    router: Namespace
+    interface: str
+    router_interface: str
+    cable: int
+    families: tuple[int, ...]
+    metric: int
+    addresses: dict[int, Interface] = field(default_factory=dict)
+    _subnet: dict[int, int] = field(default_factory=dict)
+    _turn: int = -1
+
+    def lay(self) -> None:
+        """Lay the cable and give both ends their first addresses."""
+        connect(self.host, self.interface, self.router, self.router_interface)
+        for family in self.families:
+            for subnet in range(SUBNETS):
+                gateway = subnet_address(family, self.cable, subnet, 1)
+                self.router.add_address(self.router_interface, gateway)
+            self._take(self.fresh(family, elsewhere=False))
+
+    def cut(self) -> None:
+        """Take the interface away under whatever uses it."""
+        self.host.delete_link(self.interface)
+        self.addresses.clear()
+
+    def fresh(self, family: int, elsewhere: bool) -> Interface:
+        """An address not in use: of the same subnet, or ``elsewhere``, of the other one."""
+        subnet = (self._subnet.get(family, 0) + elsewhere) % SUBNETS
+        # The 250 addresses 2..251 take turns, so that the one freed longest ago is used again first.
+        self._turn = (self._turn + 1) % 250
+        self._subnet[family] = subnet
+        return subnet_address(family, self.cable, subnet, 2 + self._turn)
+
+    def replace(self, address: Interface) -> None:
+        """Replace the address of that family as networks do: the old one goes first."""
+        self.host.delete_address(self.interface, self.addresses.pop(address.version))
+        self._take(address)
+
+    def move(self, elsewhere: bool = False, family: int | None = None) -> Interface:
+        """Replace the address of ``family`` (the first one by default) by a fresh one, and return that."""
+        address = self.fresh(family or self.families[0], elsewhere)
+        self.replace(address)
+        return address
+
+    def _take(self, address: Interface) -> None:
+        self.host.add_address(self.interface, address)
+        gateway = address.network.network_address + 1
+        self.host.set_default_route(self.interface, str(gateway), self.metric)
+        self.addresses[address.version] = address
+
+
+def replace_at_once(changes: Mapping[Uplink, Interface]) -> float:
+    """Replace addresses of several hosts within a few milliseconds; returns the seconds that it took."""
+    begin = time.monotonic()
+    for uplink, address in changes.items():
+        uplink.replace(address)
+    return time.monotonic() - begin
