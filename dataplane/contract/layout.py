@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shape of a table's elements in memory, computed from what BCC says of the C struct.
+
+BCC describes a map's value as nested JSON lists. Its own ctypes classes mis-pad unions, so offsets are
+computed here by the rules of the System V ABI (natural alignment, no bit-fields) and the result is checked
+against the size that the compiler gave. Conventions for the struct stand in ``ebpf/``: key fields,
+``action``, a union of parameters, ``packets``, ``bytes``, ``base_packets``, ``base_bytes``; names that begin
+with ``pad`` or ``__pad_`` hold nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from moorline.errors import MoorlineError
+
+ASSOC_EXTRA: Final = 64
+"""Elements of an assoc table beyond its capacity: element 0, never used, and spares for modifications."""
+
+WAYS: Final = 8
+"""Ways in a bucket of an assoc table's index, 8 octets each: one cache line."""
+
+MAX_TAIL: Final = 63
+"""Largest padding at the end of an element, left by ``__attribute__((aligned(64)))``."""
+
+_SCALARS: Final[Mapping[str, int]] = {
+    "char": 1,
+    "signed char": 1,
+    "unsigned char": 1,
+    "_Bool": 1,
+    "short": 2,
+    "unsigned short": 2,
+    "int": 4,
+    "unsigned int": 4,
+    "long": 8,
+    "unsigned long": 8,
+    "long long": 8,
+    "unsigned long long": 8,
+}
+
+_COUNTERS: Final = ("packets", "bytes", "base_packets", "base_bytes")
+
+
+class LayoutError(MoorlineError):
+    """A C struct that does not follow the conventions, or that this module cannot compute."""
+
+
+class Layout(Enum):
+    """How a table's elements are found."""
+
+    SLOT = "slot"
+    ASSOC = "assoc"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A key field or a parameter in C.
+
+    ``octets``: an array of ``u8`` in network order; otherwise an integer in host order.
+    """
+
+    name: str
+    offset: int
+    size: int
+    octets: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """Sizes and offsets, in octets, of one table in memory.
+
+    The key is the octets from 0 to ``action``. ``params`` holds, per action alias, fields with offsets
+    relative to ``data``. ``capacity`` is the number of entries, ``elements`` the number of elements of the
+    array.
+    """
+
+    name: str
+    layout: Layout
+    capacity: int
+    buckets: int
+    stride: int
+    key: tuple[Field, ...]
+    action: int
+    data: int
+    data_size: int
+    params: Mapping[str, tuple[Field, ...]]
+    packets: int
+    bytes: int
+    base_packets: int
+    base_bytes: int
+
+    @property
+    def elements(self) -> int:
+        """Elements of the array."""
+        return self.capacity + (ASSOC_EXTRA if self.layout is Layout.ASSOC else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    name: str
+    offset: int
+    size: int
+    align: int
+    element_size: int
+    members: tuple[_Member, ...] | None
+    kind: str
+
+
+def shape_from_json(name: str, table: Mapping[str, Any]) -> TableShape:
+    """The shape of table ``name`` from its object in ``pipeline.json``.
+
+    The object has ``layout``, ``capacity``, ``buckets`` (0 for slot), ``value_size`` and BCC's ``leaf_desc``.
+
+    Raises:
+        LayoutError: the struct breaks a convention, or its size is not the compiler's.
+    """
+    layout = Layout(table["layout"])
+    root = _record(name, "", table["leaf_desc"][1], table["leaf_desc"][2], 0)
+    if not 0 <= table["value_size"] - root.size <= MAX_TAIL:
+        raise LayoutError(
+            f"table {name}: its C struct has {table['value_size']} octets where its fields need {root.size}; "
+            "pad it explicitly with fields named pad"
+        )
+    shape = _shape(name, layout, table, {m.name: m for m in root.members or ()}, root.members or ())
+    _check_layout(shape)
+    return shape
+
+
+def _shape(
+    name: str,
+    layout: Layout,
+    table: Mapping[str, Any],
+    by_name: Mapping[str, _Member],
+    members: Sequence[_Member],
+) -> TableShape:
+    for wanted in ("action", *_COUNTERS):
+        if wanted not in by_name:
+            raise LayoutError(f"table {name}: its C struct has no field {wanted}; add it")
+        size = 4 if wanted == "action" else 8
+        if by_name[wanted].size != size:
+            raise LayoutError(f"table {name}: the C field {wanted} must have {size * 8} bits")
+    for first, second in (("packets", "bytes"), ("base_packets", "base_bytes")):
+        if by_name[second].offset != by_name[first].offset + 8:
+            raise LayoutError(f"table {name}: the C field {second} must follow {first}")
+    action, packets = by_name["action"], by_name["packets"]
+    key = [m for m in members if m.offset < action.offset and not _is_pad(m.name)]
+    between = [m for m in members if action.offset < m.offset < packets.offset and not _is_pad(m.name)]
+    if len(between) > 1 or any(m.kind != "union" for m in between):
+        raise LayoutError(f"table {name}: between action and packets must stand one union of parameters")
+    data = between[0].offset if between else action.offset + action.size
+    return TableShape(
+        name=name,
+        layout=layout,
+        capacity=table["capacity"],
+        buckets=table["buckets"],
+        stride=_up(table["value_size"], 8),
+        key=tuple(_field(name, m, 0) for m in key),
+        action=action.offset,
+        data=data,
+        data_size=packets.offset - data,
+        params=_params(name, between[0].members or ()) if between else {},
+        packets=packets.offset,
+        bytes=by_name["bytes"].offset,
+        base_packets=by_name["base_packets"].offset,
+        base_bytes=by_name["base_bytes"].offset,
+    )
+
+
+def _params(table: str, members: Sequence[_Member]) -> dict[str, tuple[Field, ...]]:
+    params: dict[str, tuple[Field, ...]] = {}
+    for action in members:
+        if _is_pad(action.name):
+            continue
+        if action.members is None:
+            raise LayoutError(f"table {table}: the union member {action.name} must be a struct of parameters")
+        fields = (m for m in action.members if not _is_pad(m.name))
+        params[action.name] = tuple(_field(f"{table}, action {action.name}", m, 0) for m in fields)
+    return params
+
+
+def _check_layout(shape: TableShape) -> None:
+    if not shape.key:
+        raise LayoutError(f"table {shape.name}: its C struct has no key field before action")
+    if shape.capacity < 1:
+        raise LayoutError(f"table {shape.name}: a capacity of {shape.capacity} is too small; give at least 1")
+    if shape.layout is Layout.SLOT and (shape.capacity & (shape.capacity - 1) or shape.key[0].octets):
+        raise LayoutError(
+            f"table {shape.name}: a slot table needs a power of two as its size (here {shape.capacity}) "
+            f"and an integer as its first key field (here {shape.key[0].name})"
+        )
+    if shape.layout is Layout.ASSOC:
+        if shape.action % 8:
+            raise LayoutError(
+                f"table {shape.name}: the key of an assoc table must fill whole words of 8 octets, "
+                f"it has {shape.action}; add a field pad before action"
+            )
+        if shape.buckets < 2 or shape.buckets & (shape.buckets - 1):
+            raise LayoutError(
+                f"table {shape.name}: its index has {shape.buckets} buckets; give a power of two, at least 2"
+            )
+
+
+def _field(where: str, member: _Member, base: int) -> Field:
+    if member.members is not None or member.element_size not in (member.size, 1):
+        raise LayoutError(f"table {where}: the C field {member.name} must be an integer or an array of u8")
+    octets = member.kind == "array"
+    return Field(member.name, base + member.offset, member.size, octets)
+
+
+def _is_pad(name: str) -> bool:
+    return name.startswith(("pad", "__pad_"))
+
+
+def _up(value: int, align: int) -> int:
+    return -(-value // align) * align
+
+
+def _record(table: str, name: str, items: Sequence[Any], kind: str, offset: int) -> _Member:
+    """A struct or union at ``offset``; the offsets of its members are relative to it."""
+    end, align, members = 0, 1, []
+    for item in items:
+        if item[0].startswith("__pad_"):
+            continue  # BCC's own idea of padding
+        member = _item(table, item)
+        at = 0 if kind == "union" else _up(end, member.align)
+        members.append(_at(member, at))
+        end = max(end, at + member.size)
+        align = max(align, member.align)
+    size = _up(end, align)
+    return _Member(name, offset, size, align, size, tuple(members), "union" if kind == "union" else "struct")
+
+
+def _item(table: str, item: Sequence[Any]) -> _Member:
+    name, described = item[0], item[1]
+    if isinstance(described, list):
+        if len(item) == 3 and isinstance(item[2], str):  # anonymous: [name, members, kind]
+            return _record(table, name, described, item[2], 0)
+        if len(item) == 2:  # named: [name, [type, members, kind]]
+            return _record(table, name, described[1], described[2], 0)
+        raise LayoutError(
+            f"table {table}: the C field {name} is an array of structs, which no table may hold"
+        )
+    size = _SCALARS.get(described)
+    if size is None:
+        raise LayoutError(
+            f"table {table}: the C field {name} has the type {described}; use u8, u16, u32 or u64"
+        )
+    if len(item) == 2:
+        return _Member(name, 0, size, size, size, None, "integer")
+    if isinstance(item[2], int):
+        raise LayoutError(f"table {table}: the C field {name} is a bit-field; use a whole integer")
+    count = 1
+    for dimension in item[2]:
+        count *= dimension
+    return _Member(name, 0, size * count, size, size, None, "array")
+
+
+def _at(member: _Member, offset: int) -> _Member:
+    return _Member(
+        member.name, offset, member.size, member.align, member.element_size, member.members, member.kind
+    )

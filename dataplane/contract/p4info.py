@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A typed index over a P4Info message: tables, actions and counters by number and by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from finsy.proto import p4i
+from google.protobuf import text_format
+
+from dataplane.contract.errors import ContractError
+
+PACKET_IN: Final = "packet_in"
+PACKET_OUT: Final = "packet_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A match field, an action parameter or a packet metadata field: number, name, width in bits."""
+
+    id: int
+    name: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An action and its parameters in the order of the P4 program."""
+
+    id: int
+    name: str
+    params: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with exact match fields.
+
+    ``actions`` are those that an entry may have, ``default_only`` those that only the default entry may have.
+    ``const_default`` is 0 when the default entry may be changed. ``counter`` is the direct counter's number
+    or 0.
+    """
+
+    id: int
+    name: str
+    match: tuple[Value, ...]
+    actions: Mapping[int, Action]
+    default_only: Mapping[int, Action]
+    const_default: int
+    initial_default: int
+    counter: int
+    size: int
+    idle_timeout: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """An indirect counter of ``size`` cells."""
+
+    id: int
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class P4Info:
+    """A P4Info message with its objects by number; ``message`` is the message itself."""
+
+    message: p4i.P4Info
+    tables: Mapping[int, Table]
+    actions: Mapping[int, Action]
+    counters: Mapping[int, Counter]
+    packet_in: tuple[Value, ...]
+    packet_out: tuple[Value, ...]
+
+    def table(self, name: str) -> Table:
+        """The table with this alias.
+
+        Raises:
+            ContractError: there is none.
+        """
+        for table in self.tables.values():
+            if table.name == name:
+                return table
+        raise ContractError(f"the P4 program has no table {name}; it has {_names(self.tables.values())}")
+
+    def action(self, name: str) -> Action:
+        """The action with this alias.
+
+        Raises:
+            ContractError: there is none.
+        """
+        for action in self.actions.values():
+            if action.name == name:
+                return action
+        raise ContractError(f"the P4 program has no action {name}; it has {_names(self.actions.values())}")
+
+
+def load_p4info(path: Path, sizes: Mapping[str, int] | None = None) -> P4Info:
+    """Reads a P4Info in text form; ``sizes`` gives tables (by alias) another size than the P4 program does.
+
+    Raises:
+        ContractError: the file cannot be read or parsed, or it wants what no table in memory can do.
+    """
+    message = p4i.P4Info()
+    try:
+        text_format.Parse(path.read_text(encoding="utf-8"), message)
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        raise ContractError(
+            f"the P4Info {path} cannot be read ({error}); give a P4Info in text form"
+        ) from error
+    wanted = dict(sizes or {})
+    for table in message.tables:
+        table.size = wanted.pop(table.preamble.alias, table.size)
+    if wanted:
+        raise ContractError(
+            f"sizes are given for {', '.join(sorted(wanted))}, which the P4 program does not have"
+        )
+    return index_p4info(message)
+
+
+def index_p4info(message: p4i.P4Info) -> P4Info:
+    """Indexes a P4Info message.
+
+    Raises:
+        ContractError: a table has a match kind other than exact, or an implementation, or unknown actions.
+    """
+    actions = {a.preamble.id: _action(a) for a in message.actions}
+    counters = {c.direct_table_id: c.preamble.id for c in message.direct_counters}
+    metadata = {c.preamble.name: _values(c.metadata) for c in message.controller_packet_metadata}
+    return P4Info(
+        message=message,
+        tables={t.preamble.id: _table(t, actions, counters.get(t.preamble.id, 0)) for t in message.tables},
+        actions=actions,
+        counters={c.preamble.id: Counter(c.preamble.id, c.preamble.alias, c.size) for c in message.counters},
+        packet_in=metadata.get(PACKET_IN, ()),
+        packet_out=metadata.get(PACKET_OUT, ()),
+    )
+
+
+def _table(table: p4i.Table, actions: Mapping[int, Action], counter: int) -> Table:
+    name = table.preamble.alias
+    for field in table.match_fields:
+        if field.match_type != p4i.MatchField.EXACT:
+            raise ContractError(
+                f"table {name}: the match field {field.name} is not exact, which no table in memory can match"
+            )
+    if table.implementation_id:
+        raise ContractError(f"table {name} has an action profile, which no table in memory can have")
+    unknown = [ref.id for ref in table.action_refs if ref.id not in actions]
+    if unknown:
+        raise ContractError(
+            f"table {name} refers to the action {unknown[0]:#x}, which the P4Info does not describe"
+        )
+    only = p4i.ActionRef.DEFAULT_ONLY
+    return Table(
+        id=table.preamble.id,
+        name=name,
+        match=_values(table.match_fields),
+        actions={r.id: actions[r.id] for r in table.action_refs if r.scope != only},
+        default_only={r.id: actions[r.id] for r in table.action_refs if r.scope == only},
+        const_default=table.const_default_action_id,
+        initial_default=table.initial_default_action.action_id or table.const_default_action_id,
+        counter=counter,
+        size=table.size,
+        idle_timeout=table.idle_timeout_behavior == p4i.Table.NOTIFY_CONTROL,
+    )
+
+
+def _action(action: p4i.Action) -> Action:
+    return Action(action.preamble.id, action.preamble.alias, _values(action.params))
+
+
+def _values(
+    described: Iterable[p4i.MatchField | p4i.Action.Param | p4i.ControllerPacketMetadata.Metadata],
+) -> tuple[Value, ...]:
+    return tuple(Value(value.id, value.name, value.bitwidth) for value in described)
+
+
+def _names(objects: Iterable[Table | Action]) -> str:
+    return ", ".join(sorted(o.name for o in objects))

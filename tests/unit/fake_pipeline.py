@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A data plane in bytearrays: the shapes of the tables, written down by hand as BCC describes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dataplane.bpf.table_map import TableMap, open_table
+from dataplane.contract.binding import Binding
+from dataplane.contract.layout import WAYS, TableShape, shape_from_json
+from dataplane.contract.p4info import load_p4info
+
+P4INFO = Path(__file__).parents[2] / "p4" / "moorline.p4info.txtpb"
+
+U8, U16, U32, U64 = "unsigned char", "unsigned short", "unsigned int", "unsigned long long"
+COUNTERS = [["packets", U64], ["bytes", U64], ["base_packets", U64], ["base_bytes", U64]]
+
+
+def struct(name: str, *fields: list[Any]) -> list[Any]:
+    return [name, [*fields], "struct"]
+
+
+def union(action: str, *fields: list[Any]) -> list[Any]:
+    return ["data", ["", [[action, struct("", *fields)]], "union"]]
+
+
+def entry(table: str, *fields: list[Any]) -> list[Any]:
+    return struct(f"{table}_entry", *fields, *COUNTERS)
+
+
+LEAVES: dict[str, tuple[str, int, list[Any]]] = {
+    "port_role": (
+        "slot",
+        48,
+        entry(
+            "port_role",
+            ["ingress_port", U16],
+            ["pad0", U16],
+            ["action", U32],
+            union("access", ["tenant", U32], ["hops", U8], ["pad", U8, [3]]),
+        ),
+    ),
+    "terminate": (
+        "assoc",
+        64,
+        entry(
+            "terminate",
+            ["outer_dst", U8, [16]],
+            ["tunnel", U8],
+            ["pad0", U8, [7]],
+            ["action", U32],
+            ["pad1", U32],
+        ),
+    ),
+    "scid": (
+        "slot",
+        128,
+        entry(
+            "scid",
+            ["scid", U64],
+            ["action", U32],
+            union(
+                "deliver",
+                ["port", U16],
+                ["node", U16],
+                ["tenant", U32],
+                ["local4", U8, [4]],
+                ["peer4", U8, [4]],
+                ["local6", U8, [16]],
+                ["peer6", U8, [16]],
+            ),
+            ["pad0", U32],
+        ),
+    ),
+    "connection": (
+        "assoc",
+        96,
+        entry(
+            "connection",
+            ["tenant", U32],
+            ["src", U8, [16]],
+            ["dst", U8, [16]],
+            ["pad0", U8, [4]],
+            ["action", U32],
+            ["pad1", U32],
+            union("encapsulate", ["scid", U64], ["spi", U32], ["node", U16], ["si", U8], ["pad", U8]),
+        ),
+    ),
+    "locator": (
+        "slot",
+        112,
+        entry(
+            "locator",
+            ["node", U16],
+            ["pad0", U16],
+            ["action", U32],
+            union(
+                "set_paths",
+                ["dst0", U8, [16]],
+                ["dst1", U8, [16]],
+                ["previous0", U8, [16]],
+                ["previous1", U8, [16]],
+                ["port0", U16],
+                ["port1", U16],
+                ["pad", U32],
+            ),
+        ),
+    ),
+    "uplink": (
+        "slot",
+        64,
+        entry(
+            "uplink",
+            ["port", U16],
+            ["pad0", U16],
+            ["action", U32],
+            union("set_source", ["src6", U8, [16]], ["src4", U8, [4]], ["vlan", U16], ["mtu", U16]),
+        ),
+    ),
+}
+
+
+def buckets_for(capacity: int) -> int:
+    """A power of two that loads the index by half at most."""
+    return 1 << max(1, (capacity * 2 // WAYS - 1).bit_length())
+
+
+def shapes(sizes: dict[str, int]) -> dict[str, TableShape]:
+    return {
+        name: shape_from_json(
+            name,
+            {
+                "layout": layout,
+                "capacity": sizes[name],
+                "buckets": buckets_for(sizes[name]) if layout == "assoc" else 0,
+                "value_size": value_size,
+                "leaf_desc": leaf,
+            },
+        )
+        for name, (layout, value_size, leaf) in LEAVES.items()
+    }
+
+
+class FakePipeline:
+    """Binding and tables of the project's own contract, in memory of this process."""
+
+    def __init__(self, sizes: dict[str, int] | None = None) -> None:
+        p4info = load_p4info(P4INFO, sizes)
+        self.shapes = shapes({t.name: t.size for t in p4info.tables.values()})
+        self.binding = Binding(p4info, self.shapes)
+        self.memory = {n: bytearray(s.elements * s.stride) for n, s in self.shapes.items()}
+        self.index = {n: bytearray(s.buckets * WAYS * 8) for n, s in self.shapes.items()}
+        self.tables: dict[str, TableMap] = {}
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Opens the tables as a restarted agent does."""
+        self.tables = {n: open_table(s, self.memory[n], self.index[n]) for n, s in self.shapes.items()}
