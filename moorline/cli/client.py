@@ -56,7 +56,7 @@ async def controller_channel(options: Options) -> AsyncIterator[Channel]:
         target = f"unix:{settings.controller.socket}"
         channel = grpc.aio.insecure_channel(target)
         mend = "start it with 'moorline controller', or name one elsewhere with --controller"
-    async with _explained(channel, f"the controller at {target}", mend):
+    async with explained(channel, f"the controller at {target}", mend):
         yield channel
 
 
@@ -64,12 +64,13 @@ async def controller_channel(options: Options) -> AsyncIterator[Channel]:
 async def node_channel(socket: Path) -> AsyncIterator[Channel]:
     """A channel to the agent on this machine."""
     channel = grpc.aio.insecure_channel(f"unix:{socket}")
-    async with _explained(channel, f"the node at unix:{socket}", "start it with 'moorline node'"):
+    async with explained(channel, f"the node at unix:{socket}", "start it with 'moorline node'"):
         yield channel
 
 
 @asynccontextmanager
-async def _explained(channel: Channel, what: str, mend: str) -> AsyncIterator[None]:
+async def explained(channel: Channel, what: str, mend: str) -> AsyncIterator[None]:
+    """Close ``channel`` in the end; tell its errors in one sentence of ``what`` was asked and the ``mend``."""
     async with channel:
         try:
             yield

@@ -10,25 +10,26 @@ from typing import Any
 
 import typer
 
-from moorline import logs
 from moorline.cli.options import Options
 
 
 def controller(ctx: typer.Context) -> None:
     """Run the controller of a site."""
     settings = Options.of(ctx).settings()
-    logs.setup(settings.log)
-    from control.server import run_controller
+    from control.server import run_controller  # late, as below: commands that only ask need none of it
+    from moorline import logs
 
+    logs.setup(settings.log)
     run_until_told(run_controller(settings.controller))
 
 
 def node(ctx: typer.Context) -> None:
     """Run the agent of this machine."""
     settings = Options.of(ctx).settings()
-    logs.setup(settings.log)
     from dataplane.agent.main import run_agent
+    from moorline import logs
 
+    logs.setup(settings.log)
     run_until_told(run_agent(settings.node))
 
 

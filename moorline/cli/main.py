@@ -20,6 +20,7 @@ app = typer.Typer(
     help="Service connections that outlive address changes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: quick, and square brackets stay
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("controller")(daemon.controller)
@@ -66,7 +67,7 @@ def options(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; every error that a user may meet is one sentence on standard error."""
     try:
-        app(arguments)
+        app(arguments, prog_name="moorline")
     except MoorlineError as error:
         typer.echo(f"moorline: {error}", err=True)
         sys.exit(error.exit_code)

@@ -18,7 +18,7 @@ from moorline.cli.text import time_text
 from moorline.cli.views import node_row
 from moorline.names import NodeName
 
-app = typer.Typer(help="Run the agent of this machine, or see to the nodes of the site.")
+app = typer.Typer(help="Run the agent here, or see to the nodes.")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the node.")]
 
@@ -86,7 +86,7 @@ def token(
     ] = 0,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Make a token with which the node of this name may join once; it is written to standard output."""
+    """Make a token with which a node may join once."""
     request = api.CreateJoinTokenRequest(node=NodeName.parse(name), ttl_seconds=ttl)
     answer = ask(ctx, lambda channel: NodesStub(channel).CreateJoinToken, request)
     if output is Output.JSON:
@@ -100,7 +100,7 @@ def join(
     ctx: typer.Context,
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="What 'moorline node token' wrote.")],
 ) -> None:
-    """Make this machine a node: fetch its certificate with a join token."""
+    """Make this machine a node, with a join token."""
     settings = Options.of(ctx).settings()
     from dataplane.agent.join import join as join_with
 
@@ -109,14 +109,20 @@ def join(
 
 @app.command("remove")
 def remove(ctx: typer.Context, name: NameArgument) -> None:
-    """Make the controller forget a node; its certificate is no longer accepted, its services are gone."""
+    """Make the controller forget a node.
+
+    Its certificate is no longer accepted, its services and connections are gone.
+    """
     request = api.RemoveNodeRequest(name=NodeName.parse(name))
     ask(ctx, lambda channel: NodesStub(channel).RemoveNode, request)
 
 
 @app.command("leave")
 def leave(ctx: typer.Context) -> None:
-    """Take the data plane off this machine: programs, pins, virtual interfaces and credentials."""
+    """Take Moorline's data plane off this machine.
+
+    Detaches the programs and removes pins, virtual interfaces, credentials and state. Stop the agent before.
+    """
     settings = Options.of(ctx).settings()
     from dataplane.agent.main import remove_node_state
 

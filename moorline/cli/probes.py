@@ -13,8 +13,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
-from dataplane.bpf.attach import ethtool
-
 _ETHTOOL_GTXCSUM: Final = 0x16
 _STA_UNSYNC: Final = 0x40
 """From linux/ethtool.h and linux/timex.h."""
@@ -76,6 +74,11 @@ def missing_from_bpf() -> list[str]:
     return programs + [kind.name for kind in MapType if libbpf.libbpf_probe_bpf_map_type(kind, None) != 1]
 
 
+def jit_is_on() -> bool:
+    """Whether BPF programs are compiled to machine code."""
+    return Path("/proc/sys/net/core/bpf_jit_enable").read_text().strip() != "0"
+
+
 def mount_type(path: Path) -> str | None:
     """The kind of the file system that ``path`` would be in; the last mount over a place wins."""
     found: tuple[int, str] | None = None
@@ -95,8 +98,17 @@ def interface_mtu(interface: str) -> int | None:
         return None
 
 
+def interface_driver(interface: str) -> str:
+    """The driver of an interface, such as ``veth`` or ``virtio_net``; empty where it does not tell."""
+    from dataplane.bpf.attach import driver_of  # late: it draws in netlink
+
+    return driver_of(interface)
+
+
 def checksums_on_sending(interface: str) -> bool:
     """Whether the interface, not the kernel, completes checksums; raises ``OSError``."""
+    from dataplane.bpf.attach import ethtool  # late: it draws in netlink
+
     value = bytearray(struct.pack("=II", _ETHTOOL_GTXCSUM, 0))  # struct ethtool_value
     ethtool(interface, value)
     return bool(struct.unpack("=II", value)[1])

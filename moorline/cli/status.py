@@ -22,7 +22,7 @@ ENDPOINT_COLUMNS = (Column("ENDPOINT", "service"), Column("IPV4", "ipv4"), Colum
 
 
 def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
-    """Show the state of the controller and of the node on this machine, whichever runs.
+    """Show how controller and node on this machine are.
 
     Fails when neither answers, and when one that runs is not well: a node without its controller, or one
     whose data plane does not agree with the store.

@@ -15,7 +15,7 @@ from moorline.cli.options import Options
 from moorline.cli.output import Column, Output, OutputOption, Row, show_json, show_table
 
 if TYPE_CHECKING:
-    from moorline.cli.contract import Contract
+    from dataplane.contract.p4info import P4Info
 
 app = typer.Typer(help="What is in the data plane of this machine.", no_args_is_help=True)
 
@@ -65,8 +65,10 @@ async def _dump(options: Options, table: str | None, output: Output) -> None:
             _show(contract, rows, {port.number: port.interface for port in status.ports})
 
 
-def _show(contract: Contract, rows: list[dict[str, Any]], ports: dict[int, str]) -> None:
+def _show(contract: P4Info, rows: list[dict[str, Any]], ports: dict[int, str]) -> None:
+    from moorline.cli.contract import with_interfaces
+
     if rows:
-        show_table([contract.ports(row, ports) for row in rows], COLUMNS)
+        show_table([with_interfaces(contract, row, ports) for row in rows], COLUMNS)
     else:
         typer.echo("The data plane holds no such entries.", err=True)
