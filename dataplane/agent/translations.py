@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host's translation table: virtual addresses, actual addresses, status (up or down); and its directory
+of names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from dataplane.agent.dns_core import Addresses
+from moorline.api.v1 import moorline_pb2 as api
+
+
+class Translations:
+    """Rows by SCID, kept serialized: a node may have a million of them."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, bytes] = {}
+        self._by_name: dict[str, Addresses] = {}
+        self._by_address: dict[bytes, str] = {}
+        self._endpoints: tuple[api.Endpoint, ...] = ()
+        self._prefixes: list[IPv4Network | IPv6Network] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[api.Translation]:
+        """All rows, without their keys."""
+        for row in self._rows.values():
+            translation = api.Translation.FromString(row)
+            yield translation
+
+    def put(self, translation: api.Translation) -> None:
+        """Add or replace a row; the key is not kept here."""
+        row = api.Translation()
+        row.CopyFrom(translation)
+        row.ClearField("key")
+        self._rows[row.scid] = row.SerializeToString()
+        self._learn(row.peer.service, Addresses(row.peer.ipv4, row.peer.ipv6))
+
+    def remove(self, scid: int) -> None:
+        """Take a row away."""
+        self._rows.pop(scid, None)
+
+    def keep_only(self, scids: set[int]) -> list[int]:
+        """Take away all other rows; returns theirs."""
+        gone = [scid for scid in self._rows if scid not in scids]
+        for scid in gone:
+            del self._rows[scid]
+        return gone
+
+    @property
+    def endpoints(self) -> tuple[api.Endpoint, ...]:
+        """The services that this node has."""
+        return self._endpoints
+
+    def set_endpoints(self, endpoints: Iterable[api.Endpoint]) -> None:
+        """The services that this node has, in the controller's order."""
+        self._endpoints = tuple(endpoints)
+        for endpoint in self._endpoints:
+            self._learn(endpoint.service, Addresses(endpoint.ipv4, endpoint.ipv6))
+
+    def set_prefixes(self, prefixes: Iterable[str]) -> None:
+        """The prefixes of virtual addresses, in text form."""
+        self._prefixes = [ip_network(prefix, strict=False) for prefix in prefixes]
+
+    @property
+    def prefixes(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The prefixes of virtual addresses."""
+        return tuple(self._prefixes)
+
+    def name_of(self, address: bytes) -> str | None:
+        """The service with this virtual address, if this node has met it."""
+        return self._by_address.get(address)
+
+    def addresses_of(self, name: str) -> Addresses | None:
+        """A service that this node has, or has met."""
+        return self._by_name.get(name)
+
+    def is_virtual(self, address: bytes) -> bool:
+        """Whether an address (4 or 16 octets) is in a virtual prefix."""
+        found = ip_address(address)
+        return any(found.version == prefix.version and found in prefix for prefix in self._prefixes)
+
+    def _learn(self, name: str, addresses: Addresses) -> None:
+        if not name:
+            return
+        self._by_name[name] = addresses
+        for address in (addresses.ipv4, addresses.ipv6):
+            if address:
+                self._by_address[address] = name
