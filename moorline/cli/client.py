@@ -70,7 +70,7 @@ async def node_channel(socket: Path) -> AsyncIterator[Channel]:
 
 @asynccontextmanager
 async def explained(channel: Channel, what: str, mend: str) -> AsyncIterator[None]:
-    """Close ``channel`` in the end; tell its errors in one sentence of ``what`` was asked and the ``mend``."""
+    """Close ``channel`` in the end; tell its errors in one sentence of ``what`` and ``mend``."""
     async with channel:
         try:
             yield

@@ -17,6 +17,7 @@ def controller(ctx: typer.Context) -> None:
     """Run the controller of a site."""
     settings = Options.of(ctx).settings()
     from control.server import run_controller  # late, as below: commands that only ask need none of it
+
     from moorline import logs
 
     logs.setup(settings.log)
@@ -27,6 +28,7 @@ def node(ctx: typer.Context) -> None:
     """Run the agent of this machine."""
     settings = Options.of(ctx).settings()
     from dataplane.agent.main import run_agent
+
     from moorline import logs
 
     logs.setup(settings.log)
