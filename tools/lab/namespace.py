@@ -38,6 +38,7 @@ class Namespace:
         self.path = Path("/run/netns") / name
         self._logs = logs
         self._names_file: Path | None = None
+        self._indexes: dict[str, int] = {}
         netns.create(name)
         self.netlink: Any = IPRoute(netns=name)
         self.set_link("lo", state="up")
@@ -129,7 +130,12 @@ class Namespace:
         self.call(write)
 
     def index(self, interface: str) -> int:
-        """Number of an interface."""
+        """Number of an interface; asked once, so that an address change costs only its own requests."""
+        if interface not in self._indexes:
+            self._indexes[interface] = self._look_up(interface)
+        return self._indexes[interface]
+
+    def _look_up(self, interface: str) -> int:
         found: list[int] = self.netlink.link_lookup(ifname=interface)
         if not found:
             raise LabError(f"namespace {self.name} has no interface {interface!r}")
@@ -142,6 +148,7 @@ class Namespace:
     def delete_link(self, interface: str) -> None:
         """Take an interface away, as when a cable's card is pulled out."""
         self.netlink.link("del", index=self.index(interface))
+        del self._indexes[interface]
 
     def add_address(self, interface: str, address: Interface) -> None:
         """Add an address, usable at once (no duplicate address detection)."""
