@@ -1,0 +1,406 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command against a scripted controller and agent on unix sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cli_fakes import CONNECTION, SCID, FakeAgent, FakeController, serving
+
+from moorline import __version__
+from moorline.api.v1 import moorline_pb2 as api
+from moorline.cli.main import main
+
+HEX = f"{SCID:016x}"
+COMMAND = [sys.executable, "-c", "from moorline.cli.main import main; main()"]
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "moorline.toml"
+    path.write_text(
+        f'[controller]\nsocket = "{tmp_path / "controller.sock"}"\n'
+        f'[node]\nsocket = "{tmp_path / "node.sock"}"\nstate_dir = "{tmp_path / "node"}"\n'
+    )
+    return path
+
+
+@pytest.fixture
+def controller(tmp_path: Path) -> Iterator[FakeController]:
+    fake = FakeController()
+    with serving(fake, tmp_path / "controller.sock"):
+        yield fake
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[FakeAgent]:
+    fake = FakeAgent()
+    with serving(fake, tmp_path / "node.sock"):
+        yield fake
+
+
+@pytest.fixture
+def run(config: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    def run(*arguments: str) -> Result:
+        with pytest.raises(SystemExit) as ended:
+            main(["--config", str(config), *arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return Result(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+Run = Callable[..., Result]
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == Result(0, f"moorline {__version__}\n", "")
+
+
+# ---- services
+
+
+def test_register(run: Run, controller: FakeController) -> None:
+    result = run("service", "register", "HTTP://Files.demo:80/x", "--node", "server", "--ttl", "30")
+    assert result.code == 0
+    assert "198.18.0.1" in result.out
+    (request,) = controller.requests
+    assert (request.name, request.node, request.ttl_seconds) == ("files.demo", "server", 30)
+
+
+def test_service_list(run: Run, controller: FakeController) -> None:
+    lines = run("service", "list").out.splitlines()
+    assert lines[0].split() == ["NAME", "NODE", "IPV4", "IPV6", "EXPIRES"]
+    assert [line.split()[0] for line in lines[2:4]] == ["files.demo", "laptop.demo"]
+
+
+def test_service_list_json(run: Run, controller: FakeController) -> None:
+    assert run("service", "list", "--output", "json").json[1] == {
+        "name": "laptop.demo",
+        "node": "laptop",
+        "tenant": 0,
+        "ipv4": "198.18.0.2",
+        "ipv6": None,
+        "ttl_seconds": 30,
+        "expires": "2001-09-09T01:46:40.005Z",
+        "registered": None,
+    }
+
+
+def test_service_show_renew_unregister(run: Run, controller: FakeController) -> None:
+    assert run("service", "show", "files.demo", "-o", "json").json["name"] == "files.demo"
+    assert run("service", "renew", "laptop.demo", "-o", "json").json["ttl_seconds"] == 30
+    assert run("service", "unregister", "files.demo") == Result(0, "", "")
+    assert [type(request).__name__ for request in controller.requests] == [
+        "GetServiceRequest",
+        "RenewServiceRequest",
+        "UnregisterServiceRequest",
+    ]
+
+
+def test_lookup_shows_no_key(run: Run, controller: FakeController) -> None:
+    result = run("lookup", "laptop.demo", "files.demo", "-o", "json")
+    assert result.json["scid"] == HEX
+    assert result.json["server_ipv6"] == "::1"
+    assert result.json["server_locators"] == ["10.0.1.2"]
+    assert "key" not in result.json
+    assert "kkkk" not in run("lookup", "laptop.demo", "files.demo").out
+
+
+# ---- connections
+
+
+def test_connection_list(run: Run, controller: FakeController) -> None:
+    line = run("connection", "list", "--service", "files.demo", "--node", "laptop").out.splitlines()[2]
+    assert line.startswith(f"{HEX}   up")
+    assert "files.demo on server at 10.0.1.2, 10.0.2.2" in line
+    assert "1.3 MB, 104 Mbit/s" in line
+    assert (controller.requests[0].service, controller.requests[0].node) == ("files.demo", "laptop")
+
+
+def test_connection_show(run: Run, controller: FakeController) -> None:
+    shown = run("connection", "show", HEX.upper(), "-o", "json").json
+    assert shown["server"]["locators"] == ["10.0.1.2", "10.0.2.2"]
+    assert shown["server_to_client"] == {"packets": 900, "bytes": 1_300_000, "bits_per_second": 104_000_000}
+    assert controller.requests[0].scid == SCID
+    assert "900 packets, 1300000 bytes, 104 Mbit/s" in run("connection", "show", HEX).out
+
+
+def test_connection_watch(run: Run, controller: FakeController) -> None:
+    lines = [json.loads(line) for line in run("connection", "watch", "-o", "json").out.splitlines()]
+    assert [line["kind"] for line in lines] == ["present", "removed"]
+    assert lines[0]["connection"]["scid"] == HEX
+    assert "removed" in run("connection", "watch").out.splitlines()[1]
+
+
+def test_connection_close_and_suspend(run: Run, controller: FakeController) -> None:
+    assert run("connection", "close", HEX) == Result(0, "", "")
+    assert run("connection", "suspend", HEX, "-o", "json").json["scid"] == HEX
+    assert [request.scid for request in controller.requests] == [SCID, SCID]
+
+
+@pytest.mark.parametrize("scid", ["12", "g" * 16, HEX + "0", ""])
+def test_a_wrong_scid_is_a_usage_error(run: Run, controller: FakeController, scid: str) -> None:
+    result = run("connection", "close", scid)
+    assert result.code == 2
+    assert "16 hexadecimal digits" in result.err
+    assert controller.requests == []
+
+
+# ---- rules
+
+
+def test_rules(run: Run, controller: FakeController) -> None:
+    assert run("rule", "list", "-o", "json").json == {
+        "rules": [
+            {"name": "10-laptop", "client": "laptop.demo", "server": "files.demo", "allow": True},
+            {"name": "20-rest", "client": "*", "server": "*.demo", "allow": False},
+        ],
+        "default_allow": True,
+    }
+    assert run("rule", "list").out.splitlines()[-1].split() == ["otherwise", "allow"]
+    assert run("rule", "put", "r", "*", "files.demo", "--deny", "-o", "json").json["allow"] is False
+    assert run("rule", "put", "r", "*", "files.demo").code == 2
+    assert run("rule", "delete", "r").code == 0
+
+
+# ---- nodes
+
+
+def test_node_list(run: Run, controller: FakeController) -> None:
+    assert run("node", "list").out.splitlines()[2].split()[:4] == ["laptop", "yes", "yes", "10.0.0.2"]
+
+
+def test_node_show(run: Run, controller: FakeController) -> None:
+    shown = run("node", "show", "laptop", "-o", "json").json
+    assert shown["ports"] == [
+        {"number": 1, "interface": "eth0", "role": "underlay", "hook": "tc", "up": True, "mtu": 1500}
+    ]
+    assert shown["locators"] == [{"address": "10.0.0.2", "port": 1, "interface": "eth0", "mtu": 1500}]
+    out = run("node", "show", "laptop").out
+    assert "underlay" in out
+    assert "10.0.0.2" in out
+
+
+def test_node_token(run: Run, controller: FakeController) -> None:
+    assert run("node", "token", "laptop") == Result(0, "bW9vcg\n", "")
+    assert run("node", "token", "laptop", "--ttl", "60", "-o", "json").json["token"] == "bW9vcg"
+    assert [request.ttl_seconds for request in controller.requests] == [0, 60]
+
+
+def test_node_remove(run: Run, controller: FakeController) -> None:
+    assert run("node", "remove", "laptop").code == 0
+    assert controller.requests[0].name == "laptop"
+
+
+# ---- drops, tables, status
+
+
+def test_drops(run: Run, controller: FakeController) -> None:
+    assert [row["event"] for row in run("drops", "-o", "json").json] == ["drop_source"]
+    assert [row["event"] for row in run("drops", "--all", "-o", "json").json] == ["rx", "tx", "drop_source"]
+    assert run("drops", "--node", "laptop").out.splitlines()[2].split() == [
+        "laptop",
+        "1",
+        "eth0",
+        "drop_source",
+        "3",
+        "300",
+    ]
+
+
+def test_table_dump(run: Run, agent: FakeAgent) -> None:
+    connection, locator = run("table", "dump", "-o", "json").json
+    assert connection == {
+        "table": "connection",
+        "match": {"tenant": 3, "src": "198.18.0.2", "dst": "198.18.0.1"},
+        "action": "encapsulate",
+        "params": {"scid": HEX, "node": 7, "spi": 0, "si": 0},
+        "packets": 5,
+        "bytes": 500,
+    }
+    assert locator["params"]["dst1"] == "fd00::9"
+    assert locator["params"]["port0"] == 1
+    assert "port0=1 (eth0), dst0=10.0.1.2, port1=2, " in run("table", "dump", "locator").out
+    assert [row["table"] for row in run("table", "dump", "locator", "-o", "json").json] == ["locator"]
+
+
+def test_an_unknown_table_is_named(run: Run, agent: FakeAgent) -> None:
+    result = run("table", "dump", "nat")
+    assert result.code == 1
+    assert result.err.startswith("moorline: the data plane has no table 'nat': take one of port_role, ")
+
+
+def test_an_empty_table(run: Run, agent: FakeAgent) -> None:
+    assert run("table", "dump", "scid", "-o", "json").json == []
+    assert run("table", "dump", "scid") == Result(0, "", "The data plane holds no such entries.\n")
+
+
+def test_status(run: Run, controller: FakeController, agent: FakeAgent) -> None:
+    result = run("status")
+    assert result.code == 0
+    assert "store.sqlite" in result.out
+    assert ["1", "eth0", "underlay", "tc", "yes", "1500"] in [
+        line.split() for line in result.out.splitlines()
+    ]
+    state = run("status", "-o", "json").json
+    assert state["controller"]["nodes_converged"] == 1
+    assert state["controller"]["node_list"][0]["name"] == "laptop"
+    assert state["node"]["ports"][0]["hook"] == "tc"
+
+
+def test_status_of_what_does_not_run(run: Run) -> None:
+    result = run("status", "-o", "json")
+    assert result.code == 1
+    assert "does not answer" in result.json["controller"]["error"]
+    assert "does not answer" in result.json["node"]["error"]
+    assert "does not answer" in run("status").out
+
+
+def test_status_of_a_lone_node(run: Run, agent: FakeAgent) -> None:
+    assert run("status").code == 0
+    agent.connected = False
+    assert run("status").code == 1
+
+
+def test_status_before_convergence(run: Run, controller: FakeController) -> None:
+    controller.converged = False
+    assert run("status").code == 1
+
+
+# ---- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "expected"),
+    [
+        (grpc.StatusCode.NOT_FOUND, "no service 'x': register it", "no service 'x': register it"),
+        (grpc.StatusCode.INTERNAL, "", "failed (internal): look at its log"),
+        (grpc.StatusCode.UNIMPLEMENTED, "", "bring it and this command to the same version"),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "", "took longer than 30 s"),
+        (grpc.StatusCode.UNAVAILABLE, "going away", "does not answer: start it with 'moorline controller'"),
+        (grpc.StatusCode.INVALID_ARGUMENT, "first line\nsecond", "first line"),
+    ],
+)
+def test_errors_of_the_controller(
+    run: Run, controller: FakeController, code: grpc.StatusCode, details: str, expected: str
+) -> None:
+    controller.failure = code, details
+    result = run("service", "list")
+    assert result.code == 1
+    assert result.out == ""
+    assert result.err.startswith("moorline: ")
+    assert result.err.rstrip("\n").endswith(expected) or expected in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_no_controller(run: Run, tmp_path: Path) -> None:
+    result = run("service", "list")
+    assert result.code == 1
+    assert f"the controller at unix:{tmp_path / 'controller.sock'} does not answer" in result.err
+
+
+def test_no_node(run: Run) -> None:
+    result = run("table", "dump")
+    assert result.code == 1
+    assert "start it with 'moorline node'" in result.err
+
+
+def test_a_controller_elsewhere_needs_credentials(run: Run, config: Path, tmp_path: Path) -> None:
+    with config.open("a") as file:
+        file.write(f'[client]\ncredentials = "{tmp_path / "none"}"\n')
+    result = run("--controller", "127.0.0.1:1", "service", "list")
+    assert result.code == 1
+    assert "ca.pem cannot be read" in result.err
+
+
+def test_names_are_checked_before_anything_is_asked(run: Run) -> None:
+    result = run("lookup", "laptop.demo", "no_name")
+    assert result.code == 1
+    assert "'no_name' is no service name" in result.err
+
+
+def test_unknown_keys_are_refused(run: Run, config: Path) -> None:
+    config.write_text("[controler]\n")
+    result = run("service", "list")
+    assert result.code == 1
+    assert (
+        result.err == f"moorline: configuration {config}: unknown key controler: did you mean controller?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["frobnicate"], ["service", "show"], ["service", "list", "-o", "xml"], ["service", "register", "a"]],
+)
+def test_usage_errors(run: Run, arguments: list[str]) -> None:
+    assert run(*arguments).code == 2
+
+
+def test_interruption_is_quiet(config: Path, controller: FakeController) -> None:
+    controller.watch_forever = True
+    with subprocess.Popen(
+        [*COMMAND, "--config", str(config), "connection", "watch"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as watch:
+        assert controller.watching.wait(30)
+        assert watch.stdout
+        watch.stdout.readline()
+        watch.send_signal(signal.SIGINT)
+        _, err = watch.communicate(timeout=30)
+    assert (watch.returncode, err) == (130, b"")
+
+
+def test_completion_of_commands() -> None:
+    environment = {
+        **os.environ,
+        "_MOORLINE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "moorline conn",
+        "COMP_CWORD": "1",
+    }
+    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=False)
+    assert "connection" in done.stdout.split()
+
+
+def test_questions_need_neither_the_node_nor_the_store() -> None:
+    script = (
+        "import sys; from moorline.cli.main import main\n"
+        "try: main(['service', 'list'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'bcc', 'pyroute2', 'sqlite3', 'structlog', 'finsy', 'cryptography'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_connections_are_sorted(run: Run, controller: FakeController) -> None:
+    other = api.Connection()
+    other.CopyFrom(CONNECTION)
+    other.client.service = "a.demo"
+    controller.connections = [CONNECTION, other]
+    rows = run("connection", "list", "-o", "json").json
+    assert [row["client"]["service"] for row in rows] == ["a.demo", "laptop.demo"]
