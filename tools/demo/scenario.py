@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of the demonstration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Final
+
+from tools.demo.download import Download
+from tools.demo.facts import Change, DemoError, Outcome, verify
+from tools.demo.observe import (
+    CLIENT,
+    SERVER,
+    accounted,
+    drops,
+    every,
+    moment,
+    moment_with,
+    present_moment,
+    sockets,
+)
+from tools.demo.show import Screen
+from tools.lab import Lab
+from tools.lab.gaps import Arrivals
+from tools.lab.underlay import replace_at_once
+from tools.lab.waiting import wait_until
+from tools.lab.web import Content, WebServer, random_file
+
+SIZE: Final = 1 << 30
+RATE: Final = "70M"
+"""curl's pace: 1 GiB in some fifteen seconds."""
+
+SMALLEST: Final = 200
+"""Octets from which on a packet counts as data: acknowledgements and handshakes are smaller."""
+
+AFTERMATH: Final = 2.0
+"""Seconds after a change in which a pause counts as its consequence."""
+
+FILE: Final = "big.bin"
+
+Plan = tuple[str, float, tuple[str, ...]]
+CHANGES: Final[Sequence[Plan]] = (
+    ("the server's address is replaced", 0.20, ("server",)),
+    ("the laptop's address is replaced", 0.45, ("laptop",)),
+    ("both addresses are replaced at once", 0.70, ("server", "laptop")),
+)
+"""What changes, after which part of the transfer, on which hosts."""
+
+
+def demonstrate(screen: Screen) -> None:
+    """Run it; raises DemoError or LabError when a step fails."""
+    with Lab() as lab:
+        screen.say(
+            "a lab of network namespaces: hosts server and laptop behind a router, a controller beyond"
+        )
+        with ThreadPoolExecutor(1) as aside, WebServer(lab["server"].place, lab.folder / "web") as web:
+            making = aside.submit(random_file, web.root / FILE, SIZE)
+            _start(lab, screen)
+            content = making.result()
+            screen.say(f"nginx on the server serves {FILE}: {content.size:,} random octets")
+            outcome = _transfer(lab, web, screen, content)
+    screen.summary(outcome)
+    verify(outcome)
+    screen.say("done: the transfer outlived every change, and nothing is left of the lab", "bold green")
+
+
+def _start(lab: Lab, screen: Screen) -> None:
+    lab.controller.start()
+    screen.say(f"controller runs at {lab.controller.address}")
+    for host in lab.hosts.values():
+        host.join(lab.controller)
+        host.start()
+        lab.controller.wait_converged(host.name)
+        hooks = ", ".join(f"{port.interface} by {port.hook}" for port in host.agent().ports)
+        screen.say(f"node {host.name} joined with a one-time token ({hooks})")
+    for host, name in ((lab["server"], SERVER), (lab["laptop"], CLIENT)):
+        service = host.register(lab.controller, name)
+        screen.say(
+            f"service {name} lives on {host.name}: {ip_address(service.ipv4)}, {ip_address(service.ipv6)}"
+        )
+    screen.explain("These addresses stay. Below them, each host has a locator that may change at any time.")
+
+
+def _transfer(lab: Lab, web: WebServer, screen: Screen, content: Content) -> Outcome:
+    drops_before = drops(lab)
+    client = lab["laptop"]
+    url = f"http://{SERVER}/{FILE}"
+    with Arrivals(client.place, "ml0", SMALLEST) as arrivals, Download(client.place, url, RATE) as download:
+        screen.say(" ".join(download.words), "bold")
+        with screen.progress, _bar(screen, download), sockets(client) as used:
+            scid = wait_until(lambda: moment(lab), f"a connection from {CLIENT} to {SERVER} stood").scid
+            screen.say(f"connection {scid:016x} stands; every packet of it carries this SCID")
+            changes = [_change(lab, screen, download, plan) for plan in CHANGES]
+            sha256 = download.finish(timeout=60)
+        ended = time.time()
+        screen.say("curl has ended")
+    for change in changes:
+        change.gap = arrivals.longest_gap(change.at, change.at + AFTERMATH)
+    begin = arrivals.times[0] + 0.5
+    return Outcome(
+        content=content,
+        sha256=sha256,
+        scid=scid,
+        changes=changes,
+        sockets=used,
+        requests=wait_until(web.requests, "nginx had logged the request"),
+        quiet_gap=arrivals.longest_gap(begin, min(changes[0].at - 0.1, ended)),
+        drops=drops(lab) - drops_before,
+        accounted=accounted(lab, content.size),
+    )
+
+
+def _change(lab: Lab, screen: Screen, download: Download, plan: Plan) -> Change:
+    title, part, names = plan
+    wait_until(
+        lambda: download.received >= part * SIZE or not download.running,
+        f"{part:.0%} of the file had arrived",
+        timeout=60,
+    )
+    if not download.running:
+        download.finish(timeout=1)
+        raise DemoError(f"curl ended before {title}")
+    before = present_moment(lab)
+    hosts = [lab[name] for name in names]
+    fresh = {host.uplink: host.uplink.fresh(4, elsewhere=True) for host in hosts}
+    at = time.time()
+    took = replace_at_once(fresh)
+    wanted = {name: str(host.uplink.addresses[4].ip) for name, host in zip(names, hosts, strict=True)}
+    after = wait_until(lambda: moment_with(lab, wanted), f"the controller knew of it ({title})")
+    change = Change(title, before, after, at, took)
+    screen.changed(change)
+    return change
+
+
+@contextmanager
+def _bar(screen: Screen, download: Download) -> Iterator[None]:
+    """Keep the progress bar going, several times a second."""
+    task = screen.progress.add_task("curl", total=SIZE)
+    with every(0.1, lambda: screen.progress.update(task, completed=download.received)):
+        yield

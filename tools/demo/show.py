@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the demonstration looks."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+from tools.demo.facts import Change, Moment, Outcome
+
+
+class Screen:
+    """Lines with the time since the start, a bar while curl runs, tables at the end."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False)
+        self._begin = time.monotonic()
+        self.progress = Progress(
+            TextColumn("        curl"),
+            BarColumn(bar_width=40),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            console=self.console,
+            transient=True,
+        )
+
+    def say(self, text: str, style: str = "") -> None:
+        """One thing that has happened."""
+        self.console.print(Text.assemble((f"{time.monotonic() - self._begin:6.2f}  ", "dim"), (text, style)))
+
+    def explain(self, text: str) -> None:
+        """What it means."""
+        self.console.print(Text(f"        {text}", style="dim"))
+
+    def changed(self, change: Change) -> None:
+        """A change of addresses, right after it."""
+        self.say(f"{change.title}, within {change.took * 1000:.1f} ms", "bold")
+        for end, before, after in _moved(change.before, change.after):
+            self.say(f"  {end}: {before} -> {after}")
+        self.say(f"  SCID {change.before.scid:016x} -> {change.after.scid:016x}; curl has not noticed")
+
+    def summary(self, outcome: Outcome) -> None:
+        """The tables at the end."""
+        self.console.print()
+        self.console.print(_changes(outcome))
+        self.console.print(_transfer(outcome))
+        self.console.print(_drops(outcome))
+
+
+def _moved(before: Moment, after: Moment) -> list[tuple[str, str, str]]:
+    ends = (
+        ("server", before.server_locators, after.server_locators),
+        ("laptop", before.client_locators, after.client_locators),
+    )
+    return [(end, ", ".join(old), ", ".join(new)) for end, old, new in ends if old != new]
+
+
+def _changes(outcome: Outcome) -> RenderableType:
+    table = Table("change", "SCID before", "SCID after", "locator before", "locator after", title="Changes")
+    table.add_column("ms without data", justify="right")
+    for change in outcome.changes:
+        moved = _moved(change.before, change.after)
+        table.add_row(
+            change.title,
+            f"{change.before.scid:016x}",
+            f"{change.after.scid:016x}",
+            "\n".join(f"{end} {old}" for end, old, _ in moved),
+            "\n".join(f"{end} {new}" for end, _, new in moved),
+            f"{change.gap * 1000:.0f}",
+        )
+    table.add_row("none (curl's own pacing)", "", "", "", "", f"{outcome.quiet_gap * 1000:.0f}")
+    return table
+
+
+def _transfer(outcome: Outcome) -> RenderableType:
+    table = Table("what", "value", title="Transfer")
+    table.add_row("octets", f"{outcome.content.size:,}")
+    table.add_row("octets accounted, with headers", f"{outcome.accounted:,}")
+    table.add_row("TCP connections of curl", f"{len(outcome.sockets)}: {', '.join(outcome.sockets)}")
+    table.add_row("requests that nginx saw", f"{len(outcome.requests)}")
+    table.add_row("SHA-256 at the server", outcome.content.sha256)
+    table.add_row("SHA-256 at the laptop", outcome.sha256)
+    return table
+
+
+def _drops(outcome: Outcome) -> RenderableType:
+    if not outcome.drops:
+        return Group(Text("No packet was dropped by Moorline."))
+    table = Table("node", "reason", title="Packets that Moorline dropped")
+    table.add_column("packets", justify="right")
+    for (node, reason), packets in sorted(outcome.drops.items()):
+        table.add_row(node, reason, f"{packets:,}")
+    return table
