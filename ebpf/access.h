@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/* The way of a packet from an access port: into the tunnel of its connection. */
+#ifndef MOORLINE_ACCESS_H
+#define MOORLINE_ACCESS_H
+
+#include "encapsulate.h"
+#include "events.h"
+#include "slot.h"
+
+/* Where a packet leaves, and what its outer headers are made of. */
+struct departure {
+	struct port_facts *out;
+	struct outer_plan plan;
+	u16 node;
+	u16 mtu;
+};
+
+/* Addresses that stay on the link: the kernel's. */
+static inline int is_link_ipv4(__be32 destination)
+{
+	u32 address = bpf_ntohl(destination);
+
+	return address >> 28 == 0xe ||  /* multicast, 224.0.0.0/4 */
+	       address == 0xffffffff || /* broadcast */
+	       address >> 16 == 0xa9fe; /* link-local, 169.254.0.0/16 */
+}
+
+static inline int is_link_ipv6(const struct in6_addr *destination)
+{
+	u16 first = bpf_ntohs(destination->in6_u.u6_addr16[0]);
+
+	return first >> 8 == 0xff || (first & 0xffc0) == 0xfe80;
+}
+
+static inline int is_link_local(const struct inner *inner)
+{
+	return inner->is_ipv6 ? is_link_ipv6(&inner->ipv6->daddr)
+			      : is_link_ipv4(inner->ipv4->daddr);
+}
+
+/* Finds the connection between the inner addresses. */
+static inline int find_connection(const struct packet *packet, const struct inner *inner,
+				  u32 tenant, struct departure *departure)
+{
+	struct {
+		u32 tenant;
+		u32 src[4];
+		u32 dst[4];
+		u32 pad;
+	} __attribute__((aligned(8))) key = {.tenant = tenant};
+	struct connection_entry *entry;
+
+	if (!inner->is_ipv6) {
+		key.src[2] = key.dst[2] = bpf_htonl(0xffff);
+		key.src[3] = inner->ipv4->saddr;
+		key.dst[3] = inner->ipv4->daddr;
+	} else {
+		__builtin_memcpy(key.src, &inner->ipv6->saddr, sizeof(key.src));
+		__builtin_memcpy(key.dst, &inner->ipv6->daddr, sizeof(key.dst));
+	}
+	entry = connection_lookup((const u64 *)&key);
+	if (!entry)
+		return EVENT_PUNT_CONNECTION_MISS;
+	count_entry(entry, packet->length);
+	if (entry->action != ACTION_encapsulate)
+		return EVENT_DROP_CONNECTION_DENIED;
+	departure->node = entry->data.encapsulate.node;
+	departure->plan.scid = entry->data.encapsulate.scid;
+	departure->plan.path = entry->data.encapsulate.spi << 8 | entry->data.encapsulate.si;
+	departure->plan.tenant = tenant;
+	return CONTINUE;
+}
+
+/* Finds the path to the other end's node: which underlay port, which outer addresses. */
+static inline int find_path(const struct packet *packet, struct departure *departure)
+{
+	struct locator_entry *paths = locator_lookup(departure->node);
+	struct uplink_entry *source;
+	u16 port;
+
+	if (!paths)
+		return EVENT_DROP_NODE_UNKNOWN;
+	count_entry(paths, packet->length);
+	if (departure->plan.flow >> FLOW_PATH_BIT & 1) {
+		port = paths->data.set_paths.port1;
+		copy_ipv6(&departure->plan.destination, paths->data.set_paths.dst1);
+	} else {
+		port = paths->data.set_paths.port0;
+		copy_ipv6(&departure->plan.destination, paths->data.set_paths.dst0);
+	}
+	source = uplink_lookup(port);
+	if (!source)
+		return EVENT_DROP_UPLINK_UNKNOWN;
+	count_entry(source, packet->length);
+	if (is_mapped(&departure->plan.destination))
+		map_ipv4(&departure->plan.source, *(u32 *)source->data.set_source.src4);
+	else
+		copy_ipv6(&departure->plan.source, source->data.set_source.src6);
+	departure->plan.vlan = source->data.set_source.vlan;
+	departure->mtu = source->data.set_source.mtu;
+	departure->out = port_of_number(port);
+	return departure->out ? CONTINUE : EVENT_DROP_NO_ROUTE;
+}
+
+/* Octets of the longest IP packet that goes on the wire once this one is cut into segments. The
+ * cursor stands behind the inner IP header. */
+static inline u32 longest_segment(const hook_context *ctx, const struct packet *packet,
+				  const struct cursor *cursor, const struct inner *inner)
+{
+	u32 segment = packet_segment(ctx);
+	u32 headers = offset_of(packet, cursor->position) - sizeof(struct ethhdr);
+	u8 *transport;
+
+	if (!segment)
+		return inner->length;
+	if (inner->next != IPPROTO_TCP)
+		return headers + sizeof(struct udphdr) + segment;
+	transport = peek(cursor, 20);
+	return transport ? headers + (transport[12] >> 4) * 4 + segment : inner->length;
+}
+
+/* Lowers the inner TTL by the access port's hops: 0 where the packet comes from the host itself,
+ * since a tunnel's end lowers it only when it forwards (RFC 2003, section 3.1). */
+static inline int lower_ttl(const struct inner *inner, u8 hops)
+{
+	if (!hops)
+		return CONTINUE;
+	if (inner->is_ipv6) {
+		if (inner->ipv6->hop_limit <= hops)
+			return EVENT_PUNT_TTL_EXPIRED;
+		inner->ipv6->hop_limit -= hops;
+		return CONTINUE;
+	}
+	if (inner->ipv4->ttl <= hops)
+		return EVENT_PUNT_TTL_EXPIRED;
+	ipv4_replace(inner->ipv4, (__be16 *)&inner->ipv4->ttl,
+		     *(__be16 *)&inner->ipv4->ttl - bpf_htons(hops << 8));
+	return CONTINUE;
+}
+
+/* Encapsulates and sends. */
+static inline int depart(hook_context *ctx, struct packet *packet,
+			 const struct departure *departure)
+{
+	const struct outer_plan *plan = &departure->plan;
+	int event = encapsulate(ctx, packet, plan);
+
+	if (event)
+		return event;
+	return packet_leave_underlay(ctx, packet, departure->out, &plan->source, &plan->destination,
+				     plan->vlan);
+}
+
+static inline int from_access(hook_context *ctx, struct packet *packet,
+			      const struct port_role_entry *role)
+{
+	struct cursor cursor = cursor_of(packet);
+	struct departure departure = {};
+	struct inner inner = {};
+	struct ethhdr *eth = take(&cursor, sizeof(*eth));
+	u32 available, overhead;
+	int event;
+
+	if (!eth || (eth->h_proto != bpf_htons(ETH_P_IP) && eth->h_proto != bpf_htons(ETH_P_IPV6)))
+		return EVENT_PASS;
+	available = packet->length - sizeof(*eth);
+	event = parse_inner(&cursor, eth->h_proto, available, &inner);
+	if (event)
+		return event;
+	if (is_link_local(&inner))
+		return EVENT_PASS;
+	event = find_connection(packet, &inner, role->data.access.tenant, &departure);
+	if (event)
+		return event;
+	departure.plan.flow = flow_hash(&cursor, &inner);
+	departure.plan.inner_length = inner.length;
+	departure.plan.traffic_class = inner.traffic_class;
+	departure.plan.inner_ipv6 = inner.is_ipv6;
+	event = find_path(packet, &departure);
+	if (event)
+		return event;
+
+	overhead = outer_octets(!is_mapped(&departure.plan.destination));
+	if (longest_segment(ctx, packet, &cursor, &inner) + overhead > departure.mtu) {
+		packet->usable_mtu = departure.mtu - overhead;
+		return EVENT_PUNT_TOO_BIG;
+	}
+	if (inner.length + overhead > LONGEST_PACKET)
+		return EVENT_DROP_NO_ROOM;
+	event = lower_ttl(&inner, role->data.access.hops);
+	if (event)
+		return event;
+	if (inner.length < available && packet_trim(ctx, packet, available - inner.length))
+		return EVENT_DROP_NO_ROOM;
+	return depart(ctx, packet, &departure);
+}
+
+#endif

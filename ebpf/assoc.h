@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/* Lookup in the set-associative tables: one cache line of tags, then the entry itself.
+ *
+ * A key has two buckets. A tag is 32 bits of the key's hash, so that an entry with another key is
+ * fetched in vain once in billions. The agent publishes an entry by one store of 8 octets into a
+ * way, after the entry itself is written; it alone inserts.
+ */
+#ifndef MOORLINE_ASSOC_H
+#define MOORLINE_ASSOC_H
+
+#include "tables.h"
+
+#define HASH_SEED     0x9E3779B97F4A7C15ULL
+#define HASH_FACTOR   0xFF51AFD7ED558CCDULL
+#define BUCKET_FACTOR 0x5BD1E995U
+
+#define TERMINATE_KEY_WORDS  3
+#define CONNECTION_KEY_WORDS 5
+
+/* Both compute over 64-bit words as they lie in memory: the key of an entry, padding included. */
+static inline u64 assoc_hash(const u64 *key, u32 words)
+{
+	u64 hash = HASH_SEED;
+
+#pragma unroll
+	for (u32 i = 0; i < words; i++)
+		hash = (hash ^ key[i]) * HASH_FACTOR;
+	return hash ^ (hash >> 32);
+}
+
+static inline int assoc_same(const u64 *a, const u64 *b, u32 words)
+{
+	u64 different = 0;
+
+#pragma unroll
+	for (u32 i = 0; i < words; i++)
+		different |= a[i] ^ b[i];
+	return !different;
+}
+
+static inline u32 assoc_tag(u64 hash)
+{
+	return (u32)(hash >> 32) | 1;
+}
+
+static inline u32 assoc_other_bucket(u32 bucket, u32 tag)
+{
+	return bucket ^ (tag * BUCKET_FACTOR);
+}
+
+/* BCC compiles map accesses only where it sees them written out. */
+static inline struct assoc_bucket *terminate_bucket(u32 bucket)
+{
+	return terminate_index.lookup(&bucket);
+}
+
+static inline struct terminate_entry *terminate_element(u32 element)
+{
+	return terminate.lookup(&element);
+}
+
+static inline struct assoc_bucket *connection_bucket(u32 bucket)
+{
+	return connection_index.lookup(&bucket);
+}
+
+static inline struct connection_entry *connection_element(u32 element)
+{
+	return connection.lookup(&element);
+}
+
+/* Defines table_lookup(key): the entry with this key, or NULL. */
+#define ASSOC_LOOKUP(table, WORDS)                                                                 \
+	static inline struct table##_entry *table##_in_bucket(const u64 *key, u32 number, u32 tag) \
+	{                                                                                          \
+		struct assoc_bucket *bucket = table##_bucket(number & (BUCKETS_##table - 1));      \
+                                                                                                   \
+		if (!bucket)                                                                       \
+			return NULL;                                                               \
+		for (u32 i = 0; i < ASSOC_WAYS; i++) {                                             \
+			u64 way = bucket->way[i];                                                  \
+			struct table##_entry *entry;                                               \
+                                                                                                   \
+			if ((u32)(way >> 32) != tag)                                               \
+				continue;                                                          \
+			entry = table##_element(way);                                              \
+			if (entry && assoc_same((const u64 *)entry, key, WORDS))                   \
+				return entry;                                                      \
+		}                                                                                  \
+		return NULL;                                                                       \
+	}                                                                                          \
+                                                                                                   \
+	static inline struct table##_entry *table##_lookup(const u64 *key)                         \
+	{                                                                                          \
+		u64 hash = assoc_hash(key, WORDS);                                                 \
+		u32 tag = assoc_tag(hash);                                                         \
+		struct table##_entry *entry = table##_in_bucket(key, hash, tag);                   \
+                                                                                                   \
+		if (entry)                                                                         \
+			return entry;                                                              \
+		return table##_in_bucket(key, assoc_other_bucket(hash, tag), tag);                 \
+	}
+
+ASSOC_LOOKUP(terminate, TERMINATE_KEY_WORDS)
+ASSOC_LOOKUP(connection, CONNECTION_KEY_WORDS)
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/* A packet as the pipeline sees it, and the cursor that its headers are read with.
+ *
+ * take() hands out the next octets and moves on, peek() only looks; both give NULL when the linear
+ * part of the packet ends before. Pointers into the packet live until the packet is resized.
+ */
+#ifndef MOORLINE_CURSOR_H
+#define MOORLINE_CURSOR_H
+
+#include "headers.h"
+
+struct packet {
+	void *data;
+	void *end;  /* of the linear part */
+	u32 length; /* of the frame, from the Ethernet header on, linear or not */
+	u32 port;
+	u32 usable_mtu; /* of a packet that is too big: the longest that would go through */
+};
+
+struct cursor {
+	void *position;
+	void *end;
+};
+
+static inline struct cursor cursor_of(const struct packet *packet)
+{
+	struct cursor cursor = {.position = packet->data, .end = packet->end};
+
+	return cursor;
+}
+
+static inline void *peek(const struct cursor *cursor, u32 octets)
+{
+	void *position = cursor->position;
+
+	return position + octets > cursor->end ? NULL : position;
+}
+
+static inline void *take(struct cursor *cursor, u32 octets)
+{
+	void *position = peek(cursor, octets);
+
+	if (position)
+		cursor->position = position + octets;
+	return position;
+}
+
+static inline u32 offset_of(const struct packet *packet, const void *position)
+{
+	return (u32)((u64)position - (u64)packet->data);
+}
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/* The outer headers of a packet at an underlay port: which packets are ours, and whether they are
+ * sound.
+ *
+ * A packet is ours when it is UDP to GENEVE_PORT at an address in the table terminate. Everything
+ * else is the kernel's, malformed or not, and passes: fragments but the first (they have no UDP
+ * header), IPv6 with extension headers, packets too short to show their UDP ports. Our own nodes
+ * send IPv4 without options, IPv6 without extension headers, and nothing in fragments; a packet
+ * that is ours and has any of these is dropped.
+ */
+#ifndef MOORLINE_OUTER_H
+#define MOORLINE_OUTER_H
+
+#include "assoc.h"
+#include "checksum.h"
+#include "events.h"
+
+struct outer {
+	union address source;
+	union address destination;
+	struct iphdr *ipv4;   /* unless is_ipv6 */
+	struct ipv6hdr *ipv6; /* if is_ipv6 */
+	u64 pseudo_sum;       /* of the UDP pseudo-header, but for the length */
+	u32 available;        /* octets from the UDP header to the end of the IP packet */
+	u32 payload;          /* octets behind the UDP header */
+	u8 traffic_class;
+	u8 is_ipv6;
+	u8 fragment; /* the first one of an IPv6 packet */
+};
+
+/* Moves past the Ethernet header and up to two VLAN tags; returns the EtherType in network order,
+ * 0 if the packet ends before. */
+static inline __be16 parse_ethernet(struct cursor *cursor)
+{
+	struct ethhdr *eth = take(cursor, sizeof(*eth));
+	__be16 type;
+
+	if (!eth)
+		return 0;
+	type = eth->h_proto;
+#pragma unroll
+	for (int tags = 0; tags < VLAN_TAGS; tags++) {
+		struct vlan_tag *tag;
+
+		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
+			break;
+		tag = take(cursor, sizeof(*tag));
+		if (!tag)
+			return 0;
+		type = tag->ethertype;
+	}
+	return type;
+}
+
+/* Whether a UDP header for the Geneve port begins at the cursor. Only its ports need be there. */
+static inline int is_geneve_port(const struct cursor *cursor)
+{
+	struct transport_ports *ports = peek(cursor, sizeof(*ports));
+
+	return ports && ports->destination == bpf_htons(GENEVE_PORT);
+}
+
+/* Whether we open Geneve packets to this address. Counts the packet in the entry. */
+static inline int is_terminated(const union address *destination, u32 octets)
+{
+	u64 key[TERMINATE_KEY_WORDS] = {destination->halves[0], destination->halves[1],
+					TUNNEL_GENEVE};
+	struct terminate_entry *entry = terminate_lookup(key);
+
+	if (!entry || entry->action != ACTION_open)
+		return 0;
+	count_entry(entry, octets);
+	return 1;
+}
+
+/* Moves the cursor to where a UDP header is expected. */
+static inline int parse_outer_ipv4(struct cursor *cursor, struct outer *outer)
+{
+	struct iphdr *ip = take(cursor, sizeof(*ip));
+
+	if (!ip || ip->version != 4 || ip->protocol != IPPROTO_UDP ||
+	    ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
+		return EVENT_PASS;
+	if (ip->ihl > IPV4_WORDS && !take(cursor, (ip->ihl - IPV4_WORDS) * 4))
+		return EVENT_PASS;
+	map_ipv4(&outer->source, ip->saddr);
+	map_ipv4(&outer->destination, ip->daddr);
+	outer->ipv4 = ip;
+	return CONTINUE;
+}
+
+static inline int parse_outer_ipv6(struct cursor *cursor, struct outer *outer)
+{
+	struct ipv6hdr *ip = take(cursor, sizeof(*ip));
+	u8 next;
+
+	if (!ip || ip->version != 6)
+		return EVENT_PASS;
+	next = ip->nexthdr;
+	if (next == IPPROTO_FRAGMENT) {
+		struct ipv6_fragment *fragment = take(cursor, sizeof(*fragment));
+
+		if (!fragment || bpf_ntohs(fragment->offset_more) >> 3)
+			return EVENT_PASS;
+		next = fragment->next_header;
+		outer->fragment = 1;
+	}
+	if (next != IPPROTO_UDP)
+		return EVENT_PASS;
+	copy_ipv6(&outer->source, &ip->saddr);
+	copy_ipv6(&outer->destination, &ip->daddr);
+	outer->ipv6 = ip;
+	outer->is_ipv6 = 1;
+	return CONTINUE;
+}
+
+/* The checks of an IPv4 header whose packet is ours. */
+static inline int check_outer_ipv4(const struct packet *packet, struct outer *outer)
+{
+	const struct iphdr *ip = outer->ipv4;
+	u32 total = bpf_ntohs(ip->tot_len);
+
+	if (ip->ihl != IPV4_WORDS)
+		return EVENT_DROP_OUTER_HEADER_LENGTH;
+	if (fold(sum_words((const u32 *)ip, IPV4_WORDS)) != 0xffff)
+		return EVENT_DROP_OUTER_CHECKSUM;
+	if (total < sizeof(*ip) + sizeof(struct udphdr) ||
+	    total > packet->length - offset_of(packet, ip))
+		return EVENT_DROP_OUTER_LENGTH;
+	if (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS))
+		return EVENT_DROP_OUTER_FRAGMENT;
+	outer->available = total - sizeof(*ip);
+	outer->traffic_class = ip->tos;
+	outer->pseudo_sum = (u64)ip->saddr + ip->daddr + bpf_htons(IPPROTO_UDP);
+	return CONTINUE;
+}
+
+static inline int check_outer_ipv6(const struct packet *packet, struct outer *outer)
+{
+	const struct ipv6hdr *ip = outer->ipv6;
+	u32 payload = bpf_ntohs(ip->payload_len);
+
+	if (payload < sizeof(struct udphdr) || payload > packet->length - offset_of(packet, ip + 1))
+		return EVENT_DROP_OUTER_LENGTH;
+	if (outer->fragment)
+		return EVENT_DROP_OUTER_FRAGMENT;
+	outer->available = payload;
+	outer->traffic_class = bpf_ntohl(*(const __be32 *)ip) >> 20;
+	outer->pseudo_sum = sum_words((const u32 *)&ip->saddr, 8) + bpf_htons(IPPROTO_UDP);
+	return CONTINUE;
+}
+
+/* Moves the cursor behind the UDP header. A checksum of 0 stands for none, also over IPv6 (RFC
+ * 6936, RFC 8926 section 3.3). */
+static inline int parse_udp(hook_context *ctx, const struct packet *packet, struct cursor *cursor,
+			    struct outer *outer)
+{
+	struct udphdr *udp = take(cursor, sizeof(*udp));
+	u32 length;
+
+	if (!udp)
+		return EVENT_DROP_OUTER_TRUNCATED;
+	length = bpf_ntohs(udp->len);
+	if (length < sizeof(*udp) || length != outer->available)
+		return EVENT_DROP_UDP_LENGTH;
+	outer->payload = length - sizeof(*udp);
+	if (udp->check &&
+	    !udp_checksum_holds(ctx, offset_of(packet, udp), length, outer->pseudo_sum + udp->len))
+		return EVENT_DROP_UDP_CHECKSUM;
+	return CONTINUE;
+}
+
+/* Moves the cursor behind the UDP header of a packet that is ours and sound. */
+static inline int parse_outer(hook_context *ctx, const struct packet *packet, struct cursor *cursor,
+			      struct outer *outer)
+{
+	__be16 type = parse_ethernet(cursor);
+	int event = EVENT_PASS;
+
+	if (type == bpf_htons(ETH_P_IP))
+		event = parse_outer_ipv4(cursor, outer);
+	else if (type == bpf_htons(ETH_P_IPV6))
+		event = parse_outer_ipv6(cursor, outer);
+	if (event)
+		return event;
+	if (!is_geneve_port(cursor) || !is_terminated(&outer->destination, packet->length))
+		return EVENT_PASS;
+	if (!peek(cursor, sizeof(struct udphdr)))
+		return EVENT_DROP_OUTER_TRUNCATED;
+	event = outer->is_ipv6 ? check_outer_ipv6(packet, outer) : check_outer_ipv4(packet, outer);
+	return event ? event : parse_udp(ctx, packet, cursor, outer);
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/* The pipeline, the same for both hooks. Include the packet operations of one hook before.
+ *
+ *        underlay port                              access port
+ *              |                                          |
+ *         port_role                                  port_role
+ *              |                                          |
+ *   pass <- terminate                               connection -> packet-in on a miss
+ *              |                                          |
+ *            scid                                      locator -> path
+ *              |                                          |
+ *           locator -> is the source the peer's?        uplink -> source, VLAN, MTU
+ *              |                                          |
+ *    inner packet sound, its                        outer headers on
+ *    addresses the connection's                           |
+ *              |                                  kernel's route and neighbour
+ *       outer headers off
+ *              |
+ *         access port
+ *
+ * Each packet at a known port is counted as RX and as exactly one other event.
+ */
+#ifndef MOORLINE_PIPELINE_H
+#define MOORLINE_PIPELINE_H
+
+#include "access.h"
+#include "packet_in.h"
+#include "underlay.h"
+
+static inline int verdict_of(int event)
+{
+	if (event == EVENT_TX)
+		return HOOK_REDIRECT;
+	return event == EVENT_PASS ? HOOK_PASS : HOOK_DROP;
+}
+
+static inline int classify(hook_context *ctx, struct packet *packet)
+{
+	struct port_role_entry *role = port_role_lookup(packet->port);
+
+	if (!role)
+		return EVENT_PASS;
+	count_entry(role, packet->length);
+	if (role->action == ACTION_underlay)
+		return from_underlay(ctx, packet);
+	return from_access(ctx, packet, role);
+}
+
+static inline int pipeline(hook_context *ctx)
+{
+	struct port_facts *port = port_of_interface(packet_interface(ctx));
+	struct packet packet = {};
+	u32 length;
+	int event;
+
+	if (!port)
+		return HOOK_PASS;
+	packet.port = port->number;
+	packet_begin(ctx, &packet);
+	length = packet.length;
+	event = classify(ctx, &packet);
+	if (is_punt(event))
+		event = punt(ctx, &packet, event);
+	count_event(packet.port, EVENT_RX, length);
+	count_event(packet.port, event, length);
+	return verdict_of(event);
+}
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+/* The way of a packet from an underlay port: out of its tunnel, to an access port. */
+#ifndef MOORLINE_UNDERLAY_H
+#define MOORLINE_UNDERLAY_H
+
+#include "ecn.h"
+#include "geneve.h"
+#include "inner.h"
+#include "slot.h"
+
+/* Whether the packet comes from the node at the other end: from one of its addresses, or, while
+ * packets may still be on their way, from one that it had before. */
+static inline int check_source(const union address *source, u16 node, u32 octets)
+{
+	struct locator_entry *entry = locator_lookup(node);
+
+	if (!entry)
+		return EVENT_DROP_NODE_UNKNOWN;
+	count_entry(entry, octets);
+	if (same_address(source, entry->data.set_paths.dst0) ||
+	    same_address(source, entry->data.set_paths.dst1) ||
+	    same_address(source, entry->data.set_paths.previous0) ||
+	    same_address(source, entry->data.set_paths.previous1))
+		return CONTINUE;
+	return EVENT_DROP_SOURCE;
+}
+
+/* Whether the inner addresses are the connection's own. A connection without addresses of a family
+ * has zeros there, which are nobody's. */
+static inline int check_addresses(const struct inner *inner, const struct scid_entry *entry)
+{
+	if (!inner->is_ipv6) {
+		if (inner->ipv4->daddr &&
+		    inner->ipv4->daddr == *(__be32 *)entry->data.deliver.local4 &&
+		    inner->ipv4->saddr == *(__be32 *)entry->data.deliver.peer4)
+			return CONTINUE;
+		return EVENT_DROP_INNER_ADDRESS;
+	}
+	if (!is_zero(&inner->ipv6->daddr) &&
+	    same_words(&inner->ipv6->daddr, entry->data.deliver.local6) &&
+	    same_words(&inner->ipv6->saddr, entry->data.deliver.peer6))
+		return CONTINUE;
+	return EVENT_DROP_INNER_ADDRESS;
+}
+
+/* Takes the outer headers off and hands the inner packet to an access port. */
+static inline int deliver(hook_context *ctx, struct packet *packet, u32 inner_offset,
+			  int inner_ipv6, int outer_ipv6, u16 port)
+{
+	struct port_facts *out = port_of_number(port);
+	struct ethhdr *eth;
+
+	if (!out)
+		return EVENT_DROP_NO_ROUTE;
+	if (packet_shrink(ctx, packet, inner_offset, inner_ipv6, outer_ipv6))
+		return EVENT_DROP_NO_ROOM;
+	eth = packet->data;
+	if ((void *)(eth + 1) > packet->end)
+		return EVENT_DROP_NO_ROOM;
+	__builtin_memcpy(eth->h_dest, out->host_mac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, out->mac, ETH_ALEN);
+	eth->h_proto = inner_ipv6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	return packet_leave_access(out);
+}
+
+static inline int from_underlay(hook_context *ctx, struct packet *packet)
+{
+	struct cursor cursor = cursor_of(packet);
+	struct outer outer = {};
+	struct tunnel tunnel = {};
+	struct inner inner = {};
+	struct scid_entry *entry;
+	u32 available, inner_offset;
+	int event, inner_ipv6;
+	u8 ecn;
+
+	event = parse_outer(ctx, packet, &cursor, &outer);
+	if (event)
+		return event;
+	event = parse_geneve(ctx, packet, &cursor, outer.payload, &tunnel);
+	if (event)
+		return event;
+	entry = scid_lookup(tunnel.scid);
+	if (!entry)
+		return EVENT_DROP_SCID_UNKNOWN;
+	count_entry(entry, packet->length);
+	if (entry->data.deliver.tenant != tunnel.tenant)
+		return EVENT_DROP_TENANT;
+	event = check_source(&outer.source, entry->data.deliver.node, packet->length);
+	if (event)
+		return event;
+	if (tunnel.spi)
+		return EVENT_DROP_SERVICE_PATH;
+
+	inner_offset = offset_of(packet, cursor.position);
+	available = outer.payload - sizeof(struct data_header);
+	event = parse_inner(&cursor, tunnel.protocol, available, &inner);
+	if (event)
+		return event;
+	if (inner.length != available)
+		return EVENT_DROP_INNER_LENGTH;
+	event = check_addresses(&inner, entry);
+	if (event)
+		return event;
+	ecn = ecn_combined(inner.traffic_class & ECN_MASK, outer.traffic_class & ECN_MASK);
+	if (ecn == ECN_DROP)
+		return EVENT_DROP_INNER_ECN;
+	inner_ipv6 = inner.is_ipv6;
+	if (ecn != (inner.traffic_class & ECN_MASK)) {
+		event = set_inner_ecn(ctx, packet, &inner, ecn);
+		if (event)
+			return event;
+	}
+	return deliver(ctx, packet, inner_offset, inner_ipv6, outer.is_ipv6,
+		       entry->data.deliver.port);
+}
+
+#endif
