@@ -104,7 +104,8 @@ def join(
     settings = Options.of(ctx).settings()
     from dataplane.agent.join import join as join_with
 
-    asyncio.run(join_with(token, settings.node))
+    name = asyncio.run(join_with(token, settings.node))
+    typer.echo(f"This machine is now the node {name}: start it with 'moorline node'.")
 
 
 @app.command("remove")
