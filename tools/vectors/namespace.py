@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small world as a network namespace: real interfaces, routes and permanent neighbours.
+
+The kernel answers ``bpf_fib_lookup`` from it; no packet ever travels in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pyroute2 import IPRoute, netns
+
+from .world import ACCESS, GATEWAY, SECOND, UNASSIGNED_INTERFACE, UNDERLAY, Access, Underlay
+
+NUD_PERMANENT = 0x80
+IFA_F_NODAD = 0x02
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A namespace that stands, with the number of each interface."""
+
+    name: str
+    interfaces: dict[str, int]
+
+
+@contextmanager
+def world(name: str) -> Iterator[World]:
+    """A namespace of this name, built, and removed at the end."""
+    netns.create(name)
+    try:
+        with IPRoute(netns=name) as route:
+            yield World(name, _build(route))
+    finally:
+        netns.remove(name)
+
+
+@contextmanager
+def entered(name: str) -> Iterator[None]:
+    """The calling thread stands in the namespace."""
+    netns.pushns(name)
+    try:
+        yield
+    finally:
+        netns.popns()
+
+
+def _build(route: IPRoute) -> dict[str, int]:
+    interfaces: dict[str, int] = {}
+    _up(route, "lo")
+    for port in (UNDERLAY, SECOND):
+        interfaces |= _pair(route, port.interface, f"{port.interface}x", port.mac, port.neighbour.mac)
+        _address(route, interfaces[port.interface], port)
+    for access in (ACCESS, GATEWAY):
+        far = f"{access.interface}p"
+        interfaces |= _pair(route, access.interface, far, access.near_mac, access.far_mac)
+    interfaces |= _pair(route, UNASSIGNED_INTERFACE, f"{UNASSIGNED_INTERFACE}x", None, None)
+    return interfaces
+
+
+def _pair(route: IPRoute, name: str, peer: str, mac: str | None, peer_mac: str | None) -> dict[str, int]:
+    """A veth pair, both ends up; returns their interface numbers."""
+    route.link("add", ifname=name, kind="veth", peer={"ifname": peer})
+    numbers = {}
+    for interface, address in ((name, mac), (peer, peer_mac)):
+        numbers[interface] = route.link_lookup(ifname=interface)[0]
+        if address is not None:
+            route.link("set", index=numbers[interface], address=address)
+        route.link("set", index=numbers[interface], state="up")
+    return numbers
+
+
+def _up(route: IPRoute, name: str) -> None:
+    route.link("set", index=route.link_lookup(ifname=name)[0], state="up")
+
+
+def _address(route: IPRoute, index: int, port: Underlay) -> None:
+    route.addr("add", index=index, address=port.address4, prefixlen=24)
+    route.addr("add", index=index, address=port.address6, prefixlen=64, flags=IFA_F_NODAD)
+    for address in (port.neighbour.address4, port.neighbour.address6):
+        route.neigh("add", dst=address, lladdr=port.neighbour.mac, ifindex=index, state=NUD_PERMANENT)
+    route.route("add", dst=f"{port.routed4}/32", gateway=port.neighbour.address4, oif=index)
+
+
+def port_interfaces() -> dict[int, str]:
+    """Name of the interface that each port of the small world is."""
+    ports: tuple[Underlay | Access, ...] = (UNDERLAY, SECOND, ACCESS, GATEWAY)
+    return {
+        port.number: f"{port.interface}p" if isinstance(port, Access) else port.interface for port in ports
+    }

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the runner asks of a data plane, whatever it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from moorline.wire import Event
+
+from .model import Entry, Outcome, Value
+
+
+class Count(NamedTuple):
+    """A counter's value."""
+
+    packets: int
+    bytes: int
+
+
+PortEvents = Mapping[tuple[int, Event], Count]
+"""What ``port_events`` holds, by port and event; zero counts are left out."""
+
+
+class Target(Protocol):
+    """A data plane that stands in the world of :mod:`tools.vectors.world`."""
+
+    hook: str
+    """Name that a vector's ``hooks`` may hold: ``xdp``, ``tc``."""
+
+    frames_complete: bool
+    """Whether packets towards the underlay have their link layer when :meth:`send` returns them; if not,
+    they are compared from the network header on."""
+
+    def load(self, entries: Sequence[Entry]) -> None:
+        """Hold exactly these entries, with counters at zero."""
+
+    def send(self, port: int, frame: bytes) -> Outcome:
+        """Let ``frame`` arrive at ``port`` and say what became of it."""
+
+    def direct_counter(self, table: str, key: Mapping[str, Value]) -> Count:
+        """The direct counter of the entry with this key."""
+
+    def port_events(self) -> PortEvents:
+        """The counter ``port_events``."""
