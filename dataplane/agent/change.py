@@ -108,6 +108,12 @@ class ChangeExchange:
         self._heard: dict[int, int] = {}
         self._pending: dict[int, _Pending] = {}
 
+    def set_node(self, node_id: int) -> None:
+        """This node's id, which the controller says; with another one, nothing that was under way counts."""
+        if node_id != self._node_id:
+            self._node_id = node_id
+            self._pending.clear()
+
     def add_channel(self, channel: Channel) -> None:
         """A connection that messages may use."""
         if len(channel.key) != KEY_OCTETS or channel.peer == self._node_id:

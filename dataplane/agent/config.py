@@ -75,7 +75,7 @@ class NodeConfig(Section):
     """Tenant of the host's own programs."""
     p4runtime_port: PortNumber = P4RUNTIME_PORT
     change_port: PortNumber = CHANGE_PORT
-    grace_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
+    grace_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How long packets from and to an address are taken after it was replaced."""
     table_sizes: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     """Entries to make room for, by table; a table left out has the contract's size."""

@@ -53,7 +53,12 @@ def choose_hook(choice: HookChoice, driver: str, *, forwards_only: bool = False)
     """
     if choice != "auto":
         return Hook(choice)
-    return Hook.XDP if forwards_only or driver in _NATIVE_XDP else Hook.TC
+    return Hook.XDP if forwards_only or keeps_offloads(driver) else Hook.TC
+
+
+def keeps_offloads(driver: str) -> bool:
+    """Whether a driver runs XDP on packets that are whole, and keeps its offloads behind it."""
+    return driver in _NATIVE_XDP
 
 
 def driver_of(interface: str) -> str:

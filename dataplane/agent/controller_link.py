@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes what the controller says and puts it where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import grpc
+import structlog
+
+from dataplane.agent.change import Channel
+from dataplane.agent.change_socket import ChangeSocket
+from dataplane.agent.mobility import Mobility
+from dataplane.agent.peers import Peers
+from dataplane.agent.resolver import Resolver
+from dataplane.agent.session import from_api, to_api
+from dataplane.agent.state import NodeState
+from dataplane.agent.translations import Translations
+from moorline import __version__
+from moorline.api.v1 import moorline_pb2 as api
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a session has named until all was named."""
+
+    peers: set[int] = field(default_factory=set)
+    scids: set[int] = field(default_factory=set)
+
+
+class ControllerLink:
+    """The handler of the session (:class:`dataplane.agent.session.Handler`)."""
+
+    def __init__(
+        self,
+        state: NodeState,
+        translations: Translations,
+        peers: Peers,
+        mobility: Mobility,
+        changes: ChangeSocket,
+        resolver: Resolver,
+        *,
+        place_endpoints: Callable[[], Awaitable[None]],
+        save_state: Callable[[], None],
+        describe: Callable[[], api.NodeHello],
+    ) -> None:
+        self.attached = False
+        self._state = state
+        self._translations = translations
+        self._peers = peers
+        self._mobility = mobility
+        self._changes = changes
+        self._resolver = resolver
+        self._place_endpoints = place_endpoints
+        self._save_state = save_state
+        self._describe = describe
+        self._seen: _Seen | None = None
+
+    def hello(self) -> api.NodeHello:
+        """What a session begins with."""
+        own = self._mobility.own
+        hello = self._describe()
+        hello.version = __version__
+        hello.locators.CopyFrom(api.LocatorsChanged(generation=own.generation, locators=to_api(own.locators)))
+        return hello
+
+    def connected(self, channel: grpc.aio.Channel | None) -> None:
+        """The session stands, or has broken off."""
+        self.attached = channel is not None
+        self._resolver.use(channel)
+
+    async def update(self, update: api.NodeUpdate) -> None:
+        """One message of the controller."""
+        match update.WhichOneof("update"):
+            case "welcome":
+                self._welcome(update.welcome)
+            case "endpoints":
+                await self._endpoints(update.endpoints.endpoints)
+            case "peer":
+                self._peer(update.peer)
+            case "peer_removed":
+                self._peers.forget(update.peer_removed.node_id)
+            case "translation":
+                self._translation(update.translation)
+            case "translation_removed":
+                self._translations.remove(update.translation_removed.scid)
+                self._changes.exchange.remove_channel(update.translation_removed.scid)
+            case "synchronized":
+                self._synchronized()
+
+    def _welcome(self, welcome: api.Welcome) -> None:
+        self._seen = _Seen()
+        self._changes.exchange.set_node(welcome.node_id)
+        self._translations.set_prefixes(welcome.virtual_prefixes)
+        prefixes = list(welcome.virtual_prefixes)
+        if (self._state.node_id, self._state.virtual_prefixes) != (welcome.node_id, prefixes):
+            self._state.node_id, self._state.virtual_prefixes = welcome.node_id, prefixes
+            self._save_state()
+
+    async def _endpoints(self, endpoints: Sequence[api.Endpoint]) -> None:
+        self._translations.set_endpoints(endpoints)
+        await self._place_endpoints()
+        self._resolver.endpoints_stand()
+        log.info("endpoints_placed", endpoints=len(endpoints))
+
+    def _peer(self, peer: api.PeerChanged) -> None:
+        if self._seen is not None:
+            self._seen.peers.add(peer.node_id)
+        self._mobility.peer_heard(peer.node_id, peer.node, peer.generation, from_api(peer.locators))
+
+    def _translation(self, translation: api.Translation) -> None:
+        if self._seen is not None:
+            self._seen.scids.add(translation.scid)
+        self._translations.put(translation)
+        self._changes.exchange.add_channel(
+            Channel(translation.scid, translation.peer_node_id, translation.key)
+        )
+
+    def _synchronized(self) -> None:
+        if self._seen is None:
+            return
+        self._peers.keep_only(self._seen.peers)
+        for scid in self._translations.keep_only(self._seen.scids):
+            self._changes.exchange.remove_channel(scid)
+        self._seen = None
+        log.info("controller_synchronized", translations=len(self._translations))

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's DNS server: service names from the controller, all others from the host's resolvers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from enum import Enum, auto
+from typing import Any, Final
+
+import structlog
+from dnslib import RCODE
+
+from dataplane.agent import dns_core as core
+from dataplane.agent.config import DnsConfig
+from moorline.errors import MoorlineError
+
+log = structlog.get_logger(__name__)
+
+UPSTREAM_SECONDS: Final = 2.0
+IDLE_SECONDS: Final = 10.0
+"""How long a TCP connection may stand without a question."""
+
+IN_FLIGHT: Final = 1000
+"""Questions that may be under way; more are dropped, and asked again."""
+
+TCP_CONNECTIONS: Final = 100
+
+
+class DnsError(MoorlineError):
+    """The server cannot listen."""
+
+
+class Verdict(Enum):
+    """What the controller said of a name that it gave no addresses for."""
+
+    UNKNOWN = auto()
+    FORBIDDEN = auto()
+    AWAY = auto()
+
+
+Resolve = Callable[[str], Awaitable[core.Addresses | Verdict]]
+"""Finds a service by name; makes the connection to it before it answers."""
+
+
+class Upstream:
+    """The other resolvers, asked one after the other."""
+
+    def __init__(self, config: DnsConfig) -> None:
+        self._config = config
+
+    def servers(self) -> tuple[str, ...]:
+        """Whom to ask: read anew each time, for networks come and go."""
+        if self._config.upstream:
+            return self._config.upstream
+        try:
+            text = self._config.resolv_conf.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ()
+        return core.nameservers(text, frozenset({self._config.address}))
+
+    async def ask(self, packet: bytes, *, tcp: bool) -> bytes | None:
+        """The first answer that comes; None when there is none."""
+        for server in self.servers():
+            try:
+                async with asyncio.timeout(UPSTREAM_SECONDS):
+                    found = await (_ask_tcp if tcp else _ask_udp)(packet, server)
+            except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                continue
+            if core.is_answer_to(found, packet):
+                return found
+        return None
+
+
+class DnsServer:
+    """Serves UDP and TCP on one address."""
+
+    def __init__(self, config: DnsConfig, directory: core.Directory, resolve: Resolve) -> None:
+        self._config = config
+        self._directory = directory
+        self._resolve = resolve
+        self._upstream = Upstream(config)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._streams = 0
+        self._udp: asyncio.DatagramTransport | None = None
+        self._tcp: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises DnsError."""
+        address, port = self._config.address, self._config.port
+        try:
+            self._udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: _Datagrams(self), local_addr=(address, port)
+            )
+            self._tcp = await asyncio.start_server(self._stream, address, port)
+        except OSError as error:
+            await self.close()
+            raise DnsError(
+                f"DNS cannot listen on {address} port {port} ({error.strerror}): change it in [node.dns]"
+            ) from error
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._udp is not None:
+            self._udp.close()
+        if self._tcp is not None:
+            self._tcp.close()
+        for task in self._tasks:
+            task.cancel()
+
+    def serve(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run the answer to one question beside the others."""
+        if len(self._tasks) >= IN_FLIGHT:
+            work.close()
+            return
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def handle(self, packet: bytes, *, tcp: bool) -> bytes | None:
+        """The answer to a query; None where there is to be none."""
+        decision = core.decide(packet, self._directory)
+        match decision:
+            case core.Answer():
+                return decision.packet
+            case core.Forward():
+                return await self._forward(decision.query, tcp=tcp)
+            case core.Ask():
+                return await self._ask(decision, tcp=tcp)
+        return None
+
+    async def _ask(self, ask: core.Ask, *, tcp: bool) -> bytes:
+        found = await self._resolve(ask.service)
+        match found:
+            case core.Addresses():
+                return core.answer(ask.query, found)
+            case Verdict.FORBIDDEN:
+                return core.refuse(ask.query, RCODE.REFUSED)
+            case Verdict.UNKNOWN:
+                return await self._forward(ask.query, tcp=tcp)
+        # Without the controller nobody can say that there is no such name.
+        answer = await self._forward(ask.query, tcp=tcp)
+        return core.refuse(ask.query, RCODE.SERVFAIL) if core.says_no_such_name(answer) else answer
+
+    async def _forward(self, query: core.Query, *, tcp: bool) -> bytes:
+        found = await self._upstream.ask(query.packet, tcp=tcp)
+        return found if found is not None else core.refuse(query, RCODE.SERVFAIL)
+
+    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._streams += 1
+        try:
+            while self._streams <= TCP_CONNECTIONS:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    packet = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+                answer = await self.handle(packet, tcp=True)
+                if answer is None:
+                    break
+                writer.write(len(answer).to_bytes(2) + answer)
+                await writer.drain()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._streams -= 1
+            writer.close()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, server: DnsServer) -> None:
+        self._server = server
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.DatagramTransport)
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        self._server.serve(self._answer(data, addr))
+
+    async def _answer(self, packet: bytes, peer: tuple[str | Any, int]) -> None:
+        answer = await self._server.handle(packet, tcp=False)
+        if answer is not None and self._transport is not None:
+            self._transport.sendto(answer, peer)
+
+
+async def _ask_udp(packet: bytes, server: str) -> bytes:
+    loop = asyncio.get_running_loop()
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    # A socket of its own, connected, for each question: the kernel picks a random port and takes answers from
+    # there only (RFC 5452).
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as handle:
+        handle.connect((server, 53))
+        await loop.sock_sendall(handle, packet)
+        while True:
+            answer = await loop.sock_recv(handle, 65535)
+            if answer[:2] == packet[:2]:
+                return answer
+
+
+async def _ask_tcp(packet: bytes, server: str) -> bytes:
+    reader, writer = await asyncio.open_connection(server, 53)
+    try:
+        writer.write(len(packet).to_bytes(2) + packet)
+        await writer.drain()
+        return await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+    finally:
+        writer.close()

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the next hops towards peers resolved: a program at XDP can find a neighbour, but not ask for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+from socket import AF_INET, AF_INET6
+from typing import Any, Final
+
+import structlog
+from pyroute2.netlink.exceptions import NetlinkError
+
+from moorline.addresses import unmapped
+
+log = structlog.get_logger(__name__)
+
+_NTF_EXT_MANAGED: Final = 1
+"""The kernel resolves the neighbour by itself, now and whenever its entry ages (Linux 5.16)."""
+
+
+class Neighbours:
+    """Managed neighbour entries for a set of addresses."""
+
+    def __init__(self, netlink: Any) -> None:
+        self._netlink = netlink
+        self._kept: set[tuple[int, str]] = set()
+
+    async def keep(self, destinations: Iterable[bytes], interfaces: frozenset[int]) -> None:
+        """Have the next hops to these addresses (16 octets) resolved that lead out of these interfaces."""
+        wanted = set()
+        for destination in destinations:
+            hop = await self._next_hop(str(unmapped(destination)))
+            if hop is not None and hop[0] in interfaces:
+                wanted.add(hop)
+        for hop in wanted - self._kept:
+            await self._neighbour("replace", hop, NDA_FLAGS_EXT=_NTF_EXT_MANAGED)
+        for hop in self._kept - wanted:
+            await self._neighbour("del", hop)
+        self._kept = wanted
+
+    async def _next_hop(self, destination: str) -> tuple[int, str] | None:
+        try:
+            async for route in await self._netlink.route("get", dst=destination):
+                return route.get_attr("RTA_OIF"), route.get_attr("RTA_GATEWAY") or destination
+        except NetlinkError:
+            pass  # no route now; a change of routes asks again
+        return None
+
+    async def _neighbour(self, command: str, hop: tuple[int, str], **extra: int) -> None:
+        index, address = hop
+        family = AF_INET if ip_address(address).version == 4 else AF_INET6
+        try:
+            await self._netlink.neigh(command, dst=address, ifindex=index, family=family, state=0, **extra)
+        except NetlinkError as error:
+            if command != "del":
+                log.warning("neighbour_not_kept", address=address, code=error.code)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ports of the data plane: which interfaces they are, and at which hook their program stands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+import structlog
+
+from dataplane.agent.access import Pair
+from dataplane.agent.config import NodeConfig
+from dataplane.agent.facts import PortFact
+from dataplane.agent.locators import UnderlayPort
+from dataplane.agent.netlink import HostTable
+from dataplane.agent.port_map import PortEntry
+from dataplane.agent.state import NodeState
+from dataplane.bpf import attach
+from dataplane.bpf.hook import Hook, HookChoice
+from moorline.api.v1 import moorline_pb2 as api
+
+log = structlog.get_logger(__name__)
+
+ROUTER_HOPS: Final = 1
+"""What a port towards other hosts takes off the TTL; the host's own programs lose nothing."""
+
+
+class Programs(Protocol):
+    """The loaded programs."""
+
+    def open(self, hook: Hook) -> int:
+        """A file descriptor of the program for a hook; the caller closes it."""
+
+
+@dataclass(slots=True)
+class PortState:
+    """A port as it stands; ``attached`` is the index of the interface that has the program."""
+
+    interface: str
+    number: int
+    role: Literal["underlay", "access"]
+    choice: HookChoice
+    tenant: int
+    hops: int
+    hook: Hook = Hook.TC
+    attached: int = 0
+
+
+class Ports:
+    """All ports of the node, attached and kept attached when an interface goes and comes back."""
+
+    def __init__(self, config: NodeConfig, state: NodeState, netlink: Any, programs: Programs) -> None:
+        self._netlink = netlink
+        self._programs = programs
+        self._state = state
+        self.access = PortState(
+            config.far_interface,
+            state.port_number(config.far_interface),
+            "access",
+            config.access_hook,
+            config.tenant,
+            hops=0,
+        )
+        self._ports = [self.access] + [
+            PortState(
+                port.name, state.port_number(port.name), port.role, port.hook, port.tenant, hops=ROUTER_HOPS
+            )
+            for port in config.ports
+        ]
+
+    def __iter__(self) -> Iterator[PortState]:
+        return iter(self._ports)
+
+    @property
+    def underlay(self) -> tuple[UnderlayPort, ...]:
+        """The ports towards other nodes, in the configured order."""
+        return tuple(
+            UnderlayPort(port.interface, port.number) for port in self._ports if port.role == "underlay"
+        )
+
+    def choose_hooks(self) -> bool:
+        """Decide each port's hook; whether packets have to carry whole checksums for that.
+
+        XDP on a virtual interface reads packets as programs left them, where a checksum may be half done.
+        """
+        software = False
+        for port in self._ports:
+            driver = attach.driver_of(port.interface)
+            port.hook = attach.choose_hook(port.choice, driver)
+            software |= port.hook is Hook.XDP and not attach.keeps_offloads(driver)
+        return software
+
+    async def attach(self, host: HostTable) -> bool:
+        """Put programs on the interfaces that are there and have none of ours yet; whether any was put.
+
+        Raises:
+            AttachError: an interface does not take the program.
+        """
+        changed = False
+        for port in self._ports:
+            link = host.link_named(port.interface)
+            index = 0 if link is None else link.index
+            if index == port.attached:
+                continue
+            if index:
+                await self._attach(port, index)
+            port.attached = index
+            changed = True
+        return changed
+
+    async def _attach(self, port: PortState, index: int) -> None:
+        program = self._programs.open(port.hook)
+        try:
+            await attach.attach(self._netlink, port.interface, index, port.hook, program)
+        finally:
+            os.close(program)
+        before = self._state.hooks.get(port.interface)
+        if before not in (None, port.hook):
+            await attach.detach(self._netlink, index, Hook(before))
+        self._state.hooks[port.interface] = port.hook
+        log.info(
+            "port_attached", interface=port.interface, port=port.number, role=port.role, hook=str(port.hook)
+        )
+
+    async def detach_others(self, host: HostTable) -> None:
+        """Take programs off interfaces that are ports no longer."""
+        names = {port.interface for port in self._ports}
+        for interface in [name for name in self._state.hooks if name not in names]:
+            link = host.link_named(interface)
+            if link is not None:
+                await attach.detach(self._netlink, link.index, Hook(self._state.hooks[interface]))
+            del self._state.hooks[interface]
+
+    def facts(self) -> list[PortFact]:
+        """The ports' roles."""
+        return [PortFact(port.number, port.role, port.tenant, port.hops) for port in self._ports]
+
+    def entries(self, host: HostTable, pair: Pair) -> list[PortEntry]:
+        """The ports that have an interface now."""
+        entries = []
+        for port in self._ports:
+            link = host.link_named(port.interface)
+            if link is None:
+                continue
+            if port is self.access:
+                entries.append(PortEntry(link.index, port.number, link.mac, pair.near.index, pair.near.mac))
+            else:
+                entries.append(PortEntry(link.index, port.number, link.mac))
+        return entries
+
+    def report(self, host: HostTable) -> list[api.Port]:
+        """The ports as the controller hears of them."""
+        found = []
+        for port in self._ports:
+            link = host.link_named(port.interface)
+            found.append(
+                api.Port(
+                    number=port.number,
+                    interface=port.interface,
+                    role=port.role,
+                    hook=str(port.hook),
+                    up=link is not None and link.up,
+                    mtu=0 if link is None else link.mtu,
+                )
+            )
+        return found

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packets that the data plane hands up: what is read from its ring, and what becomes of each. Sans-IO."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final, Self
+
+from moorline import icmp
+from moorline.wire import Event
+
+ANSWERS_PER_SECOND: Final = 1000.0
+ANSWERS_BURST: Final = 100.0
+"""Limits of ICMP answers (RFC 1812, section 4.3.2.8; RFC 4443, section 2.4 (f))."""
+
+_RECORD: Final = struct.Struct("=IHHHH")
+_ETHERNET: Final = 14
+_VLANS: Final = (0x8100, 0x88A8)
+_TCP: Final = 6
+_UDP: Final = 17
+_ICMPV6: Final = 58
+_CHECKSUM_AT: Final = {_TCP: 16, _UDP: 6, _ICMPV6: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Punt:
+    """A record of the ring ``packet_in`` (``ebpf/packet_in.h``); ``whole`` when the frame was not cut."""
+
+    port: int
+    reason: int
+    mtu: int
+    frame: bytes
+    whole: bool
+
+    @classmethod
+    def parse(cls, record: bytes) -> Self | None:
+        """Read a record; None for one that is cut off."""
+        if len(record) < _RECORD.size + _ETHERNET:
+            return None
+        length, port, reason, mtu, _pad = _RECORD.unpack_from(record)
+        frame = record[_RECORD.size :][:length]
+        return cls(port, reason, mtu, frame, len(frame) == length)
+
+    @property
+    def packet(self) -> bytes:
+        """The IP packet in the frame."""
+        at = _ETHERNET
+        while int.from_bytes(self.frame[at - 2 : at]) in _VLANS:
+            at += 4
+        return self.frame[at:]
+
+
+def icmp_answer(punt: Punt) -> bytes | None:
+    """The ICMP error that a packet that was too big, or whose TTL ran out, is answered with."""
+    match punt.reason:
+        case Event.PUNT_TOO_BIG:
+            return icmp.too_big(punt.packet, punt.mtu)
+        case Event.PUNT_TTL_EXPIRED:
+            return icmp.time_exceeded(punt.packet)
+    return None
+
+
+def with_checksum(frame: bytes) -> bytes:
+    """The frame with the checksum of its transport header made whole.
+
+    A packet of the host's own programs has only the pseudo-header's sum there: the rest is left to the
+    hardware, which it never meets. Frames that are no whole TCP, UDP or ICMPv6 packet come back as they are.
+    """
+    packet = frame[_ETHERNET:]
+    kind = int.from_bytes(frame[12:_ETHERNET])
+    if kind == 0x0800 and len(packet) >= 20:
+        return frame[:_ETHERNET] + _ipv4(packet)
+    if kind == 0x86DD and len(packet) >= 40:
+        return frame[:_ETHERNET] + _ipv6(packet)
+    return frame
+
+
+def _ipv4(packet: bytes) -> bytes:
+    header = (packet[0] & 0xF) * 4
+    length, fragment = int.from_bytes(packet[2:4]), int.from_bytes(packet[6:8])
+    if header < 20 or length > len(packet) or length < header or fragment & 0x3FFF or packet[9] == _ICMPV6:
+        return packet
+    pseudo = packet[12:20] + struct.pack("!HH", packet[9], length - header)
+    return packet[:header] + _transport(packet[9], pseudo, packet[header:length]) + packet[length:]
+
+
+def _ipv6(packet: bytes) -> bytes:
+    length = int.from_bytes(packet[4:6])
+    if length > len(packet) - 40:
+        return packet
+    pseudo = packet[8:40] + struct.pack("!II", length, packet[6])
+    return packet[:40] + _transport(packet[6], pseudo, packet[40 : 40 + length]) + packet[40 + length :]
+
+
+def _transport(protocol: int, pseudo: bytes, segment: bytes) -> bytes:
+    at = _CHECKSUM_AT.get(protocol)
+    if at is None or len(segment) < at + 2:
+        return segment
+    if protocol == _UDP and segment[at : at + 2] == b"\0\0":  # none was wanted (RFC 768)
+        return segment
+    blank = segment[:at] + b"\0\0" + segment[at + 2 :]
+    found = icmp.checksum(pseudo + blank)
+    if protocol == _UDP and found == 0:
+        found = 0xFFFF
+    return segment[:at] + struct.pack("!H", found) + segment[at + 2 :]
+
+
+@dataclass(slots=True)
+class Limiter:
+    """A token bucket: at most ``rate`` a second, ``burst`` at once."""
+
+    rate: float = ANSWERS_PER_SECOND
+    burst: float = ANSWERS_BURST
+    _tokens: float = ANSWERS_BURST
+    _at: float = 0.0
+
+    def allows(self, now: float) -> bool:
+        """Whether one more may go at this time (seconds)."""
+        self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
