@@ -154,6 +154,16 @@ def check_bcc(_settings: Settings) -> Iterator[Finding]:
         yield ok("bcc", f"BCC {bcc.__version__}")
 
 
+def check_headers(_settings: Settings) -> Iterator[Finding]:
+    """Kernel headers for the compiler: the running kernel's, or any recent ones."""
+    from dataplane.bpf.headers import HeadersError, find_headers
+
+    try:
+        yield ok("headers", str(find_headers()))
+    except HeadersError as error:
+        yield fail("headers", str(error), "apt install linux-headers-$(dpkg --print-architecture)")
+
+
 def check_bpffs(settings: Settings) -> Iterator[Finding]:
     """Where maps and programs are pinned."""
     pins = settings.node.pins
@@ -229,6 +239,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_bpf,
     check_jit,
     check_bcc,
+    check_headers,
     check_bpffs,
     check_mtu,
     check_checksum_offload,

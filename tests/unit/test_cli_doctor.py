@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from dataplane.bpf import headers
 from moorline.cli import doctor, probes
 from moorline.cli.doctor import Check, Finding, State
 from moorline.cli.main import main
@@ -53,7 +54,7 @@ def one(check: Check, where: Settings = TWO_PORTS) -> Finding:
     return finding
 
 
-def raising(error: OSError) -> Any:
+def raising(error: Exception) -> Any:
     def raise_it(*_: object) -> None:
         raise error
 
@@ -151,6 +152,15 @@ def test_without_bcc(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = one(doctor.check_bcc)
     assert finding.state is State.FAIL
     assert "python3-bpfcc" in finding.mend
+
+
+def test_headers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(headers, "find_headers", lambda: tmp_path)
+    assert one(doctor.check_headers) == Finding("headers", State.OK, str(tmp_path))
+    monkeypatch.setattr(headers, "find_headers", raising(headers.HeadersError("no kernel headers")))
+    finding = one(doctor.check_headers)
+    assert finding.state is State.FAIL
+    assert "apt install linux-headers-" in finding.mend
 
 
 def test_a_machine_that_has_not_joined(tmp_path: Path) -> None:
