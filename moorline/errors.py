@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one base of all errors that a user may see."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Constants of the wire format and of the contract that all parts of Moorline share.
 
 The wire format is Geneve (RFC 8926) with one option; see ``docs/wire-format.md``.
