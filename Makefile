@@ -9,7 +9,7 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 PROTO := moorline/api/v1/moorline.proto
-C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h)
+C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit bench fuzz stubs format clean

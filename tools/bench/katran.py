@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Katran's balancer program as a peer: its compiled object, loaded by libbpf and given flows that its LRU knows."""
+"""Katran's balancer program as a peer: its compiled object, loaded by libbpf, with flows that its LRU knows."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ class Katran:
         return int(_libbpf.bpf_map__fd(found))
 
     def _update(self, fd: int, key: bytes, value: bytes) -> None:
-        self._check(_libbpf.bpf_map_update_elem(fd, key, value, ctypes.c_uint64(0)), "filling a map of Katran's")
+        self._check(
+            _libbpf.bpf_map_update_elem(fd, key, value, ctypes.c_uint64(0)), "filling a map of Katran's"
+        )
 
     def _configure(self, lru: int) -> None:
         vip = _VIP + bytes(12) + struct.pack("!HBx", _PORTS[1], _TCP)

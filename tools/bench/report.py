@@ -25,7 +25,7 @@ class Row:
 
 
 def merge(path: Path, rows: Iterable[Row]) -> None:
-    """Write ``rows`` to ``path``; rows of other names that stand there stay, so that one row can be measured alone."""
+    """Write ``rows`` to ``path``; rows of other names stay, so that one can be measured alone."""
     known: dict[str, dict[str, object]] = {}
     if path.exists():
         known = {row["name"]: row for row in json.loads(path.read_text())}

@@ -99,9 +99,15 @@ class Restorer:
         }
 
     def net(
-        self, program: str, target_fd: int, frame: bytes, header_sum: int, flows: int, ifindex: int | None = None
+        self,
+        program: str,
+        target_fd: int,
+        frame: bytes,
+        header_sum: int,
+        flows: int,
+        ifindex: int | None = None,
     ) -> float:
-        """Nanoseconds a packet of ``target_fd`` over ``flows`` flows in random order, less the wrapper alone."""
+        """Nanoseconds a packet of ``target_fd``, ``flows`` flows in random order, less the wrapper."""
         self._plan(frame, header_sum, flows)
         fd = self._programs[program]
         self._module["target"][0] = ctypes.c_int(target_fd)
@@ -110,7 +116,13 @@ class Restorer:
         return with_target - nanoseconds(fd, frame, ifindex)
 
     def code(
-        self, program: str, target_fd: int, frame: bytes, header_sum: int, flows: int, ifindex: int | None = None
+        self,
+        program: str,
+        target_fd: int,
+        frame: bytes,
+        header_sum: int,
+        flows: int,
+        ifindex: int | None = None,
     ) -> int:
         """What the target returns for one restored packet: whether it is measured doing its work."""
         self._plan(frame, header_sum, flows)

@@ -9,7 +9,7 @@
 #include <uapi/linux/bpf.h>
 
 #define FRAME_LENGTH 128
-#define SCID_OFFSET 54 /* Ethernet 14, IPv4 20, UDP 8, Geneve 8, option head 4 */
+#define SCID_OFFSET  54 /* Ethernet 14, IPv4 20, UDP 8, Geneve 8, option head 4 */
 #define INNER_OFFSET 66
 #define OUTER_OFFSET 14
 
@@ -28,8 +28,7 @@ static inline u8 *restored(struct xdp_md *ctx, struct plan *plan)
 {
 	u8 *data;
 
-	if (bpf_xdp_adjust_head(ctx, (int)(ctx->data_end - ctx->data) -
-					     FRAME_LENGTH))
+	if (bpf_xdp_adjust_head(ctx, (int)(ctx->data_end - ctx->data) - FRAME_LENGTH))
 		return NULL;
 	data = (void *)(long)ctx->data;
 	if ((void *)(data + FRAME_LENGTH) > (void *)(long)ctx->data_end)
@@ -42,8 +41,7 @@ static inline u8 *restored(struct xdp_md *ctx, struct plan *plan)
 
 static inline u32 drawn_flow(struct plan *plan)
 {
-	plan->random =
-		plan->random * 6364136223846793005ULL + 1442695040888963407ULL;
+	plan->random = plan->random * 6364136223846793005ULL + 1442695040888963407ULL;
 	return (plan->random >> 33) % plan->flows;
 }
 
@@ -75,10 +73,9 @@ int restore_moorline(struct xdp_md *ctx)
 	if (!data)
 		return XDP_ABORTED;
 	slot = drawn_flow(p);
-	*(u64 *)(data + SCID_OFFSET) = __builtin_bswap64(
-		(slot * 0x9E3779B97F4A7C15ULL) << 24 | slot);
-	set_addresses(data + INNER_OFFSET, p->header_sum, 0x0B000000 + slot,
-		      0x0A000000 + slot);
+	*(u64 *)(data + SCID_OFFSET) =
+		__builtin_bswap64((slot * 0x9E3779B97F4A7C15ULL) << 24 | slot);
+	set_addresses(data + INNER_OFFSET, p->header_sum, 0x0B000000 + slot, 0x0A000000 + slot);
 	target.call(ctx, 0);
 	return XDP_TX;
 }
@@ -95,8 +92,7 @@ int restore_client(struct xdp_md *ctx)
 	data = restored(ctx, p);
 	if (!data)
 		return XDP_ABORTED;
-	set_addresses(data + OUTER_OFFSET, p->header_sum,
-		      0x0B000000 + drawn_flow(p), 0x0A000001);
+	set_addresses(data + OUTER_OFFSET, p->header_sum, 0x0B000000 + drawn_flow(p), 0x0A000001);
 	target.call(ctx, 0);
 	return XDP_TX;
 }

@@ -39,10 +39,8 @@ class Samples:
         return (max(self.values) - min(self.values)) / self.median if self.median else 0.0
 
 
-def interleave(
-    subjects: Mapping[str, Callable[[], float]], rounds: int, tick: Callable[[], None] = lambda: None
-) -> dict[str, Samples]:
-    """Measure every subject once a round, in turn, ``rounds`` times; a round with stolen time is repeated, at most ``rounds`` extra."""
+def interleave(subjects: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Samples]:
+    """Measure every subject once a round, in turn; up to ``rounds`` rounds with stolen time are repeated."""
     kept: dict[str, list[float]] = {name: [] for name in subjects}
     spare = rounds
     done = 0
@@ -58,7 +56,6 @@ def interleave(
         for name, value in figures.items():
             kept[name].append(value)
         done += 1
-        tick()
     return {name: Samples(tuple(values)) for name, values in kept.items()}
 
 
