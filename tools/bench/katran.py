@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Katran's balancer program as a peer: its compiled object, loaded by libbpf, with flows that its LRU knows."""
+"""Katran's balancer program as a peer: its compiled object, with flows that its LRU knows."""
 
 from __future__ import annotations
 
