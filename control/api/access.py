@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what: operators everything, a node what concerns itself."""
+
+from __future__ import annotations
+
+from control.errors import DeniedError
+from control.records import Connection, Service
+from moorline.tls import Identity, Kind
+
+
+def is_operator(caller: Identity) -> bool:
+    """Whether the caller may do everything."""
+    return caller.kind is Kind.OPERATOR
+
+
+def require_operator(caller: Identity) -> None:
+    """Let only operators pass."""
+    if not is_operator(caller):
+        raise DeniedError(f"node {caller.name} may not do this: ask as an operator")
+
+
+def require_node(caller: Identity, node: str) -> None:
+    """Let operators and this node pass."""
+    if not is_operator(caller) and caller.name != node:
+        raise DeniedError(f"node {caller.name} may not act for node {node}: ask there, or as an operator")
+
+
+def require_host(caller: Identity, service: Service) -> None:
+    """Let operators and the node of ``service`` pass."""
+    require_node(caller, service.node.name)
+
+
+def require_end(caller: Identity, connection: Connection) -> None:
+    """Let operators and the nodes at the ends of ``connection`` pass."""
+    if not is_operator(caller) and caller.name not in (node.name for node in connection.nodes):
+        raise DeniedError(
+            f"node {caller.name} has no end of this connection: ask as one of its nodes, or as an operator"
+        )

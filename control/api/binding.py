@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servicers bound to gRPC: who calls is found out once, and errors become status codes with one sentence.
+
+A servicer's methods have the names of its RPCs. A unary method takes (request, identity) and returns a
+message, or its serialized form; one with a stream of answers is an asynchronous generator; one with a stream
+of requests takes the stream in the place of the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+import grpc
+import structlog
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from control.errors import ControlError
+from moorline.api.v1 import moorline_pb2 as pb
+from moorline.errors import MoorlineError
+from moorline.tls import Identity, Kind, peer_identity
+
+log = structlog.get_logger(__name__)
+
+_NOBODY: Final = "this certificate names no node and no operator: use one that this controller gave out"
+_FAULT: Final = "the controller failed at this request: look into its log"
+
+
+def bind(server: Any, name: str, servicer: object, *, anonymous: bool = False) -> str:
+    """Serve the service ``moorline.v1.<name>``; returns its full name.
+
+    Args:
+        server: a ``grpc.aio.Server``.
+        name: the service in the proto file.
+        servicer: what answers.
+        anonymous: whether callers without an identity are let in; their identity is None.
+    """
+    service = pb.DESCRIPTOR.services_by_name[name]
+    handlers = {
+        method.name: _handler(method, getattr(servicer, method.name), anonymous) for method in service.methods
+    }
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service.full_name, handlers)])
+    full_name: str = service.full_name
+    return full_name
+
+
+def status_of(error: MoorlineError) -> grpc.StatusCode:
+    """The status for an error: what is not the controller's own comes from a bad request."""
+    return error.status if isinstance(error, ControlError) else grpc.StatusCode.INVALID_ARGUMENT
+
+
+def _handler(method: MethodDescriptor, serve: Callable[..., Any], anonymous: bool) -> Any:
+    parse = GetMessageClass(method.input_type).FromString
+    if method.server_streaming:
+        make = (
+            grpc.stream_stream_rpc_method_handler
+            if method.client_streaming
+            else grpc.unary_stream_rpc_method_handler
+        )
+        return make(_stream(serve, anonymous), parse, _serialize)
+    return grpc.unary_unary_rpc_method_handler(_unary(serve, anonymous), parse, _serialize)
+
+
+def _unary(serve: Callable[..., Any], anonymous: bool) -> Callable[..., Any]:
+    async def call(request: Any, context: Any) -> Any:
+        try:
+            return await serve(request, _caller(context, anonymous))
+        except MoorlineError as error:
+            await context.abort(status_of(error), str(error))
+        except Exception:
+            log.exception("request_failed", request=type(request).__name__)
+            await context.abort(grpc.StatusCode.INTERNAL, _FAULT)
+
+    return call
+
+
+def _stream(serve: Callable[..., AsyncIterator[Any]], anonymous: bool) -> Callable[..., Any]:
+    async def call(request: Any, context: Any) -> None:
+        try:
+            async for message in serve(request, _caller(context, anonymous)):
+                await context.write(message)
+        except MoorlineError as error:
+            await context.abort(status_of(error), str(error))
+        except Exception:
+            log.exception("stream_failed", service=serve.__qualname__)
+            await context.abort(grpc.StatusCode.INTERNAL, _FAULT)
+
+    return call
+
+
+class _Nobody(ControlError):
+    status = grpc.StatusCode.UNAUTHENTICATED
+
+
+def _caller(context: Any, anonymous: bool) -> Identity | None:
+    if anonymous:
+        return None
+    identity = peer_identity(context)
+    if identity is None or identity.kind is Kind.CONTROLLER:
+        raise _Nobody(_NOBODY)
+    return identity
+
+
+def _serialize(message: Message | bytes) -> bytes:
+    return message if isinstance(message, bytes) else message.SerializeToString()

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``moorline.v1.Naming``: services and lookups."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final
+
+from control import answers, messages
+from control.api.access import is_operator, require_host, require_node
+from control.api.binding import status_of
+from control.connections import Connections
+from control.errors import InvalidRequestError
+from control.naming import Naming
+from control.records import Connection
+from control.state import State
+from moorline.api.v1 import moorline_pb2 as pb
+from moorline.errors import MoorlineError
+from moorline.names import ServiceName
+from moorline.tls import Identity
+
+MAX_OPEN_LOOKUPS: Final = 4096
+"""Lookups of one stream that may be under way; its reader waits when there are more."""
+
+
+class NamingServicer:
+    """See the proto file for what each method does."""
+
+    def __init__(self, state: State, naming: Naming, connections: Connections) -> None:
+        self._state = state
+        self._naming = naming
+        self._connections = connections
+
+    async def RegisterService(self, request: pb.RegisterServiceRequest, caller: Identity) -> pb.Service:  # noqa: N802, D102
+        node = request.node or ("" if is_operator(caller) else caller.name)
+        if not node:
+            raise InvalidRequestError(f"service {request.name!r} is to be on no node: name its node")
+        require_node(caller, node)
+        return messages.service(await self._naming.register(request.name, node, request.ttl_seconds))
+
+    async def RenewService(self, request: pb.RenewServiceRequest, caller: Identity) -> pb.Service:  # noqa: N802, D102
+        require_host(caller, self._state.service(ServiceName.parse(request.name)))
+        return messages.service(await self._naming.renew(request.name))
+
+    async def UnregisterService(  # noqa: N802, D102
+        self, request: pb.UnregisterServiceRequest, caller: Identity
+    ) -> pb.UnregisterServiceResponse:
+        require_host(caller, self._state.service(ServiceName.parse(request.name)))
+        await self._naming.unregister(request.name)
+        return pb.UnregisterServiceResponse()
+
+    async def GetService(self, request: pb.GetServiceRequest, _caller: Identity) -> pb.Service:  # noqa: N802, D102
+        return messages.service(self._state.service(ServiceName.parse(request.name)))
+
+    async def ListServices(  # noqa: N802, D102
+        self, _request: pb.ListServicesRequest, _caller: Identity
+    ) -> pb.ListServicesResponse:
+        services = [service for _, service in sorted(self._state.services.items())]
+        return pb.ListServicesResponse(services=map(messages.service, services))
+
+    async def Lookup(self, request: pb.LookupRequest, caller: Identity) -> bytes:  # noqa: N802, D102
+        answer = self._standing(request, caller)
+        return answer if answer is not None else await self._lookup(request, caller)
+
+    async def LookupStream(  # noqa: N802, D102
+        self, requests: AsyncIterator[pb.LookupRequest], caller: Identity
+    ) -> AsyncIterator[bytes]:
+        stream = _Answers()
+        reader = asyncio.create_task(self._read(requests, caller, stream))
+        try:
+            async for answer in stream:
+                yield answer
+        finally:
+            reader.cancel()
+
+    async def _read(
+        self, requests: AsyncIterator[pb.LookupRequest], caller: Identity, stream: _Answers
+    ) -> None:
+        try:
+            async for request in requests:
+                try:
+                    answer = self._standing(request, caller)
+                except MoorlineError as error:
+                    answer = answers.failure(request, status_of(error).value[0], str(error))
+                if answer is not None:
+                    stream.add(answer)
+                    continue
+                await stream.room()
+                stream.begin(self._answer(request, caller))
+        finally:
+            stream.no_more_requests()
+
+    async def _answer(self, request: pb.LookupRequest, caller: Identity) -> bytes:
+        try:
+            return await self._lookup(request, caller)
+        except MoorlineError as error:
+            return answers.failure(request, status_of(error).value[0], str(error))
+
+    def _standing(self, request: pb.LookupRequest, caller: Identity) -> bytes | None:
+        """The answer when nothing has to be done for it: names already canonical, the connection standing."""
+        connection = self._connections.standing(request.client, request.server)
+        if connection is None:
+            return None
+        return self._reply(connection, request.client, request.request_id, caller)
+
+    async def _lookup(self, request: pb.LookupRequest, caller: Identity) -> bytes:
+        client = str(ServiceName.parse(request.client))
+        server = str(ServiceName.parse(request.server))
+        # Before anything is made for it. Whoever may not act for the client learns nothing of the server.
+        require_host(caller, self._state.service(client))
+        connection = await self._connections.lookup(client, server)
+        return self._reply(connection, client, request.request_id, caller)
+
+    @staticmethod
+    def _reply(connection: Connection, client: str, request_id: int, caller: Identity) -> bytes:
+        asking = connection.client if connection.client.name == client else connection.server
+        require_host(caller, asking)
+        return answers.answer(connection, client, with_key=not is_operator(caller), request_id=request_id)
+
+
+class _Answers:
+    """Answers in the order in which they become known, until there are no requests left."""
+
+    def __init__(self) -> None:
+        self._ready: deque[bytes] = deque()
+        self._open: set[asyncio.Task[bytes]] = set()
+        self._wake = asyncio.Event()
+        self._less = asyncio.Event()
+        self._ended = False
+
+    def add(self, answer: bytes) -> None:
+        self._ready.append(answer)
+        self._wake.set()
+
+    def begin(self, lookup: object) -> None:
+        task: asyncio.Task[bytes] = asyncio.ensure_future(lookup)  # type: ignore[arg-type]
+        self._open.add(task)
+        task.add_done_callback(self._done)
+
+    async def room(self) -> None:
+        while len(self._open) >= MAX_OPEN_LOOKUPS or len(self._ready) >= MAX_OPEN_LOOKUPS:
+            self._less.clear()
+            await self._less.wait()
+
+    def no_more_requests(self) -> None:
+        self._ended = True
+        self._wake.set()
+
+    def _done(self, task: asyncio.Task[bytes]) -> None:
+        self._open.discard(task)
+        self._less.set()
+        if not task.cancelled() and task.exception() is None:
+            self.add(task.result())
+        self._wake.set()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            while self._ready:
+                answer = self._ready.popleft()
+                self._less.set()
+                yield answer
+            if self._ended and not self._open and not self._ready:
+                return
+            self._wake.clear()
+            await self._wake.wait()

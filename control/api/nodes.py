@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``moorline.v1.Nodes``, ``moorline.v1.Joining`` and ``moorline.v1.NodeSession``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import moorline
+from control import messages
+from control.api.access import require_operator
+from control.errors import DeniedError, InvalidRequestError
+from control.joining import Joining
+from control.nodes import Nodes
+from control.port_events import PortEvents
+from control.records import Node
+from control.sessions import Session, Sessions
+from control.southbound.dataplanes import DataPlanes
+from control.state import State
+from moorline.api.v1 import moorline_pb2 as pb
+from moorline.tls import Identity, Kind
+
+
+class NodesServicer:
+    """See the proto file for what each method does."""
+
+    def __init__(
+        self,
+        state: State,
+        nodes: Nodes,
+        sessions: Sessions,
+        planes: DataPlanes,
+        joining: Joining,
+        port_events: PortEvents,
+        store: str,
+    ) -> None:
+        self._state = state
+        self._nodes = nodes
+        self._sessions = sessions
+        self._planes = planes
+        self._joining = joining
+        self._port_events = port_events
+        self._store = store
+        self._started_ns = time.time_ns()
+
+    async def ListNodes(self, _request: pb.ListNodesRequest, _caller: Identity) -> pb.ListNodesResponse:  # noqa: N802, D102
+        nodes = [node for _, node in sorted(self._state.nodes.items())]
+        return pb.ListNodesResponse(nodes=map(self._message, nodes))
+
+    async def GetNode(self, request: pb.GetNodeRequest, _caller: Identity) -> pb.Node:  # noqa: N802, D102
+        return self._message(self._state.node(request.name))
+
+    async def RemoveNode(self, request: pb.RemoveNodeRequest, caller: Identity) -> pb.RemoveNodeResponse:  # noqa: N802, D102
+        require_operator(caller)
+        await self._nodes.remove(self._state.node(request.name))
+        return pb.RemoveNodeResponse()
+
+    async def CreateJoinToken(self, request: pb.CreateJoinTokenRequest, caller: Identity) -> pb.JoinToken:  # noqa: N802, D102
+        require_operator(caller)
+        node, token, expires_ns = await self._joining.create_token(request.node, request.ttl_seconds)
+        return pb.JoinToken(node=node, token=token, expires_ns=expires_ns)
+
+    async def ListPortEvents(  # noqa: N802, D102
+        self, request: pb.ListPortEventsRequest, caller: Identity
+    ) -> pb.ListPortEventsResponse:
+        require_operator(caller)
+        if request.node:
+            nodes = [self._state.node(request.node)]
+        else:
+            nodes = [node for _, node in sorted(self._state.nodes.items()) if self._planes.of(node).ready]
+        events = await asyncio.gather(*(self._port_events.read(node) for node in nodes))
+        return pb.ListPortEventsResponse(events=[event for of_node in events for event in of_node])
+
+    async def GetControllerStatus(  # noqa: N802, D102
+        self, _request: pb.GetControllerStatusRequest, _caller: Identity
+    ) -> pb.ControllerStatus:
+        nodes = list(self._state.nodes.values())
+        return pb.ControllerStatus(
+            version=moorline.__version__,
+            started_ns=self._started_ns,
+            store=self._store,
+            services=len(self._state.services),
+            connections=len(self._state.connections),
+            nodes=len(nodes),
+            nodes_connected=len(self._sessions),
+            nodes_converged=sum(self._planes.of(node).converged for node in nodes),
+        )
+
+    def _message(self, node: Node) -> pb.Node:
+        plane = self._planes.of(node)
+        return messages.node(
+            node,
+            connected=node in self._sessions,
+            converged=plane.converged,
+            problem=plane.problem,
+        )
+
+
+class JoiningServicer:
+    """Admission; its callers have no certificate yet, only a token."""
+
+    def __init__(self, joining: Joining) -> None:
+        self._joining = joining
+
+    async def Join(self, request: pb.JoinRequest, _caller: None) -> pb.JoinResponse:  # noqa: N802, D102
+        certificate, authority = await self._joining.join(
+            request.node, request.token_secret, request.certificate_request
+        )
+        return pb.JoinResponse(certificate=certificate, authority=authority)
+
+
+class NodeSessionServicer:
+    """The stream between an agent and the controller."""
+
+    def __init__(self, state: State, nodes: Nodes, sessions: Sessions) -> None:
+        self._state = state
+        self._nodes = nodes
+        self._sessions = sessions
+
+    async def Attach(  # noqa: N802, D102
+        self, reports: AsyncIterator[pb.NodeReport], caller: Identity
+    ) -> AsyncIterator[pb.NodeUpdate]:
+        if caller.kind is not Kind.NODE:
+            raise DeniedError("only a node has a session: join with a token first")
+        node = self._state.node(caller.name)
+        first = await anext(aiter(reports), None)
+        if first is None or first.WhichOneof("report") != "hello":
+            raise InvalidRequestError(f"session of node {node.name} does not begin with a hello: send one")
+        await self._nodes.hello(node, first.hello)
+        session = self._sessions.attach(node)
+        tasks = [
+            asyncio.create_task(self._sessions.tell_all(node, session)),
+            asyncio.create_task(self._listen(node, session, reports)),
+        ]
+        try:
+            async for update in session.updates():
+                yield update
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._sessions.detach(node, session)
+
+    async def _listen(self, node: Node, session: Session, reports: AsyncIterator[pb.NodeReport]) -> None:
+        try:
+            async for report in reports:
+                match report.WhichOneof("report"):
+                    case "locators":
+                        await self._nodes.locators_changed(node, report.locators)
+                    case "ports":
+                        await self._nodes.ports_changed(node, report.ports)
+                    case "hello":
+                        raise InvalidRequestError(f"node {node.name} says hello twice: report changes only")
+            session.end(None)
+        except Exception as error:
+            session.end(error)

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Service connections: found or made, taken down and up again, closed.
+
+Every change is stored first, then the data planes are programmed. At most one operation runs on a pair of
+services at a time; it runs to its end even when whoever asked for it has gone away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Coroutine, Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from control.accounting import Accounting
+from control.errors import ControlError, DeniedError, InvalidRequestError, NodeAwayError, PreconditionError
+from control.events import Events, Kind
+from control.records import Connection, Node, Service, Status
+from control.rejects import Rejects
+from control.rules import RuleBook
+from control.sessions import Sessions
+from control.slots import free_slot
+from control.southbound.contract import Row
+from control.southbound.dataplanes import DataPlanes
+from control.state import State, pair_of
+from control.store.base import Store, Transaction
+from moorline.wire import OVERHEAD_IPV6, SLOT_BITS
+
+_RANDOM_BITS: Final = 64 - SLOT_BITS
+_KEY_OCTETS: Final = 32
+_SMALLEST_MTU: Final = 1280
+"""What IPv6 asks of every link (RFC 8200, section 5)."""
+
+Pair = tuple[str, str]
+
+
+class Connections:
+    """The life of connections."""
+
+    def __init__(
+        self,
+        state: State,
+        store: Store,
+        rules: RuleBook,
+        planes: DataPlanes,
+        sessions: Sessions,
+        events: Events,
+        usage: Accounting,
+        rejects: Rejects,
+        idle_timeout_seconds: int,
+    ) -> None:
+        self._state = state
+        self._store = store
+        self._rules = rules
+        self._planes = planes
+        self._sessions = sessions
+        self._events = events
+        self._usage = usage
+        self._rejects = rejects
+        self._idle_timeout_seconds = idle_timeout_seconds
+        self._operations: dict[Pair, asyncio.Task[Any]] = {}
+        self._lookups: dict[Pair, asyncio.Task[Connection]] = {}
+
+    # ---- lookup ---------------------------------------------------------------------------------------------
+
+    def standing(self, client: str, server: str) -> Connection | None:
+        """The connection of two services (canonical names) if nothing has to be done for it."""
+        connection = self._state.pairs.get((client, server) if client < server else (server, client))
+        if connection is None or not connection.programmed or connection.status is Status.DOWN:
+            return None
+        return connection
+
+    async def lookup(self, client: str, server: str) -> Connection:
+        """The connection of two services, made or brought up when needed, programmed at both ends.
+
+        Raises:
+            NotFoundError: one of them is not registered.
+            DeniedError: the rules forbid it.
+            NodeAwayError: an end cannot be programmed now.
+            ExhaustedError: no slot or no room in a table.
+        """
+        connection = self.standing(client, server)
+        if connection is not None:
+            return connection
+        pair = pair_of(client, server)
+        task = self._lookups.get(pair)
+        if task is None:
+            task = asyncio.create_task(self._alone(pair, self._establish(client, server)))
+            self._lookups[pair] = task
+            task.add_done_callback(lambda _: self._lookups.pop(pair, None))
+        return await asyncio.shield(task)
+
+    async def _establish(self, client_name: str, server_name: str) -> Connection:
+        connection = self._state.pairs.get(pair_of(client_name, server_name))
+        if connection is None:
+            return await self._make(self._state.service(client_name), self._state.service(server_name))
+        if connection.status is Status.DOWN:
+            await self._resume(connection)
+        elif not connection.programmed:
+            await self._program(connection)
+        return connection
+
+    async def _make(self, client: Service, server: Service) -> Connection:
+        self._check(client, server)
+        connection = self._new(client, server)
+        self._state.take_slot(connection)
+        try:
+            await self._store.commit(
+                Transaction(compares={connection.key: 0}, puts={connection.key: connection.encode()})
+            )
+        except ControlError:
+            self._state.release_slot(connection)
+            raise
+        gone = [s for s in (client, server) if self._state.services.get(s.name) is not s]
+        if gone:
+            self._state.release_slot(connection)
+            await self._store.commit(Transaction(deletes=frozenset([connection.key])))
+            self._state.service(gone[0].name)
+        self._state.add_connection(connection)
+        self._tell_added(connection)
+        await self._program(connection)
+        return connection
+
+    def _check(self, client: Service, server: Service) -> None:
+        if client is server:
+            raise InvalidRequestError(f"{client.name} asks for a connection to itself: name another service")
+        if not self._rules.allows(client.name, server.name):
+            raise DeniedError(f"no rule lets {client.name} connect to {server.name}: put one that allows it")
+        one, other = client.node, server.node
+        if one is other:
+            return
+        self._planes.require(one, other)
+        if self._planes.entries.of_peer(one, other) is None:
+            raise PreconditionError(
+                f"nodes {one.name} and {other.name} have no address family in common: give both IPv4 or IPv6"
+            )
+
+    def _new(self, client: Service, server: Service) -> Connection:
+        one, other = client.node, server.node
+        slot = free_slot(
+            self._state.slots[one.id], self._state.slots[other.id], min(one.capacity, other.capacity)
+        )
+        scid = 0
+        while scid >> SLOT_BITS == 0 or scid in self._state.connections:
+            scid = secrets.randbits(_RANDOM_BITS) << SLOT_BITS | slot
+        return Connection(
+            scid,
+            client,
+            server,
+            secrets.token_bytes(_KEY_OCTETS),
+            Status.LOCAL if one is other else Status.UP,
+            _inner_mtu(one, other),
+            0 if one is other else self._idle_timeout_seconds,
+            time.time_ns(),
+        )
+
+    async def _program(self, connection: Connection) -> None:
+        """Program both ends; what a data plane refuses for good is closed again."""
+        if connection.status is Status.UP:
+            for number, rows in self._rows(connection).items():
+                self._rejects.replaced(number, rows)
+            try:
+                await self._planes.install(connection)
+            except NodeAwayError:
+                raise
+            except ControlError:
+                await self._close(connection)
+                raise
+        connection.programmed = True
+
+    # ---- down and up ----------------------------------------------------------------------------------------
+
+    async def suspend(self, connection: Connection) -> Connection:
+        """Take the data channel down; it comes back by :meth:`lookup`, also from a packet."""
+        await self._run(connection, self._suspend(connection))
+        return connection
+
+    async def _suspend(self, connection: Connection) -> None:
+        if connection.status is Status.LOCAL:
+            raise PreconditionError(
+                f"{connection.client.name} and {connection.server.name} are on one node and have no channel: "
+                "close the connection instead"
+            )
+        if connection.status is Status.DOWN or self._gone(connection):
+            return
+        await self._usage.settle(connection)
+        rows = self._rows(connection)
+        await self._store_status(connection, Status.DOWN)
+        connection.programmed = False
+        self._tell_changed(connection)
+        await self._planes.uninstall(connection, rows)
+
+    async def _resume(self, connection: Connection) -> None:
+        self._planes.require(*connection.nodes)
+        await self._store_status(connection, Status.UP)
+        self._tell_changed(connection)
+        await self._program(connection)
+
+    async def _store_status(self, connection: Connection, status: Status) -> None:
+        changed = replace(connection, status=status)
+        await self._store.commit(Transaction(puts={connection.key: changed.encode()}))
+        connection.status = status
+
+    # ---- the end --------------------------------------------------------------------------------------------
+
+    async def close(self, connection: Connection) -> None:
+        """Forget the connection; its SCID is not used again."""
+        await self._run(connection, self._close(connection))
+
+    async def close_all(self, connections: Iterable[Connection]) -> None:
+        """Close many."""
+        await asyncio.gather(*(self.close(connection) for connection in connections))
+
+    async def close_denied(self) -> None:
+        """Close what the rules no longer allow."""
+        await self.close_all(
+            [
+                c
+                for c in self._state.connections.values()
+                if not self._rules.allows(c.client.name, c.server.name)
+            ]
+        )
+
+    async def _close(self, connection: Connection) -> None:
+        if self._gone(connection):
+            return
+        await self._usage.settle(connection)
+        rows = self._rows(connection)
+        await self._store.commit(
+            Transaction(deletes=frozenset([connection.key, self._usage.key_of(connection)]))
+        )
+        self._state.remove_connection(connection)
+        self._events.publish(Kind.REMOVED, connection)
+        self._usage.forget(connection)
+        for node, peer in self._ends(connection):
+            self._sessions.translation_removed(node, connection)
+            if node is not peer and peer.id not in node.peers:
+                self._sessions.peer_removed(node, peer)
+        await self._planes.uninstall(connection, rows)
+
+    # ---- helpers --------------------------------------------------------------------------------------------
+
+    async def _run(self, connection: Connection, operation: Coroutine[Any, Any, None]) -> None:
+        pair = pair_of(connection.client.name, connection.server.name)
+        await asyncio.shield(asyncio.create_task(self._alone(pair, operation)))
+
+    async def _alone(self, pair: Pair, operation: Coroutine[Any, Any, Any]) -> Any:
+        """Run ``operation`` when no other is running on ``pair``."""
+        while (running := self._operations.get(pair)) is not None:
+            await asyncio.wait([running])
+        task = asyncio.current_task()
+        assert task is not None
+        self._operations[pair] = task
+        try:
+            return await operation
+        finally:
+            del self._operations[pair]
+
+    def _gone(self, connection: Connection) -> bool:
+        return self._state.connections.get(connection.scid) is not connection
+
+    def _rows(self, connection: Connection) -> dict[int, tuple[Row, ...]]:
+        return {node.id: self._planes.entries.of_connection(connection, node) for node in connection.nodes}
+
+    @staticmethod
+    def _ends(connection: Connection) -> list[tuple[Node, Node]]:
+        one, other = connection.nodes
+        return [(one, other)] if one is other else [(one, other), (other, one)]
+
+    def _tell_added(self, connection: Connection) -> None:
+        self._events.publish(Kind.ADDED, connection)
+        for node, peer in self._ends(connection):
+            if node.peers.get(peer.id) == 1:
+                self._sessions.peer(node, peer)
+            self._sessions.translation(node, connection)
+
+    def _tell_changed(self, connection: Connection) -> None:
+        self._events.publish(Kind.CHANGED, connection)
+        for node, _ in self._ends(connection):
+            self._sessions.translation(node, connection)
+
+
+def _inner_mtu(one: Node, other: Node) -> int:
+    """Octets of the largest inner packet, whatever family the channel takes after some address change."""
+    smallest = min((at.mtu for node in (one, other) for at in node.locators), default=_SMALLEST_MTU)
+    return max(smallest - OVERHEAD_IPV6, _SMALLEST_MTU)

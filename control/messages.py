@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records as messages of ``moorline.v1``, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from control.errors import InvalidRequestError
+from control.records import Connection, Node, Port, Rule, Service
+from control.usage import Flow
+from moorline.api.v1 import moorline_pb2 as pb
+from moorline.paths import Locator
+
+_MAX_LOCATORS = 16
+
+
+def service(record: Service) -> pb.Service:
+    """A service for its reader."""
+    return pb.Service(
+        name=record.name,
+        node=record.node.name,
+        tenant=record.tenant,
+        ipv4=record.ipv4,
+        ipv6=record.ipv6,
+        ttl_seconds=record.ttl_seconds,
+        expires_ns=record.expires_ns,
+        registered_ns=record.registered_ns,
+    )
+
+
+def rule(record: Rule) -> pb.Rule:
+    """A rule for its reader."""
+    return pb.Rule(name=record.name, client=record.client, server=record.server, allow=record.allow)
+
+
+def connection_end(record: Service, *, with_locators: bool) -> pb.ConnectionEnd:
+    """One end of a connection."""
+    return pb.ConnectionEnd(
+        service=record.name,
+        node=record.node.name,
+        ipv4=record.ipv4,
+        ipv6=record.ipv6,
+        locators=[at.address for at in record.node.locators] if with_locators else (),
+    )
+
+
+def parameters(record: Connection) -> pb.ConnectionParameters:
+    """What both ends of a connection were told."""
+    return pb.ConnectionParameters(mtu=record.mtu, idle_timeout_seconds=record.idle_timeout_seconds)
+
+
+def connection(record: Connection, flows: tuple[Flow, Flow]) -> pb.Connection:
+    """A connection for its reader; ``flows`` are what client and server sent."""
+    return pb.Connection(
+        scid=record.scid,
+        tenant=record.tenant,
+        client=connection_end(record.client, with_locators=True),
+        server=connection_end(record.server, with_locators=True),
+        status=int(record.status),  # type: ignore[arg-type]
+        parameters=parameters(record),
+        created_ns=record.created_ns,
+        client_to_server=_usage(flows[0]),
+        server_to_client=_usage(flows[1]),
+    )
+
+
+def translation(record: Connection, node: Node) -> pb.Translation:
+    """The row of the translation table at ``node``. Locators come with the peer, for they change with it."""
+    local, peer = record.ends_at(node)
+    return pb.Translation(
+        scid=record.scid,
+        peer_node_id=peer.node.id,
+        local=connection_end(local, with_locators=False),
+        peer=connection_end(peer, with_locators=False),
+        status=int(record.status),  # type: ignore[arg-type]
+        key=record.secret,
+    )
+
+
+def node(record: Node, *, connected: bool, converged: bool, problem: str) -> pb.Node:
+    """A node for its reader."""
+    return pb.Node(
+        name=record.name,
+        id=record.id,
+        connected=connected,
+        converged=converged,
+        locators=locators(record.locators),
+        generation=record.generation,
+        version=record.version,
+        services=len(record.services),
+        connections=len(record.connections),
+        connection_capacity=record.capacity,
+        ports=[
+            pb.Port(
+                number=port.number,
+                interface=port.interface,
+                role=port.role,
+                hook=port.hook,
+                up=port.up,
+                mtu=port.mtu,
+            )
+            for port in record.ports
+        ],
+        last_seen_ns=record.last_seen_ns,
+        problem=problem,
+    )
+
+
+def peer_changed(record: Node) -> pb.PeerChanged:
+    """Where a peer is."""
+    return pb.PeerChanged(
+        node_id=record.id,
+        node=record.name,
+        generation=record.generation,
+        locators=locators(record.locators),
+    )
+
+
+def locators(records: Iterable[Locator]) -> list[pb.Locator]:
+    """Locators for their reader."""
+    return [
+        pb.Locator(address=at.address, port=at.port, interface=at.interface, mtu=at.mtu) for at in records
+    ]
+
+
+def read_locators(messages: Iterable[pb.Locator]) -> tuple[Locator, ...]:
+    """Locators that a node reported; raises :class:`InvalidRequestError`."""
+    found = tuple(Locator(m.address, m.port, m.interface, m.mtu) for m in messages)
+    if len(found) > _MAX_LOCATORS:
+        raise InvalidRequestError(f"{len(found)} locators are reported: report {_MAX_LOCATORS} at most")
+    for at in found:
+        if len(at.address) not in (4, 16):
+            raise InvalidRequestError(
+                f"locator on {at.interface!r} has {len(at.address)} octets: report an IPv4 (4) or IPv6 (16) address"
+            )
+    return found
+
+
+def read_ports(messages: Iterable[pb.Port]) -> tuple[Port, ...]:
+    """Ports that a node reported."""
+    return tuple(Port(m.number, m.interface, m.role, m.hook, m.up, m.mtu) for m in messages)
+
+
+def _usage(flow: Flow) -> pb.Usage:
+    return pb.Usage(packets=flow.packets, bytes=flow.octets, bits_per_second=flow.bits_per_second)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes: admitted, reporting where they are, moving, removed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from control.connections import Connections
+from control.errors import ExhaustedError, InvalidRequestError, PreconditionError
+from control.events import Events, Kind
+from control.messages import read_locators, read_ports
+from control.records import Node
+from control.rejects import Rejects
+from control.sessions import Sessions
+from control.southbound.dataplanes import DataPlanes
+from control.state import State
+from control.store.base import Store, Transaction
+from moorline.api.v1 import moorline_pb2 as pb
+from moorline.names import NodeName
+from moorline.paths import Locator
+
+log = structlog.get_logger(__name__)
+
+MAX_ID: Final = 0xFFFF
+"""The contract's field ``node`` has 16 bits; 0 is nobody."""
+
+_MAX_PORT: Final = 0xFFFF
+_CHUNK: Final = 500
+
+
+class Nodes:
+    """The register of nodes, and what follows from their reports."""
+
+    def __init__(
+        self,
+        state: State,
+        store: Store,
+        planes: DataPlanes,
+        sessions: Sessions,
+        connections: Connections,
+        rejects: Rejects,
+        events: Events,
+        grace_seconds: float,
+    ) -> None:
+        self._state = state
+        self._store = store
+        self._planes = planes
+        self._sessions = sessions
+        self._connections = connections
+        self._rejects = rejects
+        self._events = events
+        self._grace_seconds = grace_seconds
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def admit(self, text: str) -> Node:
+        """The node of this name, made if it is new; raises ``InvalidNameError``."""
+        name = str(NodeName.parse(text))
+        node = self._state.nodes.get(name)
+        if node is not None:
+            return node
+        node = Node(name, self._free_id())
+        self._state.add_node(node)  # before it is stored, so that its number is not given away twice
+        try:
+            await self._store.commit(Transaction(compares={node.key: 0}, puts={node.key: node.encode()}))
+        except Exception:
+            self._state.remove_node(node)
+            raise
+        self._planes.add(node)
+        log.info("node_admitted", node=name, id=node.id)
+        return node
+
+    async def remove(self, node: Node) -> None:
+        """Forget a node without services; it has to join again."""
+        if node.services:
+            raise PreconditionError(
+                f"node {node.name} still hosts {len(node.services)} services: unregister them first"
+            )
+        await self._store.commit(Transaction(deletes=frozenset([node.key])))
+        if self._state.nodes.get(node.name) is not node:
+            return
+        self._sessions.end(node, f"node {node.name} was removed: it has to join again")
+        await self._planes.remove(node)
+        self._rejects.forget(node)
+        self._state.remove_node(node)
+        log.info("node_removed", node=node.name)
+
+    # ---- reports ------------------------------------------------------------------------------------------------
+
+    async def hello(self, node: Node, hello: pb.NodeHello) -> None:
+        """Take in what a session begins with."""
+        if not 0 < hello.p4runtime_port <= _MAX_PORT or not 0 < hello.access_port < 512:
+            raise InvalidRequestError(
+                f"node {node.name} reports P4Runtime port {hello.p4runtime_port} and access port "
+                f"{hello.access_port}: report 1 to 65535, and 1 to 511"
+            )
+        other_port = node.access_port not in (0, hello.access_port)
+        await self._report(
+            node,
+            hello.locators,
+            version=hello.version,
+            p4runtime_port=hello.p4runtime_port,
+            capacity=hello.connection_capacity,
+            access_port=hello.access_port,
+            ports=read_ports(hello.ports),
+        )
+        if other_port:
+            self._planes.of(node).redial()
+
+    async def locators_changed(self, node: Node, changed: pb.LocatorsChanged) -> None:
+        """Take in where the node is now."""
+        await self._report(node, changed)
+
+    async def ports_changed(self, node: Node, changed: pb.PortsChanged) -> None:
+        """Take in what became of its ports."""
+        await self._store_and_set(node, ports=read_ports(changed.ports))
+
+    async def _report(self, node: Node, changed: pb.LocatorsChanged, **facts: object) -> None:
+        locators = read_locators(changed.locators)
+        news = changed.generation > node.generation
+        moved = news and locators != node.locators
+        if news:
+            facts |= {"generation": changed.generation, "locators": locators}
+        former = _former(node, locators) if moved else ()
+        await self._store_and_set(node, **facts)
+        if moved:
+            self._moved(node, former)
+        self._planes.of(node).node_changed()
+
+    async def _store_and_set(self, node: Node, **facts: object) -> None:
+        facts["last_seen_ns"] = time.time_ns()
+        await self._store.commit(Transaction(puts={node.key: replace(node, **facts).encode()}))  # type: ignore[arg-type]
+        for name, value in facts.items():
+            setattr(node, name, value)
+
+    # ---- address changes ------------------------------------------------------------------------------------------
+
+    def _moved(self, node: Node, former: tuple[bytes, ...]) -> None:
+        """One entry at each peer, whatever the number of connections; again without ``former`` later."""
+        node.previous = former
+        generation = node.generation
+        log.info("node_moved", node=node.name, generation=generation, peers=len(node.peers))
+        self._planes.update_paths(node)
+        for number in node.peers:
+            self._sessions.peer(self._state.nodes_by_id[number], node)
+        asyncio.get_running_loop().call_later(self._grace_seconds, self._end_grace, node, generation)
+        if self._events.watched:
+            task = asyncio.create_task(self._tell_watchers(node))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _end_grace(self, node: Node, generation: int) -> None:
+        if node.generation == generation and node.previous:
+            node.previous = ()
+            self._planes.update_paths(node)
+
+    async def _tell_watchers(self, node: Node) -> None:
+        connections = list(node.connections.values())
+        for start in range(0, len(connections), _CHUNK):
+            for connection in connections[start : start + _CHUNK]:
+                if connection.scid in node.connections:
+                    self._events.publish(Kind.CHANGED, connection)
+            await asyncio.sleep(0)
+
+    def _free_id(self) -> int:
+        for number in range(1, MAX_ID + 1):
+            if number not in self._state.nodes_by_id:
+                return number
+        raise ExhaustedError(f"all {MAX_ID} node numbers are taken: remove nodes that are gone")
+
+
+def _former(node: Node, locators: tuple[Locator, ...]) -> tuple[bytes, ...]:
+    """Addresses that the node has left, the latest first; two moves in a row keep those of both."""
+    kept = {at.address for at in locators}
+    left = [at.address for at in node.locators] + list(node.previous)
+    return tuple(dict.fromkeys(address for address in left if address not in kept))

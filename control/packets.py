@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packets of unknown pairs: looked up by their virtual addresses, held meanwhile, sent on in order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+from finsy.proto import p4i, p4r
+
+from control.connections import Connections
+from control.errors import ControlError, NodeAwayError, StartError
+from control.idle import Idle
+from control.records import Node
+from control.rejects import Rejects
+from control.southbound.contract import canonical, read_match
+from control.southbound.dataplane import DataPlane
+from control.state import State
+from moorline.wire import Event
+
+log = structlog.get_logger(__name__)
+
+HELD_PER_PAIR: Final = 64
+HELD_PAIRS: Final = 4096
+"""Packets that wait for their connection; more are dropped, their senders will repeat them."""
+
+_ETHERNET: Final = 14
+_VLANS: Final = (b"\x81\x00", b"\x88\xa8")
+_TENANT: Final = 0
+
+Addresses = tuple[bytes, bytes]
+"""Source and destination, 4 or 16 octets."""
+
+
+def inner_addresses(frame: bytes) -> Addresses | None:
+    """The IP addresses in an Ethernet frame; None when it carries no whole IP header."""
+    at = _ETHERNET
+    while frame[at - 2 : at] in _VLANS:
+        at += 4
+    kind = frame[at - 2 : at]
+    if kind == b"\x08\x00" and len(frame) >= at + 20:
+        return frame[at + 12 : at + 16], frame[at + 16 : at + 20]
+    if kind == b"\x86\xdd" and len(frame) >= at + 40:
+        return frame[at + 8 : at + 24], frame[at + 24 : at + 40]
+    return None
+
+
+class PacketFormat:
+    """Where the metadata of packet-in and packet-out stand, by the P4Info."""
+
+    def __init__(self, p4info: p4i.P4Info) -> None:
+        headers = {
+            header.preamble.alias: {field.name: field.id for field in header.metadata}
+            for header in p4info.controller_packet_metadata
+        }
+        try:
+            self._reason = headers["packet_in"]["reason"]
+            self._port = headers["packet_in"]["ingress_port"]
+            self._out = headers["packet_out"]
+            self._out_port = self._out["ingress_port"]
+        except KeyError as error:
+            raise StartError(f"the contract's packet headers lack {error}: set another p4info") from error
+
+    def reason(self, packet: p4r.PacketIn) -> int:
+        """Why the controller gets it: a :class:`moorline.wire.Event`."""
+        return self._value(packet, self._reason)
+
+    def port(self, packet: p4r.PacketIn) -> int:
+        """Where it came in."""
+        return self._value(packet, self._port)
+
+    def out(self, port: int, payload: bytes) -> p4r.StreamMessageRequest:
+        """A packet-out that passes the pipeline as if it had come in at ``port``."""
+        message = p4r.StreamMessageRequest()
+        message.packet.payload = payload
+        for metadata_id in self._out.values():
+            value = canonical(port if metadata_id == self._out_port else 0)
+            message.packet.metadata.add(metadata_id=metadata_id, value=value)
+        return message
+
+    @staticmethod
+    def _value(packet: p4r.PacketIn, metadata_id: int) -> int:
+        for item in packet.metadata:
+            if item.metadata_id == metadata_id:
+                return int.from_bytes(item.value, "big")
+        return -1
+
+
+class Packets:
+    """What data planes say on their streams: packet-ins and idle entries."""
+
+    def __init__(
+        self,
+        state: State,
+        connections: Connections,
+        rejects: Rejects,
+        idle: Idle,
+        packet_format: PacketFormat,
+    ) -> None:
+        self._state = state
+        self._connections = connections
+        self._rejects = rejects
+        self._idle = idle
+        self._format = packet_format
+        self._held: dict[tuple[int, Addresses], list[p4r.PacketIn]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ---- control.southbound.dataplane.Listener ----------------------------------------------------------------
+
+    def packet_in(self, dataplane: DataPlane, packet: p4r.PacketIn) -> None:
+        """Hold a packet of an unknown pair and look the pair up."""
+        if self._format.reason(packet) != Event.PUNT_CONNECTION_MISS:
+            return
+        addresses = inner_addresses(packet.payload)
+        if addresses is None:
+            return
+        pair = (dataplane.node.id, addresses)
+        held = self._held.get(pair)
+        if held is not None:
+            if len(held) < HELD_PER_PAIR:
+                held.append(packet)
+            return
+        if len(self._held) < HELD_PAIRS:
+            self._held[pair] = [packet]
+            task = asyncio.create_task(self._connect(dataplane, addresses))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def idle(self, dataplane: DataPlane, entry: p4r.TableEntry) -> None:
+        """Take an entry out that refuses a pair nobody tries any longer, or a channel down."""
+        key = (entry.table_id, read_match(entry))
+        if not self._rejects.idle(dataplane.node, key):
+            self._idle.notified(dataplane.node, key)
+
+    def dialled(self, dataplane: DataPlane) -> None:
+        """Nothing of before is known to stand at this data plane."""
+        self._rejects.forget(dataplane.node)
+
+    def reconciled(self, dataplane: DataPlane) -> None:
+        """What failed for want of this node may be asked again."""
+        log.debug("pairs_may_ask_again", node=dataplane.node.name)
+        self._rejects.clear()
+
+    # ---- the way of a packet ------------------------------------------------------------------------------------
+
+    async def _connect(self, dataplane: DataPlane, addresses: Addresses) -> None:
+        node = dataplane.node
+        try:
+            await self._lookup(node, addresses)
+        except ControlError as error:
+            log.info("packet_refused", node=node.name, why=str(error))
+            self._rejects.add(node, _TENANT, *addresses)
+            del self._held[node.id, addresses]
+            return
+        await self._release(dataplane, addresses)
+
+    async def _lookup(self, node: Node, addresses: Addresses) -> None:
+        source, destination = (self._state.services_by_address.get(address) for address in addresses)
+        if source is None or source.node is not node or destination is None:
+            raise NodeAwayError(f"no pair of services has the addresses of a packet from {node.name}")
+        await self._connections.lookup(source.name, destination.name)
+
+    async def _release(self, dataplane: DataPlane, addresses: Addresses) -> None:
+        """Send what was held; what comes meanwhile is sent after it."""
+        held = self._held[dataplane.node.id, addresses]
+        try:
+            while held:
+                packet = held.pop(0)
+                await dataplane.send(self._format.out(self._format.port(packet), packet.payload))
+        except NodeAwayError as error:
+            log.info("held_packets_lost", node=dataplane.node.name, why=str(error))
+        finally:
+            del self._held[dataplane.node.id, addresses]

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entries that refuse a pair of virtual addresses, so that a flood of such packets costs the controller nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from control.records import Node
+from control.southbound.contract import DELETE, INSERT, Row, RowKey
+from control.southbound.dataplanes import DataPlanes
+from control.state import State
+
+MAX_PER_NODE: Final = 4096
+"""Pairs refused at one node at a time: a scan must not fill the table."""
+
+
+class Rejects:
+    """They go away when nobody has sent for a while, or when something changed that could allow the pair."""
+
+    def __init__(self, state: State, planes: DataPlanes) -> None:
+        self._state = state
+        self._planes = planes
+        self._rows: dict[int, dict[RowKey, Row]] = {}
+
+    def add(self, node: Node, tenant: int, source: bytes, destination: bytes) -> None:
+        """Refuse packets from ``source`` to ``destination`` (4 or 16 octets) at ``node``."""
+        rows = self._rows.setdefault(node.id, {})
+        row = self._planes.entries.reject(tenant, source, destination)
+        if row.key in rows:
+            return
+        if len(rows) >= MAX_PER_NODE:
+            oldest = next(iter(rows))
+            self._planes.try_put(node, [(DELETE, rows.pop(oldest))], [])
+        rows[row.key] = row
+        self._planes.try_put(node, [(INSERT, row)], [])
+
+    def idle(self, node: Node, key: RowKey) -> bool:
+        """Take an entry out that was idle; False when it is none of these."""
+        row = self._rows.get(node.id, {}).pop(key, None)
+        if row is not None:
+            self._planes.try_put(node, [(DELETE, row)], [])
+        return row is not None
+
+    def replaced(self, number: int, rows: tuple[Row, ...]) -> None:
+        """Entries of a connection take the place of these at the node of this number."""
+        refused = self._rows.get(number)
+        if refused:
+            for row in rows:
+                refused.pop(row.key, None)
+
+    def clear(self) -> None:
+        """Something changed that could allow what was refused: let the next packets ask again."""
+        for number, rows in self._rows.items():
+            node = self._state.nodes_by_id.get(number)
+            if node is not None and rows:
+                self._planes.try_put(node, [(DELETE, row) for row in rows.values()], [])
+        self._rows.clear()
+
+    def forget(self, node: Node) -> None:
+        """The data plane of ``node`` was reconciled: none of these is there any longer."""
+        self._rows.pop(node.id, None)

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller put together, and served: API, local socket, admission of nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from control.accounting import Accounting
+from control.api.binding import bind
+from control.api.connections import ConnectionsServicer, RulesServicer
+from control.api.naming import NamingServicer
+from control.api.nodes import JoiningServicer, NodeSessionServicer, NodesServicer
+from control.authority import Authority, make_all
+from control.config import ControllerConfig
+from control.connections import Connections
+from control.errors import StartError
+from control.events import Events
+from control.idle import Idle
+from control.joining import Addresses, Joining
+from control.naming import Naming
+from control.nodes import Nodes
+from control.packets import PacketFormat, Packets
+from control.policy import Policy
+from control.port_events import PortEvents
+from control.rejects import Rejects
+from control.rules import RuleBook
+from control.sessions import Sessions
+from control.southbound.contract import Contract
+from control.southbound.dataplane import dialer
+from control.southbound.dataplanes import DataPlanes
+from control.southbound.entries import Entries
+from control.state import State
+from control.store.sqlite import SqliteStore
+from control.virtual import AddressPool
+from moorline.tls import Credentials
+
+log = structlog.get_logger(__name__)
+
+LOCAL_OPERATOR: Final = "admin"
+"""Operator whose credentials are made with the authority, for use from other machines."""
+
+_STOP_GRACE: Final = 0.5
+_OPTIONS: Final = [
+    # Agents that vanish without a word are noticed, and those that ask often whether we live are welcome.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_concurrent_streams", 10_000),
+    # A list of 100,000 connections is one message.
+    ("grpc.max_send_message_length", 256 << 20),
+]
+
+
+class Controller:
+    """A running controller; used as an async context manager."""
+
+    def __init__(self, config: ControllerConfig) -> None:
+        self.config = config
+        self.port = 0
+        self.join_port = 0
+        self._servers: list[Any] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    # ---- start --------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        config = self.config
+        contract = Contract.load(config.p4info)
+        _private_folder(config.state_dir)
+        self.store = await SqliteStore.open(config.store_path)
+        authority = make_all(config.state_dir, config.credentials_dir, [LOCAL_OPERATOR])
+        credentials = Credentials.read(config.credentials_dir)
+        self.state = await State.load(self.store)
+        self._wire(contract, credentials)
+        await self.accounting.load()
+        await self._serve(authority, credentials)
+        for node in self.state.nodes.values():
+            self.planes.add(node)
+        self._tasks = [
+            asyncio.create_task(self.naming.run(), name="leases"),
+            asyncio.create_task(self.accounting.run(), name="accounting"),
+        ]
+        log.info("controller_started", port=self.port, join_port=self.join_port, nodes=len(self.state.nodes))
+
+    def _wire(self, contract: Contract, credentials: Credentials) -> None:
+        config, state, store = self.config, self.state, self.store
+        pool = AddressPool(config.ipv4_prefix, config.ipv6_prefix)
+        rules = RuleBook(config.default_rule == "allow", state.rules.values())
+        entries = Entries(contract, config.reject_seconds)
+        self.events = Events()
+        self.planes = planes = DataPlanes(state, contract, entries, dialer(credentials))
+        self.sessions = sessions = Sessions(state, pool.prefixes)
+        self.rejects = rejects = Rejects(state, planes)
+        self.accounting = Accounting(state, store, planes, config.accounting_seconds)
+        self.connections = connections = Connections(
+            state,
+            store,
+            rules,
+            planes,
+            sessions,
+            self.events,
+            self.accounting,
+            rejects,
+            config.idle_timeout_seconds,
+        )
+        self.naming = Naming(state, store, pool, connections, sessions, rejects)
+        self.nodes = Nodes(
+            state, store, planes, sessions, connections, rejects, self.events, config.grace_seconds
+        )
+        self.policy = Policy(rules, store, connections, rejects)
+        idle = Idle(state, planes, connections)
+        planes.listener = Packets(state, connections, rejects, idle, PacketFormat(contract.p4info))
+
+    async def _serve(self, authority: Authority, credentials: Credentials) -> None:
+        config = self.config
+        api, admission = grpc.aio.server(options=_OPTIONS), grpc.aio.server(options=_OPTIONS)
+        self._servers = [api, admission]
+        self.port = _listen(api, f"{config.listen}:{config.port}", credentials.for_server())
+        self.join_port = _listen(
+            admission, f"{config.listen}:{config.join_port}", credentials.for_joining_server()
+        )
+        self._listen_locally(api)
+        addresses = Addresses(
+            f"{_host(config.advertise)}:{self.join_port}", f"{_host(config.advertise)}:{self.port}"
+        )
+        joining = Joining(self.store, authority, self.nodes, addresses, config.token_ttl_seconds)
+        await _complete(api, self._bind_api(api, joining))
+        await _complete(admission, [bind(admission, "Joining", JoiningServicer(joining), anonymous=True)])
+        await api.start()
+        await admission.start()
+        config.socket.chmod(0o600)
+
+    def _bind_api(self, server: Any, joining: Joining) -> list[str]:
+        servicers: dict[str, object] = {
+            "Naming": NamingServicer(self.state, self.naming, self.connections),
+            "Connections": ConnectionsServicer(self.state, self.connections, self.accounting, self.events),
+            "Rules": RulesServicer(self.policy),
+            "Nodes": NodesServicer(
+                self.state,
+                self.nodes,
+                self.sessions,
+                self.planes,
+                joining,
+                PortEvents(self.planes),
+                f"sqlite:{self.config.store_path}",
+            ),
+            "NodeSession": NodeSessionServicer(self.state, self.nodes, self.sessions),
+        }
+        return [bind(server, name, servicer) for name, servicer in servicers.items()]
+
+    def _listen_locally(self, server: Any) -> None:
+        path = self.config.socket
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(
+                missing_ok=True
+            )  # of a controller that was killed; the store's lock kept out a living one
+        except OSError as error:
+            raise StartError(
+                f"socket {path} cannot be made ({error.strerror}): set controller.socket"
+            ) from error
+        # Whoever connects before the mode is set must not get in.
+        mask = os.umask(0o177)
+        try:
+            _listen(server, f"unix:{path}", None)
+        finally:
+            os.umask(mask)
+
+    # ---- stop ---------------------------------------------------------------------------------------------------
+
+    async def _stop(self) -> None:
+        await asyncio.gather(*(server.stop(_STOP_GRACE) for server in self._servers))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if hasattr(self, "planes"):
+            await self.accounting.save()
+            await self.planes.close()
+        if hasattr(self, "store"):
+            await self.store.close()
+        self.config.socket.unlink(missing_ok=True)
+
+
+async def run_controller(config: ControllerConfig) -> None:
+    """Run a controller until cancelled.
+
+    Raises:
+        StartError: it cannot start; ``StoreError``: its store cannot be used.
+    """
+    async with Controller(config):
+        await asyncio.Event().wait()
+
+
+async def _complete(server: Any, names: Sequence[str]) -> None:
+    """Add health checking and reflection."""
+    servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    for name in ("", *names):
+        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+
+
+def _listen(server: Any, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    try:
+        port: int = (
+            server.add_secure_port(address, credentials)
+            if credentials is not None
+            else server.add_insecure_port(address)
+        )
+    except RuntimeError as error:
+        raise StartError(
+            f"{address} cannot be listened on: see what else uses it, or set another in [controller]"
+        ) from error
+    return port
+
+
+def _private_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.chmod(0o700)
+    except OSError as error:
+        raise StartError(
+            f"state_dir {path} cannot be made ({error.strerror}): run as root, or set another"
+        ) from error
+
+
+def _host(text: str) -> str:
+    return f"[{text}]" if ":" in text and not text.startswith("[") else text

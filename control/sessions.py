@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions of nodes: what each agent is told beside its tables, in order and without waiting for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final
+
+import structlog
+
+from control import messages
+from control.errors import ExhaustedError, PreconditionError
+from control.records import Connection, Node
+from control.state import State
+from moorline.api.v1 import moorline_pb2 as pb
+
+log = structlog.get_logger(__name__)
+
+BACKLOG: Final = 200_000
+"""Updates that an agent may lag behind before it has to attach again."""
+
+_CHUNK: Final = 500
+
+
+class Session:
+    """One attached agent; :meth:`updates` is read by its stream."""
+
+    def __init__(self) -> None:
+        self._updates: deque[pb.NodeUpdate] = deque()
+        self._wake = asyncio.Event()
+        self._ended = False
+        self._error: Exception | None = None
+
+    def send(self, update: pb.NodeUpdate) -> None:
+        """Queue an update."""
+        if len(self._updates) >= BACKLOG:
+            self.end(ExhaustedError(f"the agent fell {BACKLOG} updates behind: attach again"))
+        self._updates.append(update)
+        self._wake.set()
+
+    def end(self, error: Exception | None) -> None:
+        """Make :meth:`updates` raise ``error``, or end when the agent has."""
+        self._ended = True
+        self._error = self._error or error
+        self._wake.set()
+
+    async def updates(self) -> AsyncIterator[pb.NodeUpdate]:
+        """What is to be sent, until the session ends."""
+        while not self._ended:
+            if not self._updates:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            yield self._updates.popleft()
+        if self._error is not None:
+            raise self._error
+
+
+class Sessions:
+    """All attached agents, by number of the node; everything else is told as soon as it changes."""
+
+    def __init__(self, state: State, prefixes: tuple[str, str]) -> None:
+        self._state = state
+        self._prefixes = prefixes
+        self._sessions: dict[int, Session] = {}
+
+    def __contains__(self, node: Node) -> bool:
+        return node.id in self._sessions
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def attach(self, node: Node) -> Session:
+        """A session for ``node``, which ends the one that it may have had."""
+        self.end(node, f"node {node.name} has attached once more: only its last session stands")
+        session = self._sessions[node.id] = Session()
+        log.info("node_attached", node=node.name)
+        return session
+
+    def detach(self, node: Node, session: Session) -> None:
+        """The stream of ``session`` is over."""
+        if self._sessions.get(node.id) is session:
+            del self._sessions[node.id]
+            log.info("node_detached", node=node.name)
+
+    def end(self, node: Node, why: str) -> None:
+        """Throw the agent of ``node`` out, if it is attached."""
+        session = self._sessions.pop(node.id, None)
+        if session is not None:
+            session.end(PreconditionError(why))
+
+    async def tell_all(self, node: Node, session: Session) -> None:
+        """Send everything that holds now. Changes meanwhile are sent too, and never before what they change."""
+        session.send(
+            pb.NodeUpdate(
+                welcome=pb.Welcome(node_id=node.id, node=node.name, virtual_prefixes=self._prefixes)
+            )
+        )
+        self.endpoints(node)
+        for number in list(node.peers):
+            if number in node.peers:
+                self.peer(node, self._state.nodes_by_id[number])
+        connections = list(node.connections.values())
+        for start in range(0, len(connections), _CHUNK):
+            for connection in connections[start : start + _CHUNK]:
+                if connection.scid in node.connections:
+                    self.translation(node, connection)
+            await asyncio.sleep(0)
+        session.send(pb.NodeUpdate(synchronized=pb.Synchronized()))
+
+    # ---- changes, told to the agent of ``node`` if it is attached ---------------------------------------------
+
+    def endpoints(self, node: Node) -> None:
+        """The services of ``node`` have changed."""
+        if node not in self:
+            return
+        endpoints = [pb.Endpoint(service=s.name, ipv4=s.ipv4, ipv6=s.ipv6) for s in node.services.values()]
+        self._send(node, pb.NodeUpdate(endpoints=pb.Endpoints(endpoints=endpoints)))
+
+    def peer(self, node: Node, peer: Node) -> None:
+        """``peer`` is new to ``node``, or has moved."""
+        if node in self:
+            self._send(node, pb.NodeUpdate(peer=messages.peer_changed(peer)))
+
+    def peer_removed(self, node: Node, peer: Node) -> None:
+        """``node`` has no connection with ``peer`` left."""
+        self._send(node, pb.NodeUpdate(peer_removed=pb.PeerRemoved(node_id=peer.id)))
+
+    def translation(self, node: Node, connection: Connection) -> None:
+        """``connection`` is new, or its channel went up or down."""
+        if node in self:
+            self._send(node, pb.NodeUpdate(translation=messages.translation(connection, node)))
+
+    def translation_removed(self, node: Node, connection: Connection) -> None:
+        """``connection`` was closed."""
+        self._send(node, pb.NodeUpdate(translation_removed=pb.TranslationRemoved(scid=connection.scid)))
+
+    def _send(self, node: Node, update: pb.NodeUpdate) -> None:
+        session = self._sessions.get(node.id)
+        if session is not None:
+            session.send(update)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Table entries by the P4Info: rows in Python, P4Runtime messages on the wire.
+
+Messages are made from a template for each pair of table and action, copied and filled in: three times as
+fast as building them field by field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from finsy.proto import p4i, p4r
+from google.protobuf import text_format
+
+from control.errors import StartError
+
+INSERT: Final = p4r.Update.INSERT
+MODIFY: Final = p4r.Update.MODIFY
+DELETE: Final = p4r.Update.DELETE
+
+
+class Row(NamedTuple):
+    """A table entry: values are canonical byte strings in the order of the P4Info's ids."""
+
+    table: int
+    match: tuple[bytes, ...]
+    action: int
+    params: tuple[bytes, ...]
+    idle_timeout_ns: int = 0
+
+    @property
+    def key(self) -> RowKey:
+        """What names the entry in its data plane."""
+        return self.table, self.match
+
+
+RowKey = tuple[int, tuple[bytes, ...]]
+
+
+def canonical(value: int | bytes) -> bytes:
+    """The shortest form of a value, as P4Runtime 1.4, section 8.4, wants it."""
+    if isinstance(value, int):
+        return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
+    return value.lstrip(b"\0") or b"\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An action by its alias; ``params`` are names in the order of their ids 1, 2, ..."""
+
+    id: int
+    params: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table by its alias; ``fields`` are names in the order of their ids 1, 2, ..."""
+
+    id: int
+    fields: tuple[str, ...]
+    actions: Mapping[str, Action]
+
+
+class Contract:
+    """A P4Info, indexed by alias."""
+
+    def __init__(self, p4info: p4i.P4Info) -> None:
+        self.p4info = p4info
+        actions = {
+            action.preamble.id: (action.preamble.alias, Action(action.preamble.id, _names(action.params)))
+            for action in p4info.actions
+        }
+        self.tables = {
+            table.preamble.alias: Table(
+                table.preamble.id,
+                _names(table.match_fields),
+                dict(actions[ref.id] for ref in table.action_refs),
+            )
+            for table in p4info.tables
+        }
+        self.counters = {counter.preamble.alias: counter.preamble.id for counter in p4info.counters}
+        self._templates: dict[tuple[int, int, int], p4r.Update] = {}
+
+    @classmethod
+    def load(cls, path: Path) -> Contract:
+        """Read a P4Info in text form; raises :class:`StartError`."""
+        try:
+            return cls(text_format.Parse(path.read_text(encoding="utf-8"), p4i.P4Info()))
+        except OSError as error:
+            raise StartError(
+                f"contract {path} cannot be read ({error.strerror}): set controller.p4info"
+            ) from error
+        except (text_format.ParseError, UnicodeDecodeError) as error:
+            raise StartError(f"contract {path} is no P4Info ({error}): set controller.p4info") from error
+
+    def differs(self, other: p4i.P4Info) -> bool:
+        """Whether a data plane with the P4Info ``other`` could misunderstand what is written for this one."""
+        return _essence(self.p4info) != _essence(other)
+
+    def row(
+        self,
+        table: str,
+        match: Mapping[str, int | bytes],
+        action: str,
+        params: Mapping[str, int | bytes],
+        idle_timeout_ns: int = 0,
+    ) -> Row:
+        """A row by names; every field and parameter must be given."""
+        shape = self.tables[table]
+        chosen = shape.actions[action]
+        return Row(
+            shape.id,
+            tuple(canonical(match[name]) for name in shape.fields),
+            chosen.id,
+            tuple(canonical(params[name]) for name in chosen.params),
+            idle_timeout_ns,
+        )
+
+    def fill(self, update: p4r.Update, kind: int, row: Row) -> None:
+        """Make ``update``, which is empty, an update of ``kind`` for ``row``."""
+        shape = (kind, row.table, 0 if kind == DELETE else row.action)
+        template = self._templates.get(shape)
+        if template is None:
+            template = self._templates[shape] = _template(kind, row)
+        update.CopyFrom(template)
+        entry = update.entity.table_entry
+        for field, value in zip(entry.match, row.match, strict=True):
+            field.exact.value = value
+        if kind != DELETE:
+            for param, value in zip(entry.action.action.params, row.params, strict=True):
+                param.value = value
+            if row.idle_timeout_ns:
+                entry.idle_timeout_ns = row.idle_timeout_ns
+
+
+def read_row(entry: p4r.TableEntry) -> Row:
+    """The row in an entry that a data plane sent."""
+    action = entry.action.action
+    return Row(
+        entry.table_id,
+        read_match(entry),
+        action.action_id,
+        tuple(canonical(param.value) for param in sorted(action.params, key=lambda param: param.param_id)),
+        entry.idle_timeout_ns,
+    )
+
+
+def read_match(entry: p4r.TableEntry) -> tuple[bytes, ...]:
+    """The key in an entry that a data plane sent."""
+    fields = sorted(entry.match, key=lambda field: field.field_id)
+    return tuple(canonical(field.exact.value) for field in fields)
+
+
+def _names(items: object) -> tuple[str, ...]:
+    return tuple(item.name for item in sorted(items, key=lambda item: item.id))  # type: ignore[call-overload]
+
+
+def _template(kind: int, row: Row) -> p4r.Update:
+    update = p4r.Update(type=kind)  # type: ignore[arg-type]
+    entry = update.entity.table_entry
+    entry.table_id = row.table
+    for number in range(1, len(row.match) + 1):
+        entry.match.add(field_id=number).exact.value = b""
+    if kind != DELETE:
+        entry.action.action.action_id = row.action
+        for number in range(1, len(row.params) + 1):
+            entry.action.action.params.add(param_id=number)
+    return update
+
+
+def _essence(p4info: p4i.P4Info) -> bytes:
+    """What of a P4Info changes the meaning of a message; sizes and documentation do not."""
+    essence = p4i.P4Info()
+    essence.CopyFrom(p4info)
+    essence.ClearField("pkg_info")
+    for table in essence.tables:
+        table.ClearField("size")
+    for counter in essence.counters:
+        counter.ClearField("size")
+    for kind in ("tables", "actions", "counters", "direct_counters", "controller_packet_metadata"):
+        getattr(essence, kind).sort(key=lambda item: item.preamble.id)
+    return essence.SerializeToString(deterministic=True)

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data plane of one node: dialled wherever the node is, kept equal to what the state asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Protocol
+
+import grpc
+import structlog
+from finsy.proto import U128, p4r, rpc_code
+
+from control.errors import NodeAwayError
+from control.records import Node
+from control.southbound.client import DIAL_TIMEOUT, P4RuntimeClient
+from control.southbound.contract import Contract
+from control.southbound.entries import Entries
+from control.southbound.lane import Change, Lane
+from control.southbound.reconcile import reconcile_connections, reconcile_locators
+from control.state import State
+from moorline.tls import Credentials, channel_options
+from moorline.tls import node as node_identity
+
+log = structlog.get_logger(__name__)
+
+PING_INTERVAL: Final = 5.0
+PING_TIMEOUT: Final = 5.0
+BACKOFF_FIRST: Final = 0.1
+BACKOFF_LAST: Final = 5.0
+"""Seconds."""
+
+
+class Listener(Protocol):
+    """Who wants to know what a data plane says."""
+
+    def packet_in(self, dataplane: DataPlane, packet: p4r.PacketIn) -> None:
+        """A packet for the controller; must return at once."""
+
+    def idle(self, dataplane: DataPlane, entry: p4r.TableEntry) -> None:
+        """An entry has not been used for its idle time-out; must return at once."""
+
+    def dialled(self, dataplane: DataPlane) -> None:
+        """The data plane takes changes; what it has is not known yet."""
+
+    def reconciled(self, dataplane: DataPlane) -> None:
+        """The data plane agrees with the state."""
+
+
+class _MovedError(NodeAwayError):
+    """The node is no longer at the address that was dialled."""
+
+
+Dial = Callable[[str, str], P4RuntimeClient]
+"""Makes a client for a node's name and address."""
+
+
+def dialer(credentials: Credentials) -> Dial:
+    """Clients with TLS both ways, that insist on the node's own certificate."""
+    channel: grpc.ChannelCredentials = credentials.for_channel()
+
+    def dial(name: str, address: str) -> P4RuntimeClient:
+        options: list[tuple[str, Any]] = channel_options(node_identity(name))
+        return P4RuntimeClient(name, address, channel, options)
+
+    return dial
+
+
+class DataPlane:
+    """Keeps one node programmed; :meth:`run` it as a task.
+
+    Rows of connections and rows of locators travel in lanes of their own, so that an address change overtakes
+    any number of connections.
+    """
+
+    def __init__(
+        self, node: Node, state: State, contract: Contract, entries: Entries, listener: Listener, dial: Dial
+    ) -> None:
+        self.node = node
+        self.problem = ""
+        self.converged = False
+        self._state = state
+        self._contract = contract
+        self._entries = entries
+        self._listener = listener
+        self._dial = dial
+        self._client: P4RuntimeClient | None = None
+        self._connections: Lane | None = None
+        self._locators: Lane | None = None
+        self._changed = asyncio.Event()
+        self._stale = False
+        self._primary = asyncio.Event()
+
+    # ---- for the rest of the controller -------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes changes now."""
+        return self._connections is not None
+
+    def put(self, connections: list[Change], locators: list[Change]) -> list[asyncio.Future[None]]:
+        """Write rows; the futures are done when they stand.
+
+        Raises:
+            NodeAwayError: the data plane is not at hand; reconciliation will do it at its return.
+        """
+        if self._connections is None or self._locators is None:
+            raise self.away()
+        return [
+            lane.put(changes)
+            for lane, changes in ((self._locators, locators), (self._connections, connections))
+            if changes
+        ]
+
+    async def room(self) -> None:
+        """Wait until more connections may be put."""
+        if self._connections is not None:
+            await self._connections.room()
+
+    async def send(self, message: p4r.StreamMessageRequest) -> None:
+        """Put a message on the stream, such as a packet-out."""
+        await self._present().send(message)
+
+    def read(self, *entities: p4r.Entity) -> AsyncIterator[Any]:
+        """Read entries or counters, in batches of ``p4r.Entity``."""
+        return self._present().read(*entities)
+
+    def node_changed(self) -> None:
+        """The node has reported: dial again at once if it moved."""
+        self._changed.set()
+
+    def redial(self) -> None:
+        """Reconcile from the start: facts of the node have changed that are in every entry."""
+        self._stale = True
+        self._changed.set()
+
+    def away(self) -> NodeAwayError:
+        """Why it takes no changes now."""
+        why = self.problem or "its data plane has not been reached yet"
+        return NodeAwayError(f"node {self.node.name} cannot be programmed now: {why}")
+
+    # ---- its life -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Dial, program, dial again; for ever."""
+        backoff = BACKOFF_FIRST
+        while True:
+            self._changed.clear()
+            self._stale = False
+            for address in self._addresses():
+                try:
+                    await self._stay(address)
+                except* NodeAwayError as group:
+                    if not isinstance(group.exceptions[0], _MovedError):
+                        self.problem = str(_first(group))
+                if self.converged:
+                    backoff = BACKOFF_FIRST
+                    log.info("dataplane_lost", node=self.node.name, address=address)
+                self.converged = False
+                if self._changed.is_set():
+                    break
+            try:
+                await asyncio.wait_for(self._changed.wait(), backoff)
+                backoff = BACKOFF_FIRST
+            except TimeoutError:
+                backoff = min(2 * backoff, BACKOFF_LAST)
+
+    def _addresses(self) -> list[str]:
+        port = self.node.p4runtime_port
+        return [_target(at.address, port) for at in self.node.locators] if port else []
+
+    async def _stay(self, address: str) -> None:
+        """Dial ``address`` and stay there until it fails or the node moves; never returns."""
+        self._primary.clear()
+        async with self._dial(self.node.name, address) as client, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_moves(address))
+            tasks.create_task(self._listen(client))
+            try:
+                async with asyncio.timeout(DIAL_TIMEOUT):
+                    await client.bid(time.time_ns())
+                    await self._primary.wait()
+            except TimeoutError:
+                why = self.problem or f"node {self.node.name} does not answer at {address}: check its agent"
+                raise NodeAwayError(why) from None
+            await self._program(client, tasks)
+
+    async def _program(self, client: P4RuntimeClient, tasks: asyncio.TaskGroup) -> None:
+        if self._contract.differs(await client.contract()):
+            self.problem = (
+                f"node {self.node.name} runs another P4Info than this controller: install the same version "
+                "of Moorline on both"
+            )
+            log.error("contract_differs", node=self.node.name)
+            await self._ping(client)
+        locators = Lane(client, self._contract)
+        connections = Lane(client, self._contract)
+        tasks.create_task(locators.run())
+        tasks.create_task(connections.run())
+        self._client, self._locators, self._connections = client, locators, connections
+        self._listener.dialled(self)
+        try:
+            scope = (self.node, self._state, self._entries)
+            refusal = await reconcile_locators(client, locators, *scope)
+            refusal = await reconcile_connections(client, connections, *scope) or refusal
+            self.problem = str(refusal or "")
+            self.converged = refusal is None
+            log.info("reconciled", node=self.node.name, address=client.address, problem=self.problem)
+            self._listener.reconciled(self)
+            await self._ping(client)
+        finally:
+            self._client = self._locators = self._connections = None
+
+    async def _ping(self, client: P4RuntimeClient) -> None:
+        while True:
+            await asyncio.sleep(PING_INTERVAL)
+            await client.ping(PING_TIMEOUT)
+
+    async def _watch_moves(self, address: str) -> None:
+        while True:
+            await self._changed.wait()
+            if self._stale or address not in self._addresses():
+                raise _MovedError(f"node {self.node.name} has left {address}: dialling again")
+            self._changed.clear()
+
+    async def _listen(self, client: P4RuntimeClient) -> None:
+        while True:
+            message = await client.receive()
+            match message.WhichOneof("update"):
+                case "packet":
+                    self._listener.packet_in(self, message.packet)
+                case "arbitration":
+                    await self._arbitrated(client, message.arbitration)
+                case "idle_timeout_notification":
+                    for entry in message.idle_timeout_notification.table_entry:
+                        self._listener.idle(self, entry)
+                case "error":
+                    log.warning("stream_error", node=self.node.name, why=message.error.message)
+
+    async def _arbitrated(self, client: P4RuntimeClient, update: p4r.MasterArbitrationUpdate) -> None:
+        """P4Runtime 1.4, section 5: OK = we are primary; NOT_FOUND = nobody is; else somebody else is."""
+        if update.status.code == rpc_code.OK:
+            self._primary.set()
+            return
+        if update.status.code == rpc_code.NOT_FOUND:
+            await client.bid(max(time.time_ns(), U128.decode(update.election_id) + 1))
+            return
+        self.problem = (
+            f"another controller is primary at node {self.node.name}: stop it, or lower its election id"
+        )
+        if self._primary.is_set():
+            raise NodeAwayError(self.problem)
+
+    def _present(self) -> P4RuntimeClient:
+        if self._client is None:
+            raise self.away()
+        return self._client
+
+
+def _target(address: bytes, port: int) -> str:
+    if len(address) == 4:
+        return f"ipv4:{'.'.join(map(str, address))}:{port}"
+    groups = ":".join(address[at : at + 2].hex() for at in range(0, 16, 2))
+    return f"ipv6:[{groups}]:{port}"
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The entries that the state asks for, at each end of each connection and for each pair of nodes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from control.errors import StartError
+from control.records import Connection, Node, Service, Status
+from control.southbound.contract import Contract, Row, RowKey, canonical
+from moorline.addresses import mapped
+from moorline.paths import choose_paths
+
+_NONE: Final = canonical(0)
+
+SHAPES: Final = {
+    ("scid", "deliver"): (
+        ("scid",),
+        ("port", "tenant", "node", "local4", "peer4", "local6", "peer6"),
+    ),
+    ("connection", "encapsulate"): (("tenant", "src", "dst"), ("scid", "node", "spi", "si")),
+    ("connection", "reject"): (("tenant", "src", "dst"), ()),
+    ("locator", "set_paths"): (
+        ("node",),
+        ("port0", "dst0", "port1", "dst1", "previous0", "previous1"),
+    ),
+}
+"""What the rows below are written for, in order; checked against the P4Info once."""
+
+
+class Entries:
+    """Rows for one contract.
+
+    Args:
+        contract: the P4Info; refused with :class:`StartError` when it lacks what the controller writes.
+        reject_seconds: idle time-out of entries that refuse a pair.
+    """
+
+    def __init__(self, contract: Contract, reject_seconds: int) -> None:
+        for (table, action), (fields, params) in SHAPES.items():
+            shape = contract.tables.get(table)
+            if shape is None or shape.fields != fields:
+                raise StartError(f"the contract's table {table} has not the key {fields}: set another p4info")
+            if action not in shape.actions or shape.actions[action].params != params:
+                raise StartError(f"the contract's action {action} has not {params}: set another p4info")
+        self.scid_table = contract.tables["scid"].id
+        self.connection_table = contract.tables["connection"].id
+        self.locator_table = contract.tables["locator"].id
+        self._deliver = contract.tables["scid"].actions["deliver"].id
+        self.encapsulate = contract.tables["connection"].actions["encapsulate"].id
+        self._reject = contract.tables["connection"].actions["reject"].id
+        self._set_paths = contract.tables["locator"].actions["set_paths"].id
+        self._reject_ns = reject_seconds * 1_000_000_000
+
+    def of_connection(self, connection: Connection, node: Node) -> tuple[Row, ...]:
+        """Rows at ``node``, an end of ``connection``: ``scid`` first; none unless the channel is up."""
+        if connection.status is not Status.UP:
+            return ()
+        local, peer = connection.ends_at(node)
+        idle_ns = connection.idle_timeout_seconds * 1_000_000_000
+        tenant = canonical(connection.tenant)
+        scid = canonical(connection.scid)
+        peer_id = canonical(peer.node.id)
+        deliver = (
+            canonical(node.access_port),
+            tenant,
+            peer_id,
+            canonical(local.ipv4),
+            canonical(peer.ipv4),
+            canonical(local.ipv6),
+            canonical(peer.ipv6),
+        )
+        towards = (scid, peer_id, _NONE, _NONE)
+        return (
+            Row(self.scid_table, (scid,), self._deliver, deliver, idle_ns),
+            Row(self.connection_table, self._pair(local, peer, 4), self.encapsulate, towards),
+            Row(self.connection_table, self._pair(local, peer, 6), self.encapsulate, towards),
+        )
+
+    def of_peer(self, node: Node, peer: Node) -> Row | None:
+        """The row at ``node`` with the paths to ``peer``; None when they have no family in common."""
+        paths = choose_paths(node.locators, peer.locators, peer.previous)
+        if paths is None:
+            return None
+        params = (paths.port0, paths.dst0, paths.port1, paths.dst1, paths.previous0, paths.previous1)
+        return Row(
+            self.locator_table, (canonical(peer.id),), self._set_paths, tuple(canonical(p) for p in params)
+        )
+
+    def no_peer(self, peer: Node) -> Row:
+        """The key of :meth:`of_peer`, for a deletion."""
+        return Row(self.locator_table, (canonical(peer.id),), self._set_paths, ())
+
+    def reject(self, tenant: int, source: bytes, destination: bytes) -> Row:
+        """A row that refuses a pair of virtual addresses until nobody has sent for a while."""
+        match = (canonical(tenant), canonical(mapped(source)), canonical(mapped(destination)))
+        return Row(self.connection_table, match, self._reject, (), self._reject_ns)
+
+    def scid_of(self, row: Row) -> int:
+        """The SCID in a row of ``scid`` or of ``connection``; 0 in one that refuses."""
+        if row.table == self.scid_table:
+            return int.from_bytes(row.match[0], "big")
+        return int.from_bytes(row.params[0], "big") if row.action == self.encapsulate else 0
+
+    def _pair(self, local: Service, peer: Service, family: int) -> tuple[bytes, ...]:
+        source, destination = (local.ipv4, peer.ipv4) if family == 4 else (local.ipv6, peer.ipv6)
+        return canonical(local.tenant), canonical(mapped(source)), canonical(mapped(destination))
+
+
+def key_only(key: RowKey) -> Row:
+    """A row of which only the key counts, for a deletion."""
+    return Row(key[0], key[1], 0, ())

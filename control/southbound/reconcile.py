@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read what a data plane has, compare it with what the state asks for, write the difference.
+
+Changes may go on meanwhile: every difference is computed and queued in one step, without waiting in between,
+so that in its lane it never overtakes, nor is overtaken by, a change that it does not know of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from finsy.proto import p4r
+
+from control.errors import ControlError, NodeAwayError
+from control.records import Node
+from control.southbound.client import P4RuntimeClient
+from control.southbound.contract import DELETE, INSERT, MODIFY, Row, read_row
+from control.southbound.entries import Entries, key_only
+from control.southbound.lane import BATCH, Change, Lane
+from control.state import State
+
+T = TypeVar("T")
+
+
+async def reconcile_locators(
+    client: P4RuntimeClient, lane: Lane, node: Node, state: State, entries: Entries
+) -> ControlError | None:
+    """Make the table ``locator`` what it should be; returns the first refusal of the target, if any."""
+    seen: set[int] = set()
+    pending: list[asyncio.Future[None]] = []
+    async for entities in client.read(_all_of(entries.locator_table)):
+        rows = [read_row(entity.table_entry) for entity in entities]
+        seen |= {int.from_bytes(row.match[0], "big") for row in rows}
+        pending.append(lane.put([*_locator_differences(rows, node, state, entries)]))
+    missing = [
+        (INSERT, row)
+        for number in node.peers
+        if number not in seen and (row := entries.of_peer(node, state.nodes_by_id[number]))
+    ]
+    return await _outcome([*pending, lane.put(missing)])
+
+
+def _locator_differences(rows: list[Row], node: Node, state: State, entries: Entries) -> Iterator[Change]:
+    for row in rows:
+        number = int.from_bytes(row.match[0], "big")
+        peer = state.nodes_by_id.get(number) if number in node.peers else None
+        wanted = entries.of_peer(node, peer) if peer is not None else None
+        if wanted is None:
+            yield DELETE, key_only(row.key)
+        elif wanted != row:
+            yield MODIFY, wanted
+
+
+async def reconcile_connections(
+    client: P4RuntimeClient, lane: Lane, node: Node, state: State, entries: Entries
+) -> ControlError | None:
+    """Make the tables ``scid`` and ``connection`` what they should be; returns the first refusal, if any."""
+    # Bit n of seen[scid]: the nth row of the connection is there (or its correction is under way).
+    seen: dict[int, int] = {}
+    pending: list[asyncio.Future[None]] = []
+    for table in (entries.scid_table, entries.connection_table):
+        async for entities in client.read(_all_of(table)):
+            for part in _parts(entities):
+                rows = [read_row(entity.table_entry) for entity in part]
+                pending.append(lane.put([*_connection_differences(rows, node, state, entries, seen)]))
+                await lane.room()
+                await asyncio.sleep(0)
+    for part in _parts(list(node.connections.values())):
+        missing: list[Change] = []
+        for connection in part:
+            if node.connections.get(connection.scid) is not connection:
+                continue  # closed meanwhile
+            there = seen.get(connection.scid, 0)
+            rows_wanted = entries.of_connection(connection, node)
+            missing += [(INSERT, row) for n, row in enumerate(rows_wanted) if not there >> n & 1]
+        pending.append(lane.put(missing))
+        await lane.room()
+        await asyncio.sleep(0)
+    return await _outcome(pending)
+
+
+def _connection_differences(
+    rows: list[Row], node: Node, state: State, entries: Entries, seen: dict[int, int]
+) -> Iterator[Change]:
+    for row in rows:
+        scid = entries.scid_of(row)
+        connection = node.connections.get(scid)
+        wanted = entries.of_connection(connection, node) if connection is not None else ()
+        position = next((n for n, want in enumerate(wanted) if want.key == row.key), None)
+        if position is None:
+            # Also an entry that refuses a pair: whether it still should is asked anew by the next packet. Not
+            # when the same key belongs to another connection now: its own insertion replaces this entry.
+            if not _wanted_by_another(row, node, state, entries):
+                yield DELETE, key_only(row.key)
+            continue
+        seen[scid] = seen.get(scid, 0) | 1 << position
+        if wanted[position] != row:
+            yield MODIFY, wanted[position]
+
+
+def _wanted_by_another(row: Row, node: Node, state: State, entries: Entries) -> bool:
+    if row.table != entries.connection_table:
+        return False
+    source, destination = (state.service_at(address.rjust(16, b"\0")) for address in row.match[1:])
+    connection = state.between(source, destination)
+    if connection is None or connection.scid not in node.connections:
+        return False
+    return any(want.key == row.key for want in entries.of_connection(connection, node))
+
+
+async def _outcome(pending: list[asyncio.Future[None]]) -> ControlError | None:
+    """Wait for all; a lost target raises, a refused entry is returned, so that the others stand all the same."""
+    refusal: ControlError | None = None
+    for result in await asyncio.gather(*pending, return_exceptions=True):
+        if isinstance(result, NodeAwayError) or not isinstance(result, ControlError | None):
+            raise result
+        refusal = refusal or result
+    return refusal
+
+
+def _all_of(table: int) -> p4r.Entity:
+    return p4r.Entity(table_entry=p4r.TableEntry(table_id=table))
+
+
+def _parts(items: Sequence[T]) -> Iterator[list[T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]

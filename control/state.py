@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that the controller knows, in memory and indexed; loaded from the store once, then written through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from control.errors import NotFoundError
+from control.records import CONNECTION, NODE, RULE, SERVICE, Connection, Node, Rule, Service
+from control.slots import SlotMap
+from control.store.base import Store, Transaction
+from moorline.addresses import MAPPED_PREFIX
+from moorline.wire import slot_of
+
+
+def pair_of(one: str, other: str) -> tuple[str, str]:
+    """The key of the one connection that two services share, whoever asks."""
+    return (one, other) if one < other else (other, one)
+
+
+class State:
+    """Records by every key under which they are sought. It checks nothing: its writers do."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.nodes_by_id: dict[int, Node] = {}
+        self.services: dict[str, Service] = {}
+        self.services_by_address: dict[bytes, Service] = {}
+        self.connections: dict[int, Connection] = {}
+        self.pairs: dict[tuple[str, str], Connection] = {}
+        self.connections_by_service: dict[str, set[Connection]] = {}
+        self.rules: dict[str, Rule] = {}
+        self.slots: dict[int, SlotMap] = {}
+        """Taken slots by number of the node."""
+
+    @classmethod
+    async def load(cls, store: Store) -> State:
+        """Read everything from ``store``."""
+        state = cls()
+        for entry in (await store.list(NODE)).entries:
+            state.add_node(Node.decode(entry.key, entry.value))
+        for entry in (await store.list(SERVICE)).entries:
+            state.add_service(Service.decode(entry.key, entry.value, state.nodes))
+        orphans: set[str] = set()
+        for entry in (await store.list(CONNECTION)).entries:
+            connection = Connection.decode(entry.key, entry.value, state.services)
+            if connection is None:  # stored while its service was being taken back, then the controller died
+                orphans.add(entry.key)
+                continue
+            connection.programmed = True
+            state.take_slot(connection)
+            state.add_connection(connection)
+        if orphans:
+            await store.commit(Transaction(deletes=frozenset(orphans)))
+        for entry in (await store.list(RULE)).entries:
+            rule = Rule.decode(entry.key, entry.value)
+            state.rules[rule.name] = rule
+        return state
+
+    # ---- sought by callers, with an error for whoever asked ---------------------------------------------------
+
+    def node(self, name: str) -> Node:
+        """The node of this name, else :class:`NotFoundError`."""
+        node = self.nodes.get(name)
+        if node is None:
+            raise NotFoundError(
+                f"node {name!r} is not known: list the nodes, or let it join with a new token"
+            )
+        return node
+
+    def service(self, name: str) -> Service:
+        """The service of this name, else :class:`NotFoundError`."""
+        service = self.services.get(name)
+        if service is None:
+            raise NotFoundError(f"service {name!r} is not registered: register it, or check its name")
+        return service
+
+    def service_at(self, address: bytes) -> Service | None:
+        """The service with this virtual address (16 octets, IPv4 mapped)."""
+        return self.services_by_address.get(address.removeprefix(MAPPED_PREFIX))
+
+    def between(self, one: Service | None, other: Service | None) -> Connection | None:
+        """The connection that two services share."""
+        return self.pairs.get(pair_of(one.name, other.name)) if one and other else None
+
+    def connection(self, scid: int) -> Connection:
+        """The connection of this SCID, else :class:`NotFoundError`."""
+        connection = self.connections.get(scid)
+        if connection is None:
+            raise NotFoundError(f"there is no connection {scid:016x}: list the connections")
+        return connection
+
+    # ---- kept by their writers --------------------------------------------------------------------------------
+
+    def add_node(self, node: Node) -> None:
+        """Index ``node``."""
+        self.nodes[node.name] = node
+        self.nodes_by_id[node.id] = node
+        self.slots[node.id] = SlotMap()
+
+    def remove_node(self, node: Node) -> None:
+        """Forget ``node``, which has no services left."""
+        del self.nodes[node.name]
+        del self.nodes_by_id[node.id]
+        del self.slots[node.id]
+
+    def add_service(self, service: Service) -> None:
+        """Index ``service``."""
+        self.services[service.name] = service
+        self.services_by_address[service.ipv4] = service
+        self.services_by_address[service.ipv6] = service
+        service.node.services[service.name] = service
+
+    def remove_service(self, service: Service) -> list[Connection]:
+        """Forget ``service``; returns its connections, which are to be closed."""
+        del self.services[service.name]
+        del self.services_by_address[service.ipv4]
+        del self.services_by_address[service.ipv6]
+        del service.node.services[service.name]
+        return list(self.connections_by_service.get(service.name, ()))
+
+    def take_slot(self, connection: Connection) -> None:
+        """Mark the slot of ``connection`` at its nodes."""
+        for slots in self._slots_of(connection):
+            slots.take(slot_of(connection.scid))
+
+    def release_slot(self, connection: Connection) -> None:
+        """The reverse of :meth:`take_slot`."""
+        for slots in self._slots_of(connection):
+            slots.release(slot_of(connection.scid))
+
+    def add_connection(self, connection: Connection) -> None:
+        """Index ``connection``, whose slot has been taken."""
+        self.connections[connection.scid] = connection
+        client, server = connection.client, connection.server
+        self.pairs[pair_of(client.name, server.name)] = connection
+        for service in (client, server):
+            self.connections_by_service.setdefault(service.name, set()).add(connection)
+            service.node.connections[connection.scid] = connection
+        for node, peer in _neighbours(connection):
+            node.peers[peer.id] = node.peers.get(peer.id, 0) + 1
+
+    def remove_connection(self, connection: Connection) -> None:
+        """Forget ``connection`` and release its slot."""
+        del self.connections[connection.scid]
+        client, server = connection.client, connection.server
+        del self.pairs[pair_of(client.name, server.name)]
+        for service in (client, server):
+            of_service = self.connections_by_service[service.name]
+            of_service.discard(connection)
+            if not of_service:
+                del self.connections_by_service[service.name]
+            service.node.connections.pop(connection.scid, None)
+        for node, peer in _neighbours(connection):
+            node.peers[peer.id] -= 1
+            if not node.peers[peer.id]:
+                del node.peers[peer.id]
+        self.release_slot(connection)
+
+    def _slots_of(self, connection: Connection) -> Iterable[SlotMap]:
+        one, other = connection.nodes
+        return [self.slots[one.id]] if one is other else [self.slots[one.id], self.slots[other.id]]
+
+
+def _neighbours(connection: Connection) -> list[tuple[Node, Node]]:
+    one, other = connection.nodes
+    return [] if one is other else [(one, other), (other, one)]
