@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a loaded pipeline is: the file ``pipeline.json``, and the digest of all that it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dataplane.bpf.source import SOURCES
+from dataplane.contract.layout import ASSOC_EXTRA, WAYS, Layout
+from moorline.errors import MoorlineError
+from moorline.wire import Event
+
+FILE_NAME: Final = "pipeline.json"
+PROGRAMS: Final = ("xdp", "tc")
+"""Hooks, and the names of the pinned programs."""
+
+OTHER_MAPS: Final = ("ports", "port_ifindex", "port_events", "packet_in", "scratch_memory")
+"""Maps that are no table of the contract."""
+
+
+class PipelineError(MoorlineError):
+    """A pipeline that cannot be compiled, loaded, taken over or opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSpec:
+    """Which pipeline is wanted and where it lives.
+
+    ``pins`` is a directory in a BPF file system, ``state`` an ordinary one. ``sizes`` gives tables another
+    number of entries than the P4 program does.
+    """
+
+    p4info: Path
+    pins: Path
+    state: Path
+    sizes: Mapping[str, int]
+
+    @property
+    def maps(self) -> Path:
+        """Where the maps are pinned."""
+        return self.pins / "maps"
+
+    @property
+    def manifest(self) -> Path:
+        """The file that describes what is pinned."""
+        return self.state / FILE_NAME
+
+    @property
+    def log(self) -> Path:
+        """What compiler and verifier said."""
+        return self.state / "pipeline.log"
+
+    def program(self, hook: str) -> Path:
+        """Where the program for a hook is pinned."""
+        return self.pins / "programs" / hook
+
+    def to_json(self) -> str:
+        """The request that the loader reads."""
+        fields = asdict(self)
+        return json.dumps({name: value if name == "sizes" else str(value) for name, value in fields.items()})
+
+    @classmethod
+    def from_json(cls, text: str) -> PipelineSpec:
+        """What ``to_json`` wrote."""
+        fields = json.loads(text)
+        return cls(Path(fields["p4info"]), Path(fields["pins"]), Path(fields["state"]), fields["sizes"])
+
+
+def buckets_of(size: int) -> int:
+    """Buckets of an assoc table's index: a power of two with at least two ways an entry."""
+    needed = max(2, -(-size * 2 // WAYS))
+    return 1 << (needed - 1).bit_length()
+
+
+def elements_of(layout: str, size: int) -> int:
+    """Elements of a table's array."""
+    return size + (ASSOC_EXTRA if layout == Layout.ASSOC.value else 0)
+
+
+def maps_of(tables: Mapping[str, str]) -> list[str]:
+    """Names of all maps of a pipeline; ``tables`` gives the layout of each table."""
+    indexes = [f"{name}_index" for name, layout in tables.items() if layout == Layout.ASSOC.value]
+    return [*tables, *indexes, *OTHER_MAPS]
+
+
+def digest_of(spec: PipelineSpec) -> str:
+    """Changes with anything that a compiled pipeline depends on.
+
+    Raises:
+        PipelineError: a file cannot be read.
+    """
+    parts: list[Any] = [os.uname().release, sorted(spec.sizes.items()), [(e.name, e.value) for e in Event]]
+    content = hashlib.sha256(json.dumps(parts).encode())
+    try:
+        for path in (spec.p4info, *sorted(SOURCES.glob("*.[ch]"))):
+            content.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    except OSError as error:
+        raise PipelineError(
+            f"{error.filename} cannot be read ({error.strerror}); install Moorline again"
+        ) from None
+    return content.hexdigest()
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """The contents of ``pipeline.json``; none if it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and "digest" in content else None
+
+
+def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes ``pipeline.json``, whole or not at all."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(content))
+    fresh.replace(path)

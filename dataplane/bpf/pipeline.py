@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pinned pipeline: has it made when it is not there or not the one wanted, and opens it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from dataplane.bpf import sys as bpf
+from dataplane.bpf.events import EventCounters
+from dataplane.bpf.manifest import (
+    PROGRAMS,
+    PipelineError,
+    PipelineSpec,
+    digest_of,
+    maps_of,
+    read_manifest,
+)
+from dataplane.bpf.table_map import TableMap, open_table
+from dataplane.contract.layout import TableShape, shape_from_json
+
+__all__ = ["Pipeline", "PipelineError", "PipelineSpec", "ensure_pipeline", "open_pipeline"]
+
+log = structlog.get_logger(__name__)
+
+_LOADER: Final = "dataplane.bpf.loader"
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A loaded pipeline. Maps are shared memory; what is written is in force at once."""
+
+    spec: PipelineSpec
+    digest: str
+    shapes: Mapping[str, TableShape]
+    tables: Mapping[str, TableMap]
+    port_events: EventCounters
+    ports: memoryview
+    port_ifindex: memoryview
+    packet_in_fd: int
+
+    def program_path(self, hook: str) -> str:
+        """Where the program for ``hook`` ("xdp" or "tc") is pinned."""
+        return str(self.spec.program(hook))
+
+
+async def ensure_pipeline(spec: PipelineSpec) -> Pipeline:
+    """The pipeline that ``spec`` wants: taken over as it is where possible, else compiled and loaded.
+
+    Maps and their contents outlive both; a program that is attached somewhere goes on until another is put
+    there.
+
+    Raises:
+        MoorlineError: it cannot be had, with the reason.
+    """
+    manifest = read_manifest(spec.manifest)
+    if manifest is None or manifest["digest"] != digest_of(spec) or not _is_pinned(spec, manifest):
+        await _load(spec)
+    return open_pipeline(spec)
+
+
+def open_pipeline(spec: PipelineSpec) -> Pipeline:
+    """The pipeline that is pinned.
+
+    Raises:
+        MoorlineError: it is not there, or not whole.
+    """
+    manifest = read_manifest(spec.manifest)
+    if manifest is None:
+        raise PipelineError(f"{spec.manifest} is missing or damaged; start the node to make it anew")
+    shapes = {name: shape_from_json(name, table) for name, table in manifest["tables"].items()}
+    try:
+        tables = {name: _open_table(spec, shape) for name, shape in shapes.items()}
+        return Pipeline(
+            spec=spec,
+            digest=manifest["digest"],
+            shapes=shapes,
+            tables=tables,
+            port_events=EventCounters(bpf.object_get(spec.maps / "port_events")),
+            ports=_memory(spec, "ports"),
+            port_ifindex=_memory(spec, "port_ifindex"),
+            packet_in_fd=bpf.object_get(spec.maps / "packet_in"),
+        )
+    except OSError as error:
+        raise PipelineError(
+            f"the pinned pipeline in {spec.pins} cannot be opened ({error.strerror}, {error.filename}); "
+            "run as root"
+        ) from error
+
+
+async def _load(spec: PipelineSpec) -> None:
+    log.info("pipeline_loading", pins=str(spec.pins))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", _LOADER,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )  # fmt: skip
+    output, errors = await process.communicate(spec.to_json().encode())
+    answer = _answer(output)
+    if answer is None:
+        reason = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+        raise PipelineError(f"the loader ended with code {process.returncode} ({reason[0]}); see {spec.log}")
+    if "error" in answer:
+        raise PipelineError(answer["error"])
+    log.info("pipeline_loaded", pins=str(spec.pins))
+
+
+def _answer(output: bytes) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(output)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _is_pinned(spec: PipelineSpec, manifest: Mapping[str, Any]) -> bool:
+    layouts = {name: table["layout"] for name, table in manifest["tables"].items()}
+    paths = [spec.maps / name for name in maps_of(layouts)] + [spec.program(hook) for hook in PROGRAMS]
+    return all(path.exists() for path in paths)
+
+
+def _open_table(spec: PipelineSpec, shape: TableShape) -> TableMap:
+    index = _memory(spec, f"{shape.name}_index") if shape.buckets else None
+    return open_table(shape, _memory(spec, shape.name), index)
+
+
+def _memory(spec: PipelineSpec, name: str) -> memoryview:
+    fd = bpf.object_get(spec.maps / name)
+    try:
+        return memoryview(bpf.map_memory(fd))
+    finally:
+        os.close(fd)

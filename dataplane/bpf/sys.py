@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel's BPF objects through libbpf: pins, maps, test runs, ring buffers. No compiler is loaded.
+
+All functions raise ``OSError`` with the kernel's error number.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_lib: Final = ctypes.CDLL("libbpf.so.1", use_errno=True)
+
+_POSSIBLE_CPUS: Final = Path("/sys/devices/system/cpu/possible")
+
+
+class _MapInfo(ctypes.Structure):
+    """``struct bpf_map_info`` as far as the map's name."""
+
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("id", ctypes.c_uint32),
+        ("key_size", ctypes.c_uint32),
+        ("value_size", ctypes.c_uint32),
+        ("max_entries", ctypes.c_uint32),
+        ("map_flags", ctypes.c_uint32),
+        ("name", ctypes.c_char * 16),
+    )
+
+
+class _TestRunOptions(ctypes.Structure):
+    """``struct bpf_test_run_opts`` of libbpf."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("data_in", ctypes.c_void_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_void_p),
+        ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32),
+        ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
+        ("batch_size", ctypes.c_uint32),
+    )
+
+
+_RING_CALLBACK: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+_lib.ring_buffer__new.restype = ctypes.c_void_p
+_lib.ring_buffer__new.argtypes = [ctypes.c_int, _RING_CALLBACK, ctypes.c_void_p, ctypes.c_void_p]
+_lib.ring_buffer__consume.argtypes = [ctypes.c_void_p]
+_lib.ring_buffer__epoll_fd.argtypes = [ctypes.c_void_p]
+_lib.ring_buffer__free.argtypes = [ctypes.c_void_p]
+_lib.ring_buffer__free.restype = None
+
+
+@dataclass(frozen=True, slots=True)
+class MapInfo:
+    """What the kernel says of a map: sizes in octets."""
+
+    type: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class TestRun:
+    """A test run's result: what the program returned, the packet it left, nanoseconds a repetition."""
+
+    __test__ = False
+
+    verdict: int
+    data: bytes
+    nanoseconds: int
+
+
+def _checked(result: int, doing: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno() or -result
+        raise OSError(number, os.strerror(number), doing)
+    return result
+
+
+def object_get(path: Path) -> int:
+    """A file descriptor of the map or program pinned at ``path``; the caller closes it."""
+    return _checked(_lib.bpf_obj_get(os.fsencode(path)), str(path))
+
+
+def object_pin(fd: int, path: Path) -> None:
+    """Pins a map or program. A pin that is there already is replaced in one step."""
+    fresh = path.with_name(f"{path.name}_{os.getpid()}")  # a BPF file system takes no dots
+    _checked(_lib.bpf_obj_pin(fd, os.fsencode(fresh)), str(fresh))
+    fresh.rename(path)
+
+
+def map_info(fd: int) -> MapInfo:
+    """Sizes and type of a map."""
+    info = _MapInfo()
+    length = ctypes.c_uint32(ctypes.sizeof(info))
+    _checked(_lib.bpf_obj_get_info_by_fd(fd, ctypes.byref(info), ctypes.byref(length)), "map information")
+    return MapInfo(info.type, info.key_size, info.value_size, info.max_entries, info.map_flags)
+
+
+def map_memory(fd: int) -> mmap.mmap:
+    """The elements of an array that was made with BPF_F_MMAPABLE, as shared memory."""
+    info = map_info(fd)
+    return mmap.mmap(fd, info.max_entries * _up_to_8(info.value_size))
+
+
+def possible_cpus() -> int:
+    """How many values an element of a per-CPU map has."""
+    last = _POSSIBLE_CPUS.read_text().strip().replace(",", "-").split("-")[-1]
+    return int(last) + 1
+
+
+def lookup(fd: int, index: int, octets: int) -> bytes:
+    """The value of an array's element; of a per-CPU array, the values of all CPUs one after the other."""
+    key = ctypes.c_uint32(index)
+    value = ctypes.create_string_buffer(octets)
+    _checked(_lib.bpf_map_lookup_elem(fd, ctypes.byref(key), value), f"element {index}")
+    return value.raw
+
+
+def update(fd: int, index: int, value: bytes) -> None:
+    """Sets an array's element; for a per-CPU array, ``value`` holds the values of all CPUs."""
+    key = ctypes.c_uint32(index)
+    _checked(_lib.bpf_map_update_elem(fd, ctypes.byref(key), value, ctypes.c_uint64(0)), f"element {index}")
+
+
+def lookup_range(fd: int, first: int, count: int, octets: int) -> bytes:
+    """The values of ``count`` elements of an array, each of ``octets`` octets, in one system call."""
+    keys = (ctypes.c_uint32 * count)()
+    values = ctypes.create_string_buffer(count * octets)
+    read = ctypes.c_uint32(count)
+    # The kernel goes on behind the element that in_batch names.
+    start = ctypes.c_uint32(first - 1) if first else None
+    end = ctypes.c_uint32()
+    result = _lib.bpf_map_lookup_batch(
+        fd, ctypes.byref(start) if start else None, ctypes.byref(end), keys, values, ctypes.byref(read), None
+    )
+    if result < 0 and read.value < count:
+        _checked(result, f"elements from {first}")
+    return values.raw
+
+
+def test_run(
+    program_fd: int, data: bytes, context: ctypes.Structure | None, *, repeat: int = 1, room: int = 512
+) -> TestRun:
+    """Runs a program on a packet, without any network (BPF_PROG_TEST_RUN).
+
+    ``room``: how much longer than ``data`` the packet may become.
+    """
+    given = ctypes.create_string_buffer(data, len(data))
+    out = ctypes.create_string_buffer(len(data) + room)
+    options = _TestRunOptions(
+        sz=ctypes.sizeof(_TestRunOptions),
+        data_in=ctypes.addressof(given),
+        data_size_in=len(data),
+        data_out=ctypes.addressof(out),
+        data_size_out=len(out),
+        repeat=repeat,
+    )
+    if context is not None:
+        options.ctx_in = ctypes.addressof(context)
+        options.ctx_size_in = ctypes.sizeof(context)
+    _checked(_lib.bpf_prog_test_run_opts(program_fd, ctypes.byref(options)), "test run")
+    return TestRun(options.retval, out.raw[: options.data_size_out], options.duration)
+
+
+class RingBuffer:
+    """A BPF ring buffer, read in the process: wait until ``fileno()`` is readable, then ``consume()``."""
+
+    def __init__(self, map_fd: int, on_record: Callable[[bytes], None]) -> None:
+        self._on_record = on_record
+        self._callback = _RING_CALLBACK(self._record)  # must live as long as the ring
+        ring = _lib.ring_buffer__new(map_fd, self._callback, None, None)
+        if not ring:
+            _checked(-ctypes.get_errno(), "ring buffer")
+        self._ring: int | None = ring
+
+    def fileno(self) -> int:
+        """The descriptor to wait for."""
+        return int(_lib.ring_buffer__epoll_fd(self._ring))
+
+    def consume(self) -> int:
+        """Hands out all records that are there; returns how many."""
+        return _checked(_lib.ring_buffer__consume(self._ring), "ring buffer")
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        if self._ring is not None:
+            _lib.ring_buffer__free(self._ring)
+            self._ring = None
+
+    def _record(self, _context: Any, data: int, size: int) -> int:
+        self._on_record(ctypes.string_at(data, size))
+        return 0
+
+
+def _up_to_8(octets: int) -> int:
+    return -(-octets // 8) * 8
