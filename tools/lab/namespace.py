@@ -11,13 +11,13 @@ import ctypes
 import os
 import socket
 import subprocess
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyroute2 import IPRoute, netns
+from pyroute2 import IPRoute
 
 from tools.lab.errors import LabError
 from tools.lab.process import Process
@@ -27,7 +27,6 @@ Interface = IPv4Interface | IPv6Interface
 
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_IFA_F_NODAD = 0x02
 
 
 class Namespace:
@@ -39,14 +38,19 @@ class Namespace:
         self._logs = logs
         self._names_file: Path | None = None
         self._indexes: dict[str, int] = {}
-        netns.create(name)
-        self.netlink: Any = IPRoute(netns=name)
+        _ip("netns", "add", name)
+        # One thread lives inside, for good: what it opens, sockets and sysctls, belongs to the namespace.
+        self._inside = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=self._enter)
+        self._netlink: Any = self.call(IPRoute)
+        # Addresses are usable at once: nobody else is here to have the same one.
+        self.sysctl({f"net/ipv6/conf/{which}/accept_dad": "0" for which in ("all", "default")})
         self.set_link("lo", state="up")
 
     def close(self) -> None:
         """Remove it, with its interfaces. Programs that run in it must have been ended before."""
-        self.netlink.close()
-        netns.remove(self.name)
+        self.call(self._netlink.close)
+        self._inside.shutdown()
+        _ip("netns", "delete", self.name)
 
     # ---- programs ----
 
@@ -84,23 +88,8 @@ class Namespace:
         )
 
     def call(self, function: Callable[[], T]) -> T:
-        """Call ``function`` inside, in a thread that ends with it: the sockets that it opens stay inside."""
-        outcome: list[T] = []
-        failure: list[BaseException] = []
-
-        def inside() -> None:
-            try:
-                self._enter()
-                outcome.append(function())
-            except BaseException as error:
-                failure.append(error)
-
-        thread = threading.Thread(target=inside)
-        thread.start()
-        thread.join()
-        if failure:
-            raise failure[0]
-        return outcome[0]
+        """Call ``function`` inside, which must not block: the sockets that it opens stay inside."""
+        return self._inside.submit(function).result()
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket that lives inside, for use from anywhere."""
@@ -129,6 +118,15 @@ class Namespace:
 
         self.call(write)
 
+    def request(self, method: str, /, *words: Any, **fields: Any) -> Any:
+        """A netlink request of pyroute2's ``IPRoute`` (``link``, ``addr``, ``route``); its whole answer."""
+
+        def ask() -> Any:
+            answer = getattr(self._netlink, method)(*words, **fields)
+            return list(answer) if isinstance(answer, Iterator) else answer
+
+        return self.call(ask)
+
     def index(self, interface: str) -> int:
         """Number of an interface; asked once, so that an address change costs only its own requests."""
         if interface not in self._indexes:
@@ -136,33 +134,33 @@ class Namespace:
         return self._indexes[interface]
 
     def _look_up(self, interface: str) -> int:
-        found: list[int] = self.netlink.link_lookup(ifname=interface)
+        found: list[int] = self.request("link_lookup", ifname=interface)
         if not found:
             raise LabError(f"namespace {self.name} has no interface {interface!r}")
         return found[0]
 
     def set_link(self, interface: str, **settings: Any) -> None:
         """Change an interface (``state="up"``, ``mtu=1400``, ``address="02:..."``)."""
-        self.netlink.link("set", index=self.index(interface), **settings)
+        self.request("link", "set", index=self.index(interface), **settings)
 
     def delete_link(self, interface: str) -> None:
         """Take an interface away, as when a cable's card is pulled out."""
-        self.netlink.link("del", index=self.index(interface))
+        self.request("link", "del", index=self.index(interface))
         del self._indexes[interface]
 
     def add_address(self, interface: str, address: Interface) -> None:
-        """Add an address, usable at once (no duplicate address detection)."""
-        flags = {"flags": _IFA_F_NODAD} if address.version == 6 else {}
-        self.netlink.addr("add", index=self.index(interface), **_address(address), **flags)
+        """Add an address, usable at once."""
+        self.request("addr", "add", index=self.index(interface), **_address(address))
 
     def delete_address(self, interface: str, address: Interface) -> None:
         """Take an address away."""
-        self.netlink.addr("del", index=self.index(interface), **_address(address))
+        self.request("addr", "del", index=self.index(interface), **_address(address))
 
     def set_default_route(self, interface: str, gateway: str, metric: int = 0) -> None:
         """Set the default route by ``interface``."""
         family = socket.AF_INET6 if ":" in gateway else socket.AF_INET
-        self.netlink.route(
+        self.request(
+            "route",
             "replace",
             family=family,
             dst="default",
@@ -173,15 +171,21 @@ class Namespace:
 
     def addresses(self, interface: str) -> Sequence[str]:
         """The addresses on an interface, text form, without link-local ones."""
-        found = self.netlink.get_addr(index=self.index(interface))
+        found = self.request("get_addr", index=self.index(interface))
         texts = [message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS") for message in found]
         return [text for text in texts if not text.startswith("fe80:")]
 
     def mac(self, interface: str) -> str:
         """Hardware address of an interface."""
-        (link,) = self.netlink.get_links(self.index(interface))
+        (link,) = self.request("get_links", self.index(interface))
         address: str = link.get_attr("IFLA_ADDRESS")
         return address
+
+
+def _ip(*words: str) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LabError(f"ip {' '.join(words)} failed: {done.stderr.strip()}")
 
 
 def _address(address: Interface) -> dict[str, Any]:
@@ -190,11 +194,7 @@ def _address(address: Interface) -> dict[str, Any]:
 
 def connect(one: Namespace, one_interface: str, other: Namespace, other_interface: str) -> None:
     """Lay a cable: a veth pair with one end in each namespace, both up."""
-    one.netlink.link(
-        "add",
-        ifname=one_interface,
-        kind="veth",
-        peer={"ifname": other_interface, "net_ns_fd": other.name},
-    )
+    peer = {"ifname": other_interface, "net_ns_fd": other.name}
+    one.request("link", "add", ifname=one_interface, kind="veth", peer=peer)
     one.set_link(one_interface, state="up")
     other.set_link(other_interface, state="up")

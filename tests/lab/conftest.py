@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One lab a module: a server with files.demo, a laptop with laptop.demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from itertools import count
+
+import pytest
+
+from tools.lab import Lab
+from tools.lab.programs import Host
+from tools.lab.web import WebServer
+
+
+@dataclass(frozen=True)
+class Service:
+    """A registered service and its virtual addresses."""
+
+    name: str
+    host: Host
+    ipv4: str
+    ipv6: str
+
+
+Register = Callable[[str, str], Service]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        yield lab.start()
+
+
+@pytest.fixture(scope="module")
+def register(lab: Lab) -> Register:
+    """Registers a service: ``register("server", "files.demo")``."""
+
+    def register(host: str, name: str) -> Service:
+        service = lab[host].register(lab.controller, name)
+        return Service(name, lab[host], str(ip_address(service.ipv4)), str(ip_address(service.ipv6)))
+
+    return register
+
+
+@pytest.fixture(scope="module")
+def files(register: Register) -> Service:
+    return register("server", "files.demo")
+
+
+@pytest.fixture(scope="module")
+def laptop(register: Register) -> Service:
+    return register("laptop", "laptop.demo")
+
+
+@pytest.fixture(scope="module")
+def web(lab: Lab, files: Service) -> Iterator[WebServer]:
+    """An nginx on the host of files.demo."""
+    with WebServer(files.host.place, lab.folder / "web") as server:
+        yield server
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def fresh_pair(register: Register) -> tuple[Service, Service]:
+    """A client on the laptop and a server on the server that have never talked to one another."""
+    number = next(_numbers)
+    return register("laptop", f"client{number}.test"), register("server", f"server{number}.test")

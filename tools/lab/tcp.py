@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TCP sockets inside a lab, and what the kernel knows of them."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Final
+
+from tools.lab.namespace import Namespace
+
+_TOTAL_RETRANSMITS: Final = 100
+"""Offset of tcpi_total_retrans in struct tcp_info (linux/tcp.h)."""
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    """The family of an address in text form."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def listen(place: Namespace, address: str, port: int) -> socket.socket:
+    """A listening socket inside ``place``."""
+    listener = place.socket(family_of(address), socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address, port))
+    listener.listen(8)
+    listener.settimeout(10)
+    return listener
+
+
+def connect(
+    place: Namespace, address: str, port: int, source: str = "", timeout: float = 10.0
+) -> socket.socket:
+    """A connection from inside ``place``; from the address ``source`` when one is given."""
+    client = place.socket(family_of(address), socket.SOCK_STREAM)
+    try:
+        client.settimeout(timeout)
+        if source:
+            client.bind((source, 0))
+        client.connect((address, port))
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def retransmits(connected: socket.socket) -> int:
+    """Segments that this end has sent more than once, SYNs included."""
+    info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+    (count,) = struct.unpack_from("=I", info, _TOTAL_RETRANSMITS)
+    return int(count)
