@@ -31,6 +31,10 @@ class RemoteError(MoorlineError):
         self.code = code
 
 
+_OPTIONS: Final = [("grpc.max_receive_message_length", 256 << 20)]
+"""In octets: a listing of all that a site has is one message."""
+
+
 def ask(ctx: typer.Context, method: Callable[[Channel], Callable[..., Any]], request: Any) -> Any:
     """Put one question to the controller: ``method`` picks the stub's method on a channel."""
 
@@ -49,12 +53,12 @@ async def controller_channel(options: Options) -> AsyncIterator[Channel]:
     if target:
         credentials = tls.Credentials.read(settings.client.credentials)
         channel = grpc.aio.secure_channel(
-            target, credentials.for_channel(), options=tls.channel_options(tls.CONTROLLER)
+            target, credentials.for_channel(), options=[*tls.channel_options(tls.CONTROLLER), *_OPTIONS]
         )
         mend = "start it there, or name another with --controller"
     else:
         target = f"unix:{settings.controller.socket}"
-        channel = grpc.aio.insecure_channel(target)
+        channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         mend = "start it with 'moorline controller', or name one elsewhere with --controller"
     async with explained(channel, f"the controller at {target}", mend):
         yield channel
@@ -63,7 +67,7 @@ async def controller_channel(options: Options) -> AsyncIterator[Channel]:
 @asynccontextmanager
 async def node_channel(socket: Path) -> AsyncIterator[Channel]:
     """A channel to the agent on this machine."""
-    channel = grpc.aio.insecure_channel(f"unix:{socket}")
+    channel = grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS)
     async with explained(channel, f"the node at unix:{socket}", "start it with 'moorline node'"):
         yield channel
 

@@ -17,7 +17,6 @@ def controller(ctx: typer.Context) -> None:
     """Run the controller of a site."""
     settings = Options.of(ctx).settings()
     from control.server import run_controller  # late, as below: commands that only ask need none of it
-
     from moorline import logs
 
     logs.setup(settings.log)

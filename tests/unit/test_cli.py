@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -357,6 +358,20 @@ def test_unknown_keys_are_refused(run: Run, config: Path) -> None:
 )
 def test_usage_errors(run: Run, arguments: list[str]) -> None:
     assert run(*arguments).code == 2
+
+
+def test_a_port_in_use_is_one_sentence(config: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config.write_text(
+            f'[controller]\nlisten = "127.0.0.1"\nport = {port}\njoin_port = 0\n'
+            f'state_dir = "{tmp_path / "state"}"\nsocket = "{tmp_path / "controller.sock"}"\n'
+        )
+        command = [*COMMAND, "--config", str(config), "controller"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"moorline: 127.0.0.1:{port} cannot be listened on")
+    assert done.stderr.count("\n") == 1
 
 
 def test_interruption_is_quiet(config: Path, controller: FakeController) -> None:
