@@ -113,6 +113,10 @@ class HostFacts:
             for row in tables.rows(table)
         }
 
+    def forget(self) -> None:
+        """The tables were emptied."""
+        self._present.clear()
+
     def apply(self, wanted: Rows) -> int:
         """Write what differs, then remove what is not wanted; the number of rows touched."""
         changed = [key for key, value in wanted.items() if not self._stands(key, value)]

@@ -74,6 +74,12 @@ class Mobility:
         self._nowhere: asyncio.TimerHandle | None = None
         self._cut_off = False
 
+    def start(self, host: HostTable) -> None:
+        """Write what holds at the beginning, before anything else may use it."""
+        self.own.update(find_locators(host, self._ports.underlay), time.time_ns())
+        self._peers.own_changed(self.own.locators)
+        self.write_rows()
+
     def host_changed(self, host: HostTable, changed: Changed) -> bool:
         """Take the host's present state; whether the locators are others now."""
         moved = False
@@ -98,6 +104,11 @@ class Mobility:
         """A peer's locators, from itself."""
         if self._peer_moved(moved.peer, "", moved.generation, moved.locators):
             log.info("peer_moved", peer=moved.peer, addresses=len(moved.locators))
+
+    def write_all_rows(self) -> None:
+        """All tables were emptied: nothing that was written before stands."""
+        self._facts.forget()
+        self.write_rows()
 
     def write_rows(self) -> None:
         """Make the agent's own rows what they should be."""

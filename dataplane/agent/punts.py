@@ -51,6 +51,13 @@ class Punt:
         return self.frame[at:]
 
 
+def is_for_one_host(packet: bytes) -> bool:
+    """Whether an IP packet's destination is no group."""
+    if len(packet) >= 20 and packet[0] >> 4 == 4:
+        return packet[16] < 224  # RFC 5771, section 3: groups, and what is reserved above
+    return len(packet) >= 40 and packet[0] >> 4 == 6 and packet[24] != 0xFF
+
+
 def icmp_answer(punt: Punt) -> bytes | None:
     """The ICMP error that a packet that was too big, or whose TTL ran out, is answered with."""
     match punt.reason:

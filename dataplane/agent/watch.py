@@ -64,6 +64,10 @@ class HostWatch:
         # Read after the socket listens, so that nothing falls between; what is told twice does no harm.
         self.table = read_host()
 
+    def refresh(self) -> None:
+        """Read everything anew, without waiting to be told."""
+        self.table = read_host()
+
     def start(self) -> None:
         """Begin to call back."""
         asyncio.get_running_loop().add_reader(self._socket, self._readable)

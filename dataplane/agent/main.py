@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting an agent, and taking all that it made off the machine again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from pyroute2 import AsyncIPRoute
+
+from dataplane.agent import checks
+from dataplane.agent.access import AccessPair
+from dataplane.agent.config import NodeConfig
+from dataplane.agent.state import NodeState, read_state
+from dataplane.agent.watch import read_host
+from dataplane.bpf import attach
+from dataplane.bpf.hook import Hook
+from dataplane.bpf.manifest import PipelineSpec
+from moorline import tls
+
+if TYPE_CHECKING:
+    from dataplane.agent.agent import Agent
+
+log = structlog.get_logger(__name__)
+
+P4INFO: Final = Path(__file__).resolve().parents[2] / "p4" / "moorline.p4info.txtpb"
+"""The contract."""
+
+
+async def run_agent(config: NodeConfig) -> None:
+    """Run this machine's agent until cancelled. Packets are forwarded before, meanwhile and after.
+
+    Raises:
+        MoorlineError: it cannot start; one sentence says why.
+    """
+    checks.check_root()
+    credentials = tls.Credentials.read(config.credentials_dir)
+    checks.check_interfaces(config, read_host())
+    checks.check_pins(config.pins)
+    with checks.only_agent(config.state_dir):
+        state = read_state(config.state_dir / "node.json")
+        async with AsyncIPRoute() as netlink:
+            agent = await _make_agent(config, state, credentials, netlink)
+            await agent.run()
+
+
+async def _make_agent(
+    config: NodeConfig, state: NodeState, credentials: tls.Credentials, netlink: Any
+) -> Agent:
+    # Late: what is wrong with the settings should not have to wait for all of this.
+    from dataplane.agent.agent import Agent  # noqa: PLC0415
+    from dataplane.agent.join import node_name  # noqa: PLC0415
+    from dataplane.bpf.pipeline import ensure_pipeline  # noqa: PLC0415
+    from dataplane.contract.binding import Binding  # noqa: PLC0415
+    from dataplane.contract.p4info import load_p4info  # noqa: PLC0415
+
+    state.node = node_name(credentials)
+    checks.check_controller(config, state)
+    pipeline = await ensure_pipeline(pipeline_spec(config))
+    binding = Binding(load_p4info(P4INFO, config.table_sizes), pipeline.shapes)
+    return Agent(config, state, credentials, pipeline, binding, netlink)
+
+
+def pipeline_spec(config: NodeConfig) -> PipelineSpec:
+    """The pipeline that a node's settings ask for."""
+    return PipelineSpec(P4INFO, config.pins, config.state_dir, config.table_sizes)
+
+
+async def remove_node_state(config: NodeConfig) -> None:
+    """Take programs, pins, interfaces, credentials and state of a node off this machine.
+
+    Raises:
+        StartError: the agent runs.
+        MoorlineError: something cannot be removed.
+    """
+    checks.check_root()
+    with checks.only_agent(config.state_dir):
+        state = read_state(config.state_dir / "node.json")
+        async with AsyncIPRoute() as netlink:
+            host = read_host()
+            for interface, hook in state.hooks.items():
+                link = host.link_named(interface)
+                if link is not None:
+                    await attach.detach(netlink, link.index, Hook(hook))
+            await AccessPair(netlink, config.interface, config.far_interface).remove()
+        shutil.rmtree(config.pins, ignore_errors=True)
+        config.socket.unlink(missing_ok=True)
+    shutil.rmtree(config.state_dir, ignore_errors=True)
+    log.info("node_state_removed", state_dir=str(config.state_dir))

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries punted packets from the data plane's ring: to the controller, or answered on the spot."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from dataplane.agent.punts import Limiter, Punt, icmp_answer, is_for_one_host, with_checksum
+from dataplane.bpf.sys import RingBuffer
+from moorline.wire import Event
+
+log = structlog.get_logger(__name__)
+
+
+class Upwards(Protocol):
+    """The P4Runtime server."""
+
+    def packet_in(self, port: int, reason: int, mtu: int, payload: bytes) -> None:
+        """Hand a packet to the primary controller, or keep it until there is one."""
+
+
+class ToHost(Protocol):
+    """What reaches the host's programs."""
+
+    def to_host(self, packet: bytes) -> None:
+        """Let an IP packet arrive at the host."""
+
+
+class Pump:
+    """Reads the ring for as long as it is open.
+
+    Args:
+        ring: file descriptor of the map ``packet_in``.
+        access_port: number of the port of the host's own programs.
+        upwards: where packets without an entry go.
+        host: where answers to the host's own programs go.
+    """
+
+    def __init__(self, ring: int, access_port: int, upwards: Upwards, host: ToHost) -> None:
+        self._access_port = access_port
+        self._upwards = upwards
+        self._host = host
+        self._limiter = Limiter()
+        self._loop = asyncio.get_running_loop()
+        self._ring = RingBuffer(ring, self.take)
+        self._loop.add_reader(self._ring.fileno(), self._ring.consume)
+
+    def close(self) -> None:
+        """Stop."""
+        self._loop.remove_reader(self._ring.fileno())
+        self._ring.close()
+
+    def take(self, record: bytes) -> None:
+        """One record of the ring."""
+        punt = Punt.parse(record)
+        if punt is None:
+            return
+        if punt.reason == Event.PUNT_CONNECTION_MISS:
+            self._miss(punt)
+        elif punt.port == self._access_port and self._limiter.allows(self._loop.time()):
+            answer = icmp_answer(punt)
+            if answer is not None:
+                self._host.to_host(answer)
+
+    def _miss(self, punt: Punt) -> None:
+        if not is_for_one_host(punt.packet):  # the kernel's own neighbour and group messages
+            return
+        frame = punt.frame
+        if punt.whole and punt.port == self._access_port:
+            frame = with_checksum(frame)
+        self._upwards.packet_in(punt.port, punt.reason, punt.mtu, frame)

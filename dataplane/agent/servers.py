@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's gRPC servers: one on the local socket, one for the controller over TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from dataplane.agent.authorization import OnlyControllerAndOperators
+from dataplane.p4runtime.server import GRPC_OPTIONS
+from moorline.errors import MoorlineError
+from moorline.tls import Credentials
+
+GRACE_SECONDS: Final = 0.2
+"""For calls under way when the agent ends; streams would stay for ever."""
+
+# Without it, a second agent would share the port and get every other call.
+_OPTIONS: Final = [*GRPC_OPTIONS, ("grpc.so_reuseport", 0)]
+
+AddServices = Callable[[grpc.aio.Server], None]
+
+
+class ListenError(MoorlineError):
+    """An address that cannot be listened on."""
+
+
+async def serve_locally(socket: Path, add: AddServices) -> grpc.aio.Server:
+    """Serve on a unix socket that only root may open. Raises ListenError."""
+    server = grpc.aio.server(options=_OPTIONS)
+    add(server)
+    try:
+        _bind_privately(server, socket)
+        await server.start()
+    except (OSError, RuntimeError) as error:
+        raise ListenError(f"socket {socket} cannot be made ({error}): set socket in [node]") from error
+    return server
+
+
+async def serve_controller(port: int, credentials: Credentials, add: AddServices) -> grpc.aio.Server:
+    """Serve on all addresses, over TLS, for the controller and operators. Raises ListenError."""
+    server = grpc.aio.server(options=_OPTIONS, interceptors=[OnlyControllerAndOperators()])
+    add(server)
+    try:
+        server.add_secure_port(f"[::]:{port}", credentials.for_server())
+    except RuntimeError as error:
+        raise ListenError(
+            f"TCP port {port} for P4Runtime is in use: free it, or set p4runtime_port in [node]"
+        ) from error
+    await server.start()
+    return server
+
+
+def _bind_privately(server: grpc.aio.Server, socket: Path) -> None:
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    socket.unlink(missing_ok=True)
+    mask = os.umask(0o177)
+    try:
+        server.add_insecure_port(f"unix:{socket}")
+    finally:
+        os.umask(mask)
+
+
+@contextlib.asynccontextmanager
+async def stopping(server: grpc.aio.Server) -> AsyncIterator[grpc.aio.Server]:
+    """Stops a server at the end."""
+    try:
+        yield server
+    finally:
+        await server.stop(GRACE_SECONDS)
