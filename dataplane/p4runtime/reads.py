@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a ``Read`` asks for, found at once and handed out entity by entity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from finsy.proto import p4r
+from grpc import StatusCode
+
+from dataplane.bpf.table_map import RawEntry
+from dataplane.contract.errors import EntryError
+from dataplane.p4runtime.counters import IndirectCounter
+from dataplane.p4runtime.entries import EntryTable, counter_data
+from dataplane.p4runtime.errors import refuse
+from dataplane.p4runtime.writes import find_table
+
+_NUMBERED: Final = {
+    "action_profile_member": "action_profile_id",
+    "action_profile_group": "action_profile_id",
+    "meter_entry": "meter_id",
+    "register_entry": "register_id",
+    "value_set_entry": "value_set_id",
+    "digest_entry": "digest_id",
+    "extern_entry": "extern_type_id",
+}
+"""Entities that the P4Info has none of, with the field that asks for a certain one."""
+
+
+class Reader:
+    """Answers read requests from tables and counters."""
+
+    def __init__(self, tables: Mapping[int, EntryTable], counters: Mapping[int, IndirectCounter]) -> None:
+        self._tables = tables
+        self._counters = counters
+
+    def find(self, entity: p4r.Entity) -> Iterator[p4r.Entity]:
+        """The entities that a request asks for, as they are at the time of the call.
+
+        Raises:
+            EntryError, TableError, Refused: the request cannot be answered.
+        """
+        kind = entity.WhichOneof("entity")
+        if kind == "table_entry":
+            return self._table_entries(entity.table_entry)
+        if kind == "direct_counter_entry":
+            return self._direct_counters(entity.direct_counter_entry)
+        if kind == "counter_entry":
+            return self._indirect_counters(entity.counter_entry)
+        if kind is None:
+            raise EntryError("a request without an entity says nothing; give one")
+        return self._none(entity, kind)
+
+    def _table_entries(self, asked: p4r.TableEntry) -> Iterator[p4r.Entity]:
+        if not asked.table_id:
+            self._check_wildcard(asked)
+            found = [self._all_of(table, asked) for table in self._tables.values()]
+            return (entity for entities in found for entity in entities)
+        table = find_table(self._tables, asked.table_id)
+        name = table.bound.table.name
+        if asked.HasField("time_since_last_hit") and not table.bound.table.idle_timeout:
+            raise EntryError(f"table {name} has no idle time-outs; leave time_since_last_hit unset")
+        if asked.is_default_action:
+            return iter([self._default(table)])
+        if asked.match:
+            raw = table.rows.get(table.key_of(asked))
+            return self._entities(table, [] if raw is None else [raw], asked)
+        return self._all_of(table, asked)
+
+    def _all_of(self, table: EntryTable, asked: p4r.TableEntry) -> Iterator[p4r.Entity]:
+        return self._entities(table, table.rows.scan(), asked)
+
+    def _entities(
+        self, table: EntryTable, raws: Iterable[RawEntry], asked: p4r.TableEntry
+    ) -> Iterator[p4r.Entity]:
+        counters, last_hit = asked.HasField("counter_data"), asked.HasField("time_since_last_hit")
+        wanted = filter(_selection(table, asked), raws)
+        return (p4r.Entity(table_entry=table.message(raw, counters, last_hit)) for raw in wanted)
+
+    def _default(self, table: EntryTable) -> p4r.Entity:
+        entity = p4r.Entity()
+        entry = entity.table_entry
+        entry.table_id = table.bound.table.id
+        entry.is_default_action = True
+        entry.is_const = bool(table.bound.table.const_default)
+        entry.action.action.action_id = table.bound.table.initial_default
+        return entity
+
+    def _direct_counters(self, asked: p4r.DirectCounterEntry) -> Iterator[p4r.Entity]:
+        entry = asked.table_entry
+        if not entry.table_id:
+            self._check_wildcard(entry)
+            tables = [t for t in self._tables.values() if t.bound.table.counter]
+            return _counters_of([(t, t.rows.scan()) for t in tables])
+        table = find_table(self._tables, entry.table_id)
+        name = table.bound.table.name
+        if not table.bound.table.counter:
+            raise EntryError(f"table {name} has no direct counter")
+        if entry.is_default_action:
+            refuse(StatusCode.UNIMPLEMENTED, f"the default entry of table {name} is not counted")
+        if not entry.match:
+            return _counters_of([(table, table.rows.scan())])
+        raw = table.existing(table.key_of(entry)).raw
+        return _counters_of([(table, [] if raw is None else [raw])])
+
+    def _indirect_counters(self, asked: p4r.CounterEntry) -> Iterator[p4r.Entity]:
+        if not asked.counter_id:
+            if asked.HasField("index"):
+                raise EntryError("an index needs a counter; give counter_id too")
+            found = [counter.read(asked) for counter in self._counters.values()]
+            return (entity for entities in found for entity in entities)
+        counter = self._counters.get(asked.counter_id)
+        if counter is None:
+            raise EntryError(f"there is no counter {asked.counter_id}; the P4Info shows which there are")
+        return counter.read(asked)
+
+    def _check_wildcard(self, asked: p4r.TableEntry) -> None:
+        """With table 0, nothing else can select (P4Runtime specification, "Wildcard Reads")."""
+        selects = (
+            asked.match,
+            asked.priority,
+            asked.controller_metadata,
+            asked.metadata,
+            asked.is_default_action,
+            asked.HasField("action"),
+        )
+        if any(selects):
+            raise EntryError("a read of all tables cannot select entries; give table_id too")
+
+    def _none(self, entity: p4r.Entity, kind: str) -> Iterator[p4r.Entity]:
+        """All of nothing is nothing; a certain one does not exist."""
+        number = self._number(entity, kind)
+        if number:
+            raise EntryError(f"there is no {kind} {number}; the P4Info shows what there is")
+        return iter(())
+
+    def _number(self, entity: p4r.Entity, kind: str) -> int:
+        if kind == "direct_meter_entry":
+            return entity.direct_meter_entry.table_entry.table_id
+        if kind == "packet_replication_engine_entry":
+            engine = entity.packet_replication_engine_entry
+            return engine.multicast_group_entry.multicast_group_id or engine.clone_session_entry.session_id
+        number: int = getattr(getattr(entity, kind), _NUMBERED[kind])
+        return number
+
+
+def _selection(table: EntryTable, asked: p4r.TableEntry) -> Callable[[RawEntry], bool] | None:
+    """What an entry must be to be read; ``None`` if all are.
+
+    Raises:
+        EntryError, Refused: no entry can be so.
+    """
+    tests: list[Callable[[RawEntry], bool]] = []
+    if asked.HasField("action"):
+        if not asked.action.HasField("action"):
+            raise EntryError(f"table {table.bound.table.name} takes actions; select by action or not at all")
+        wanted = asked.action.action.action_id
+        table.bound.check_action(wanted)
+        tests.append(lambda raw: raw.action == wanted)
+    if asked.priority:
+        tests.append(lambda _: False)  # entries of exact tables have none
+    if asked.metadata:
+        tests.append(lambda raw: table.extras(raw.key).metadata == asked.metadata)
+    if asked.controller_metadata:
+        tests.append(lambda raw: table.extras(raw.key).controller_metadata == asked.controller_metadata)
+    return (lambda raw: all(test(raw) for test in tests)) if tests else None
+
+
+def _counters_of(found: Iterable[tuple[EntryTable, Iterable[RawEntry]]]) -> Iterator[p4r.Entity]:
+    for table, raws in found:
+        for raw in raws:
+            entity = p4r.Entity()
+            counter = entity.direct_counter_entry
+            counter.table_entry.CopyFrom(table.bound.key_entry(raw.key))
+            counter.data.CopyFrom(counter_data(raw.packets, raw.bytes))
+            yield entity

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stream channels of all clients: arbitration, packets, notifications, errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final
+
+import grpc
+import structlog
+from finsy.proto import p4r
+from grpc import StatusCode
+
+from dataplane.contract.errors import EntryError
+from dataplane.p4runtime.arbitration import Arbitration, Notification
+from dataplane.p4runtime.backend import Backend
+from dataplane.p4runtime.errors import SPACE, Refused, abort, code_of, number_of
+from dataplane.p4runtime.outbox import Outbox
+from dataplane.p4runtime.packet_io import INGRESS_PORT, packet_in, packet_out
+from moorline.errors import MoorlineError
+
+log = structlog.get_logger(__name__)
+
+PACKETS_WAITING: Final = 1024
+"""Packets kept while there is no primary; beyond, the oldest go."""
+
+
+class Streams:
+    """The open streams. ``writing`` is held while a write runs: a new primary is told only after it."""
+
+    def __init__(self, backend: Backend, arbitration: Arbitration, writing: asyncio.Lock) -> None:
+        self._backend = backend
+        self._p4info = backend.binding.p4info
+        self._arbitration = arbitration
+        self._writing = writing
+        self._outboxes: dict[object, Outbox] = {}
+        self._early: deque[p4r.StreamMessageResponse] = deque(maxlen=PACKETS_WAITING)
+
+    async def serve(
+        self, requests: AsyncIterator[p4r.StreamMessageRequest], context: grpc.aio.ServicerContext
+    ) -> None:
+        """Serves one stream until the client ends it."""
+        client = object()
+        outbox = self._outboxes[client] = Outbox()
+        sending = asyncio.create_task(_send(outbox, context))
+        try:
+            async for request in requests:
+                await self._take(client, outbox, request)
+        except Refused as error:
+            await abort(context, error)
+        finally:
+            sending.cancel()
+            del self._outboxes[client]
+            await self._notify(self._arbitration.disconnect(client))
+
+    def to_primary(self, message: p4r.StreamMessageResponse) -> bool:
+        """Sends to the primary; whether there is one that takes it."""
+        primary = self._arbitration.primary
+        return primary is not None and self._outboxes[primary].put(message)
+
+    def packet_in(self, values: dict[str, int], payload: bytes) -> None:
+        """A packet for the primary; without one it waits, and the oldest go when too many do."""
+        message = packet_in(self._p4info.packet_in, values, payload)
+        if self._arbitration.primary is None:
+            self._early.append(message)
+        elif not self.to_primary(message):
+            log.warning("packet_in_dropped", reason="the controller is too slow")
+
+    async def _take(self, client: object, outbox: Outbox, request: p4r.StreamMessageRequest) -> None:
+        kind = request.WhichOneof("update")
+        if kind == "arbitration":
+            await self._notify(self._arbitration.update(client, request.arbitration))
+            return
+        try:
+            if kind == "packet":
+                self._packet_out(client, request.packet)
+            elif kind == "digest_ack":
+                raise EntryError(f"there is no digest {request.digest_ack.digest_id}; acknowledge none")
+            else:
+                raise Refused(
+                    StatusCode.UNIMPLEMENTED, f"a stream message with {kind or 'nothing'} is not understood"
+                )
+        except MoorlineError as error:
+            outbox.put(_stream_error(error, request))
+
+    def _packet_out(self, client: object, packet: p4r.PacketOut) -> None:
+        if self._arbitration.primary != client:
+            raise Refused(StatusCode.PERMISSION_DENIED, "only the primary may send packets; become it first")
+        values = packet_out(self._p4info.packet_out, packet)
+        self._backend.packet_out(values.get(INGRESS_PORT, 0), packet.payload)
+
+    async def _notify(self, notifications: list[Notification]) -> None:
+        """Tells clients of the present primary; the primary itself after any write that still runs."""
+        for client, message in notifications:
+            if client == self._arbitration.primary:
+                async with self._writing:
+                    pass
+            outbox = self._outboxes.get(client)
+            if outbox is not None:
+                outbox.put(message)
+        if notifications and self._arbitration.primary is not None:
+            while self._early and self.to_primary(self._early[0]):
+                self._early.popleft()
+
+
+async def _send(outbox: Outbox, context: grpc.aio.ServicerContext) -> None:
+    while True:
+        await context.write(await outbox.get())
+
+
+def _stream_error(error: MoorlineError, request: p4r.StreamMessageRequest) -> p4r.StreamMessageResponse:
+    """A ``StreamError`` with the message that caused it."""
+    response = p4r.StreamMessageResponse()
+    told = response.error
+    told.canonical_code = number_of(code_of(error))
+    told.message = str(error)
+    told.space = SPACE
+    if request.HasField("packet"):
+        told.packet_out.packet_out.CopyFrom(request.packet)
+    elif request.HasField("digest_ack"):
+        told.digest_list_ack.digest_list_ack.CopyFrom(request.digest_ack)
+    else:
+        told.other.other.CopyFrom(request.other)
+    return response
