@@ -138,6 +138,7 @@ class Agent:
         """Rows and maps first, then the programs that read them."""
         await self._make_pair()
         self._mobility.start(self._watch.table)
+        self._state.generation = self._mobility.own.generation
         await self._follow_ports()
         await self._ports.detach_others(self._watch.table)
         self._unsaved.set()

@@ -58,6 +58,7 @@ class Session:
         self._target = target
         self._credentials = credentials
         self._handler = handler
+        self._why_away = ""
         self._dead = asyncio.Event()
         self._retry = asyncio.Event()
         self._reports: asyncio.Queue[api.NodeReport] = asyncio.Queue()
@@ -113,6 +114,7 @@ class Session:
                 call = rpc.NodeSessionStub(channel).Attach()
                 await asyncio.wait_for(self._greet(call), CONNECT_SECONDS)
                 stood = True
+                self._why_away = ""
                 log.info("controller_attached", controller=self._target)
                 self._handler.connected(channel)
                 sender = asyncio.create_task(self._send(call), name="session-send")
@@ -120,17 +122,21 @@ class Session:
                     await self._handler.update(update)
                 log.info("controller_closed", controller=self._target)
             except TimeoutError:
-                log.info("controller_silent", controller=self._target)
+                self._away("it does not answer")
             except grpc.aio.AioRpcError as error:
-                log.info(
-                    "controller_away", controller=self._target, code=error.code().name, detail=error.details()
-                )
+                self._away(f"{error.code().name}: {error.details()}")
             finally:
                 if sender is not None:
                     sender.cancel()
                 if stood:
                     self._handler.connected(None)
         return stood
+
+    def _away(self, why: str) -> None:
+        # Once for each reason, not for each attempt.
+        if why != self._why_away:
+            log.info("controller_away", controller=self._target, why=why)
+        self._why_away = why
 
     async def _greet(self, call: Any) -> None:
         while not self._reports.empty():  # the hello says it all
