@@ -4,26 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from ipaddress import ip_address
 from itertools import count
 
 import pytest
 
 from tools.lab import Lab
-from tools.lab.programs import Host
+from tools.lab.programs import Service
 from tools.lab.web import WebServer
-
-
-@dataclass(frozen=True)
-class Service:
-    """A registered service and its virtual addresses."""
-
-    name: str
-    host: Host
-    ipv4: str
-    ipv6: str
-
 
 Register = Callable[[str, str], Service]
 
@@ -39,8 +26,7 @@ def register(lab: Lab) -> Register:
     """Registers a service: ``register("server", "files.demo")``."""
 
     def register(host: str, name: str) -> Service:
-        service = lab[host].register(lab.controller, name)
-        return Service(name, lab[host], str(ip_address(service.ipv4)), str(ip_address(service.ipv6)))
+        return lab[host].register(lab.controller, name)
 
     return register
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from ipaddress import ip_address
 from typing import Final
 
 from tools.demo.download import Download
@@ -79,9 +78,7 @@ def _start(lab: Lab, screen: Screen) -> None:
         screen.say(f"node {host.name} joined with a one-time token ({hooks})")
     for host, name in ((lab["server"], SERVER), (lab["laptop"], CLIENT)):
         service = host.register(lab.controller, name)
-        screen.say(
-            f"service {name} lives on {host.name}: {ip_address(service.ipv4)}, {ip_address(service.ipv6)}"
-        )
+        screen.say(f"service {name} lives on {host.name}: {service.ipv4}, {service.ipv6}")
     screen.explain("These addresses stay. Below them, each host has a locator that may change at any time.")
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,16 @@ class Site:
     name: str
     folder: Path
     processes: ExitStack
+
+
+@dataclass(frozen=True)
+class Service:
+    """A registered service, the host that has it and its virtual addresses."""
+
+    name: str
+    host: Host
+    ipv4: str
+    ipv6: str
 
 
 class Program:
@@ -244,12 +255,12 @@ class Host(Program):
             stub = rpc.AgentStub(channel)
             return stub.GetAgentStatus(api.GetAgentStatusRequest(), timeout=10, wait_for_ready=True)
 
-    def register(self, controller: Controller, service: str) -> Any:
-        """Register a service here and wait until its address is on the host; returns api.Service."""
+    def register(self, controller: Controller, service: str) -> Service:
+        """Register a service here and wait until its address is on the host."""
         request = api.RegisterServiceRequest(name=service, node=self.name)
-        registered = controller.naming.RegisterService(request, timeout=10)
+        made = controller.naming.RegisterService(request, timeout=10)
         wait_until(lambda: self.has_endpoint(service), f"{self.name} had the address of {service}")
-        return registered
+        return Service(made.name, self, str(ip_address(made.ipv4)), str(ip_address(made.ipv6)))
 
     def has_endpoint(self, service: str) -> bool:
         """Whether its agent has put the service's address on the host."""

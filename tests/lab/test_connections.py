@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections between services: what programs see, what the first packet meets, who may, what it counts."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from moorline.api.v1 import moorline_pb2 as api
+from tools.lab import Lab
+from tools.lab.programs import Service
+from tools.lab.tcp import connect, listen, retransmits
+from tools.lab.waiting import wait_until
+from tools.lab.web import WebServer, random_file
+
+IP_AND_TCP = 20 + 32
+"""Octets of headers on an ordinary TCP segment over IPv4, with time stamps."""
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_sockets_see_virtual_addresses_only(lab: Lab, fresh_pair: tuple[Service, Service], family: str):
+    client, server = fresh_pair
+    ours, theirs = getattr(client, family), getattr(server, family)
+    with (
+        listen(lab["server"].place, theirs, 8000) as listener,
+        connect(lab["laptop"].place, theirs, 8000, source=ours) as near,
+    ):
+        far, _ = listener.accept()
+        with far:
+            assert near.getsockname()[0] == far.getpeername()[0] == ours
+            assert near.getpeername()[0] == far.getsockname()[0] == theirs
+
+
+def test_a_program_that_binds_nothing_gets_a_virtual_address(lab: Lab, files: Service, laptop: Service):
+    with (
+        listen(lab["server"].place, files.ipv4, 8001) as listener,
+        connect(lab["laptop"].place, files.ipv4, 8001) as near,
+    ):
+        listener.accept()[0].close()
+        assert near.getsockname()[0].startswith(laptop.ipv4.rsplit(".", 2)[0])
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_the_first_syn_is_not_lost(lab: Lab, fresh_pair: tuple[Service, Service], family: str):
+    client, server = fresh_pair
+    theirs = getattr(server, family)
+    with (
+        listen(lab["server"].place, theirs, 8002),
+        connect(lab["laptop"].place, theirs, 8002, source=getattr(client, family)) as near,
+    ):
+        assert retransmits(near) == 0
+
+
+def test_a_transfer_is_accounted_for(lab: Lab, files: Service, laptop: Service, web: WebServer):
+    content = random_file(web.root / "counted.bin", 5_000_000)
+    place = lab["laptop"].place
+    assert place.run("curl", "-sf", "http://files.demo/counted.bin", "-o", "/dev/null").returncode == 0
+
+    def used() -> int:
+        return int(lab.controller.connection(laptop.name, files.name).server_to_client.bytes)
+
+    counted = wait_until(lambda: used() if used() >= content.size else 0, "the octets were accounted for")
+    # Each octet once, plus headers: no more than on the smallest segments of an ordinary path.
+    assert content.size < counted < content.size * (1 + 2 * IP_AND_TCP / 1200) + 100_000
+    packets = lab.controller.connection(laptop.name, files.name).client_to_server.packets
+    assert packets >= 5
+
+
+def deny(lab: Lab, name: str, client: str, server: str) -> None:
+    lab.controller.rules.PutRule(api.Rule(name=name, client=client, server=server, allow=False), timeout=10)
+
+
+def test_a_rule_denies_and_its_end_allows_again(lab: Lab, fresh_pair: tuple[Service, Service]):
+    client, server = fresh_pair
+    deny(lab, "no-entry", client.name, server.name)
+    with listen(lab["server"].place, server.ipv4, 8003):
+        with pytest.raises(OSError, match=r"."):
+            connect(lab["laptop"].place, server.ipv4, 8003, source=client.ipv4, timeout=1.5)
+        assert lab.controller.connection(client.name, server.name) is None
+        dropped = wait_until(
+            lambda: sum(
+                n for (_, e), n in lab.controller.events("laptop").items() if e == "drop_connection_denied"
+            ),
+            "refused packets were counted",
+        )
+        assert dropped >= 1
+        lab.controller.rules.DeleteRule(api.DeleteRuleRequest(name="no-entry"), timeout=10)
+        with connect(lab["laptop"].place, server.ipv4, 8003, source=client.ipv4):
+            pass
+
+
+def test_a_rule_ends_a_connection_that_stands(lab: Lab, fresh_pair: tuple[Service, Service]):
+    client, server = fresh_pair
+    with listen(lab["server"].place, server.ipv4, 8004):
+        connect(lab["laptop"].place, server.ipv4, 8004, source=client.ipv4).close()
+        deny(lab, "closing-time", client.name, server.name)
+        try:
+            assert lab.controller.connection(client.name, server.name) is None
+            with pytest.raises(OSError, match=r"."):
+                connect(lab["laptop"].place, server.ipv4, 8004, source=client.ipv4, timeout=1.5)
+        finally:
+            lab.controller.rules.DeleteRule(api.DeleteRuleRequest(name="closing-time"), timeout=10)
+
+
+def test_two_programs_on_one_host(lab: Lab, register: Callable[[str, str], Service]):
+    one, other = register("laptop", "one.local.test"), register("laptop", "other.local.test")
+    place = lab["laptop"].place
+    for ours, theirs in ((one.ipv4, other.ipv4), (one.ipv6, other.ipv6)):
+        with listen(place, theirs, 8005) as listener, connect(place, theirs, 8005, source=ours) as near:
+            far, _ = listener.accept()
+            with far:
+                assert far.getpeername()[0] == ours
+                near.sendall(b"over the counter")
+                assert far.recv(100) == b"over the counter"
+
+
+def test_a_lookup_on_one_host_needs_no_channel(lab: Lab, register: Callable[[str, str], Service]):
+    register("laptop", "asks.local.test")
+    register("laptop", "answers.local.test")
+    lab.controller.moorline("lookup", "asks.local.test", "answers.local.test")
+    connection = lab.controller.connection("asks.local.test", "answers.local.test")
+    assert connection.status == api.CHANNEL_STATUS_LOCAL
+
+
+def echo(near: socket.socket, far: socket.socket, text: bytes) -> None:
+    near.sendall(text)
+    assert far.recv(len(text), socket.MSG_WAITALL) == text
+
+
+@pytest.mark.parametrize("waker", ["client", "server"])
+def test_a_channel_taken_down_comes_back_when_either_side_sends(
+    lab: Lab, fresh_pair: tuple[Service, Service], waker: str
+):
+    client, server = fresh_pair
+    with listen(lab["server"].place, server.ipv4, 8006) as listener:
+        near = connect(lab["laptop"].place, server.ipv4, 8006, source=client.ipv4)
+        far, _ = listener.accept()
+    with near, far:
+        near.settimeout(10)
+        far.settimeout(10)
+        echo(near, far, b"before")
+        scid = lab.controller.connection(client.name, server.name).scid
+        for round_number in range(3):
+            lab.controller.connections.SuspendConnection(api.SuspendConnectionRequest(scid=scid), timeout=10)
+            assert lab.controller.connection(client.name, server.name).status == api.CHANNEL_STATUS_DOWN
+            sender, receiver = (near, far) if waker == "client" else (far, near)
+            again = retransmits(sender)
+            echo(sender, receiver, b"round %d" % round_number)
+            assert retransmits(sender) == again
+            echo(receiver, sender, b"answer %d" % round_number)
+            seen = lab.controller.connection(client.name, server.name)
+            assert (seen.scid, seen.status) == (scid, api.CHANNEL_STATUS_UP)
+
+
+def test_a_closed_connection_is_forgotten_and_made_anew_with_another_scid(
+    lab: Lab, fresh_pair: tuple[Service, Service]
+):
+    client, server = fresh_pair
+    with listen(lab["server"].place, server.ipv4, 8007):
+        connect(lab["laptop"].place, server.ipv4, 8007, source=client.ipv4).close()
+        first = lab.controller.connection(client.name, server.name).scid
+        lab.controller.moorline("connection", "close", f"{first:016x}")
+        assert lab.controller.connection(client.name, server.name) is None
+        connect(lab["laptop"].place, server.ipv4, 8007, source=client.ipv4).close()
+        assert lab.controller.connection(client.name, server.name).scid != first
+
+
+def test_a_lease_ends(lab: Lab):
+    request = api.RegisterServiceRequest(name="short.test", node="server", ttl_seconds=1)
+    lab.controller.naming.RegisterService(request, timeout=10)
+    wait_until(lambda: not lab["server"].has_endpoint("short.test"), "the lease ended on the host")
