@@ -17,14 +17,21 @@
 #define TERMINATE_KEY_WORDS  3
 #define CONNECTION_KEY_WORDS 5
 
-/* Both compute over 64-bit words as they lie in memory: the key of an entry, padding included. */
+/* Both compute over 64-bit words as they lie in memory: the key of an entry, padding included.
+ *
+ * A product carries a difference upwards only, and addresses differ in the octets that end up
+ * highest; so each step folds the upper half down, and a last one spreads what the last word gave.
+ */
 static inline u64 assoc_hash(const u64 *key, u32 words)
 {
 	u64 hash = HASH_SEED;
 
 #pragma unroll
-	for (u32 i = 0; i < words; i++)
+	for (u32 i = 0; i < words; i++) {
 		hash = (hash ^ key[i]) * HASH_FACTOR;
+		hash ^= hash >> 32;
+	}
+	hash *= HASH_FACTOR;
 	return hash ^ (hash >> 32);
 }
 

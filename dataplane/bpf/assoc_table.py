@@ -149,6 +149,8 @@ class AssocTable:
         hashed = _HASH_SEED
         for word in self._key_words(key):
             hashed = ((hashed ^ word) * _HASH_FACTOR) & MASK64
+            hashed ^= hashed >> 32
+        hashed = (hashed * _HASH_FACTOR) & MASK64
         hashed ^= hashed >> 32
         tag = hashed >> 32 | 1
         first = hashed & (self._buckets - 1)

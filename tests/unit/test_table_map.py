@@ -56,10 +56,12 @@ class Clock:
 
 
 def reference_places(key: bytes, buckets: int) -> tuple[int, int, int]:
-    """The hash as the notes of the C sources give it."""
+    """The hash of ebpf/assoc.h."""
     hashed = 0x9E3779B97F4A7C15
     for at in range(0, len(key), 8):
         hashed = ((hashed ^ int.from_bytes(key[at : at + 8], "little")) * 0xFF51AFD7ED558CCD) % 2**64
+        hashed ^= hashed >> 32
+    hashed = (hashed * 0xFF51AFD7ED558CCD) % 2**64
     hashed ^= hashed >> 32
     tag = (hashed >> 32) | 1
     first = hashed & (buckets - 1)
@@ -304,6 +306,29 @@ def test_full_buckets_make_room_by_moving_an_entry() -> None:
     assert all(assoc.element(n) for n in inserted)
     again = AssocTable(assoc.shape, assoc.memory, assoc.index)
     assert len(again) == len(inserted)
+
+
+def address_patterns() -> dict[str, list[bytes]]:
+    """Keys as networks have them: two words in network order that differ in few, late octets."""
+    return {
+        "consecutive second": [struct.pack(">QQ", 1, n) for n in range(16384)],
+        "consecutive first": [struct.pack(">QQ", n, 1) for n in range(16384)],
+        "pairs": [struct.pack(">QQ", n >> 7, n & 127) for n in range(16384)],
+        "every 256th": [struct.pack(">QQ", 1, n << 8) for n in range(16384)],
+    }
+
+
+@pytest.mark.parametrize("pattern", list(address_patterns()))
+def test_addresses_spread_over_all_buckets(pattern: str) -> None:
+    """A table takes as many entries as it promises, whatever the addresses look like."""
+    shape = assoc_shape(16384, 4096)
+    memory, index = bytearray(shape.elements * shape.stride), bytearray(shape.buckets * WAYS * 8)
+    table = AssocTable(shape, memory, index)
+    for key in address_patterns()[pattern]:
+        table.insert(key, 1, bytes(8))
+    ways = memoryview(index).cast("Q").tolist()
+    full = sum(0 not in ways[at : at + WAYS] for at in range(0, len(ways), WAYS))
+    assert full < 4096 // 100
 
 
 def test_an_entry_left_in_both_buckets_is_found_once_after_a_restart() -> None:
