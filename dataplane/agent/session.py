@@ -118,7 +118,8 @@ class Session:
                 log.info("controller_attached", controller=self._target)
                 self._handler.connected(channel)
                 sender = asyncio.create_task(self._send(call), name="session-send")
-                async for update in call:
+                # Not "async for": gRPC does not let one call be read both ways, and the greeting reads.
+                while (update := await call.read()) is not grpc.aio.EOF:
                     await self._handler.update(update)
                 log.info("controller_closed", controller=self._target)
             except TimeoutError:
