@@ -69,7 +69,7 @@ class TestProgram:
         With ``repeat`` above 1 the program meets what it made of the packet the time before. ``gso_size``:
         payload octets of the segments that a large packet will be cut into (TC only).
         """
-        context = _xdp(frame, ifindex) if self.hook is Hook.XDP else _skb(ifindex, gso_size)
+        context = _xdp(frame, ifindex) if self.hook is Hook.XDP else skb_context(ifindex, gso_size)
         result = bpf.test_run(self._fd, frame, context, repeat=repeat)
         return Outcome(result.verdict, result.data, result.nanoseconds)
 
@@ -90,5 +90,6 @@ def _xdp(frame: bytes, ifindex: int) -> _XdpContext:
     return _XdpContext(data_end=len(frame), ingress_ifindex=ifindex)
 
 
-def _skb(ifindex: int, gso_size: int) -> _SkbContext:
+def skb_context(ifindex: int, gso_size: int = 0) -> ctypes.Structure:
+    """The context of a TC test run: the interface, and whether the packet will be cut into segments."""
     return _SkbContext(ifindex=ifindex, gso_size=gso_size, gso_segs=2 if gso_size else 0)

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All benchmarks, each with the names of the rows that it yields. Names once given stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tools.bench import agent, control, mobility, network, programs
+from tools.bench.report import Row
+
+BENCHMARKS: tuple[tuple[Callable[[], list[Row]], tuple[str, ...]], ...] = (
+    (
+        programs.xdp_terminate,
+        ("xdp.terminate.ns_ratio_floor", "xdp.terminate.scale_1m", "xdp.terminate.ns_ratio_katran"),
+    ),
+    (programs.tc_access, ("tc.access.ns_ratio_floor", "tc.access.scale_1m")),
+    (network.throughput, ("tcp.throughput_ratio_vxlan", "tcp.throughput_ratio_plain")),
+    (network.throughput_xdp, ("tcp.throughput_ratio_plain_xdp",)),
+    (network.round_trip, ("rtt.added_us",)),
+    (mobility.first_packet, ("connect.first_packet_ms", "connect.first_packet_ms.p99")),
+    (mobility.address_change_gap, ("address_change.gap_ms",)),
+    (mobility.entries_per_peer, ("address_change.entries_per_peer",)),
+    (control.stored_lookups, ("control.lookups_ratio_echo", "control.lookups_stream_per_s")),
+    (control.new_connections, ("control.connections_per_s", "control.connection_p99_ms")),
+    (agent.memory, ("memory.mib_1m_connections",)),
+    (agent.restart, ("agent.restart_ms",)),
+)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bare P4Runtime client that fills and reads the tables of an agent as fast as it takes them."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+from finsy.proto import p4i, p4r, p4r_grpc
+from google.protobuf import text_format
+
+DEVICE = 1
+BATCH = 500
+_ELECTION = p4r.Uint128(high=1, low=0)
+P4INFO = Path(__file__).parents[2] / "p4" / "moorline.p4info.txtpb"
+
+
+class Tables:
+    """Encodes entries by the names of the contract."""
+
+    def __init__(self) -> None:
+        info = text_format.Parse(P4INFO.read_text(), p4i.P4Info())
+        self._tables = {table.preamble.alias: table for table in info.tables}
+        self._actions = {action.preamble.alias: action for action in info.actions}
+
+    def table_id(self, table: str) -> int:
+        """Identifier of a table."""
+        return int(self._tables[table].preamble.id)
+
+    def insert(self, table: str, keys: dict[str, int], action: str, params: dict[str, int]) -> p4r.Update:
+        """An INSERT of one entry."""
+        update = p4r.Update(type=p4r.Update.INSERT)
+        entry = update.entity.table_entry
+        entry.table_id = self.table_id(table)
+        for field in self._tables[table].match_fields:
+            match = entry.match.add(field_id=field.id)
+            match.exact.value = canonical(keys[field.name])
+        entry.action.action.action_id = self._actions[action].preamble.id
+        for param in self._actions[action].params:
+            entry.action.action.params.add(param_id=param.id, value=canonical(params[param.name]))
+        return update
+
+
+def canonical(value: int) -> bytes:
+    """The canonical byte string of P4Runtime: no leading zeros, at least one octet."""
+    return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
+
+
+class Reader:
+    """Reads the tables of an agent at its unix socket; anybody may."""
+
+    def __init__(self, socket: Path) -> None:
+        options = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+        self._channel = grpc.insecure_channel(f"unix:{socket}", options=options)
+        self._stub = p4r_grpc.P4RuntimeStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._channel.close()
+
+    def read(self, table_id: int) -> Iterator[p4r.TableEntry]:
+        """All entries of a table, without counters."""
+        request = p4r.ReadRequest(device_id=DEVICE)
+        request.entities.add().table_entry.table_id = table_id
+        for response in self._stub.Read(request, wait_for_ready=True):
+            for entity in response.entities:
+                yield entity.table_entry
+
+
+class Primary(Reader):
+    """Primary of an agent, whoever was it before."""
+
+    def __init__(self, socket: Path) -> None:
+        super().__init__(socket)
+        self._requests: queue.Queue[p4r.StreamMessageRequest | None] = queue.Queue()
+        self._stream = self._stub.StreamChannel(iter(self._requests.get, None), wait_for_ready=True)
+
+    def __enter__(self) -> Self:
+        arbitration = p4r.MasterArbitrationUpdate(device_id=DEVICE, election_id=_ELECTION)
+        self._requests.put(p4r.StreamMessageRequest(arbitration=arbitration))
+        next(iter(self._stream))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._requests.put(None)
+        self._stream.cancel()
+        super().__exit__(kind, error, trace)
+
+    def write(self, updates: Iterable[p4r.Update]) -> int:
+        """Write in batches; returns how many entries."""
+        written = 0
+        request = self._new_request()
+        for update in updates:
+            request.updates.append(update)
+            if len(request.updates) == BATCH:
+                written += self._send(request)
+                request = self._new_request()
+        return written + (self._send(request) if request.updates else 0)
+
+    def _new_request(self) -> p4r.WriteRequest:
+        return p4r.WriteRequest(device_id=DEVICE, election_id=_ELECTION)
+
+    def _send(self, request: p4r.WriteRequest) -> int:
+        self._stub.Write(request, timeout=60)
+        return len(request.updates)
