@@ -29,7 +29,7 @@ from tools.lab.waiting import wait_until
 
 MOORLINE = str(Path(sys.executable).parent / "moorline")
 DNS_ADDRESS = "127.0.0.54"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 """How long a program may take to serve: an agent compiles its data plane at the first start."""
 
 
@@ -91,14 +91,18 @@ class Program:
         self.wait_serving()
 
     def wait_serving(self, timeout: float = START_SECONDS) -> None:
-        """Wait until its health service says SERVING; LabError with its last words when it ends instead."""
+        """Wait until it answers on its socket; LabError with its last words when it ends instead."""
         deadline = time.monotonic() + timeout
         with grpc.insecure_channel(f"unix:{self.socket}", options=_QUICK) as channel:
             while time.monotonic() < deadline:
                 self.process.check_running()
-                if _serves(channel, patience=0.25):
+                if self._serves(channel, patience=0.25):
                     return
         raise LabError(f"{self.role} did not serve within {timeout:g} s: {self.process.tail()}")
+
+    def _serves(self, channel: grpc.Channel, patience: float) -> bool:
+        """Whether it answers within ``patience`` seconds."""
+        raise NotImplementedError
 
     def stop(self) -> None:
         """End it in good order."""
@@ -150,6 +154,17 @@ class Controller(Program):
         self.configure({"controller": section})
         self._channel: grpc.Channel | None = None
         site.processes.callback(self._hang_up)
+
+    def _serves(self, channel: grpc.Channel, patience: float) -> bool:
+        health = health_pb2_grpc.HealthStub(channel)
+        request = health_pb2.HealthCheckRequest()
+        try:
+            for answer in health.Watch(request, timeout=patience, wait_for_ready=True):
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    return True
+        except grpc.RpcError:
+            pass
+        return False
 
     @property
     def channel(self) -> grpc.Channel:
@@ -239,6 +254,15 @@ class Host(Program):
             **settings,
         }
         self.configure({"node": section})
+
+    def _serves(self, channel: grpc.Channel, patience: float) -> bool:
+        try:
+            rpc.AgentStub(channel).GetAgentStatus(
+                api.GetAgentStatusRequest(), timeout=patience, wait_for_ready=True
+            )
+        except grpc.RpcError:
+            return False
+        return True
 
     @property
     def uplink(self) -> Uplink:
