@@ -49,8 +49,10 @@ def counts(entry: Entry, *frames: Frame) -> DirectCounter:
 class Concern:
     """Collects the cases of one module: a folder below ``pcaps/``."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, entries: Sequence[Entry] = BASE) -> None:
+        """``entries``: what its cases start from."""
         self.name = name
+        self.entries = entries
         self.vectors: list[Vector] = []
 
     def case(
@@ -59,7 +61,7 @@ class Concern:
         description: str,
         rule: str,
         *steps: Step,
-        entries: Sequence[Entry] = BASE,
+        entries: Sequence[Entry] = (),
         counters: Sequence[DirectCounter] = (),
         hooks: Sequence[str] = (),
         why: str = "",
@@ -71,7 +73,7 @@ class Concern:
                 name,
                 description,
                 rule,
-                tuple(entries),
+                tuple(entries or self.entries),
                 steps,
                 tuple(counters),
                 tuple(hooks),

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from scapy.layers.l2 import Ether
 
+from dataplane.bpf.hook import Hook
+
 from . import files
 from .cases import vectors
 from .model import Vector
@@ -37,14 +39,14 @@ def show(names: Names = None) -> None:
 @app.command("run")
 def run_command(
     names: Names = None,
-    hook: Annotated[list[str] | None, typer.Option(help="xdp, tc; both when left out")] = None,
+    hook: Annotated[Hook | None, typer.Option(help="Only this hook.")] = None,
 ) -> None:
     """Run vectors on this machine's BPF (as root); exit code 1 when any differs."""
     from .bpf_target import bpf_targets  # noqa: PLC0415 (needs BPF, the other commands do not)
 
     failed = 0
     with ExitStack() as stack:
-        targets = stack.enter_context(bpf_targets(tuple(hook or ("xdp", "tc"))))
+        targets = stack.enter_context(bpf_targets([hook] if hook else list(Hook)))
         for name in _chosen(names):
             vector = files.read(name)
             for target in targets:

@@ -99,7 +99,11 @@ CONNECTION4 = connection(world.VIRTUAL4_LOCAL, world.VIRTUAL4_PEER)
 CONNECTION6 = connection(world.VIRTUAL6_LOCAL, world.VIRTUAL6_PEER)
 LOCATOR4 = locator(world.PEER_NODE, (UNDERLAY, UNDERLAY.neighbour.address4))
 LOCATOR6 = locator(world.PEER_NODE, (UNDERLAY, UNDERLAY.neighbour.address6))
-"""The peer's one path, by IPv4 or by IPv6; a world has one of them."""
+"""The peer's one path, by IPv4 or by IPv6."""
+LOCATOR_BOTH = locator(
+    world.PEER_NODE, (UNDERLAY, UNDERLAY.neighbour.address4), (UNDERLAY, UNDERLAY.neighbour.address6)
+)
+"""The peer's paths by IPv4 and IPv6."""
 SCID = scid()
 
 BASE: tuple[Entry, ...] = (
@@ -129,3 +133,7 @@ def changed(*replaced: Entry, without: Iterable[Entry] = ()) -> tuple[Entry, ...
 
 def _identity(entry: Entry) -> tuple[str, tuple[tuple[str, Value], ...]]:
     return entry.table, tuple(sorted(entry.key.items()))
+
+
+RECEIVING = changed(LOCATOR_BOTH)
+"""The base, with a peer whose packets come over either family."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The small world as a network namespace: real interfaces, routes and permanent neighbours.
 
-The kernel answers ``bpf_fib_lookup`` from it; no packet ever travels in it.
+The kernel answers ``bpf_fib_lookup`` from it. Nobody in it sends anything of its own accord: the other
+ends of its wires have no IPv6.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyroute2 import IPRoute, netns
 
-from .world import ACCESS, GATEWAY, SECOND, UNASSIGNED_INTERFACE, UNDERLAY, Access, Underlay
+from .world import ACCESS, GATEWAY, SECOND, UNASSIGNED_INTERFACE, UNDERLAY, Underlay
 
 NUD_PERMANENT = 0x80
 IFA_F_NODAD = 0x02
@@ -31,8 +33,9 @@ def world(name: str) -> Iterator[World]:
     """A namespace of this name, built, and removed at the end."""
     netns.create(name)
     try:
-        with IPRoute(netns=name) as route:
-            yield World(name, _build(route))
+        with entered(name), IPRoute() as route:
+            interfaces = _build(route)
+        yield World(name, interfaces)
     finally:
         netns.remove(name)
 
@@ -47,16 +50,25 @@ def entered(name: str) -> Iterator[None]:
         netns.popns()
 
 
+def _set(setting: str, value: int) -> None:
+    Path("/proc/sys/net", setting).write_text(str(value))
+
+
 def _build(route: IPRoute) -> dict[str, int]:
     interfaces: dict[str, int] = {}
     _up(route, "lo")
+    _set("ipv6/conf/default/disable_ipv6", 1)
     for port in (UNDERLAY, SECOND):
         interfaces |= _pair(route, port.interface, f"{port.interface}x", port.mac, port.neighbour.mac)
+        _set(f"ipv6/conf/{port.interface}/disable_ipv6", 0)
         _address(route, interfaces[port.interface], port)
     for access in (ACCESS, GATEWAY):
         far = f"{access.interface}p"
         interfaces |= _pair(route, access.interface, far, access.near_mac, access.far_mac)
     interfaces |= _pair(route, UNASSIGNED_INTERFACE, f"{UNASSIGNED_INTERFACE}x", None, None)
+    # bpf_fib_lookup answers only for interfaces that forward.
+    _set("ipv4/conf/all/forwarding", 1)
+    _set("ipv6/conf/all/forwarding", 1)
     return interfaces
 
 
@@ -82,11 +94,3 @@ def _address(route: IPRoute, index: int, port: Underlay) -> None:
     for address in (port.neighbour.address4, port.neighbour.address6):
         route.neigh("add", dst=address, lladdr=port.neighbour.mac, ifindex=index, state=NUD_PERMANENT)
     route.route("add", dst=f"{port.routed4}/32", gateway=port.neighbour.address4, oif=index)
-
-
-def port_interfaces() -> dict[int, str]:
-    """Name of the interface that each port of the small world is."""
-    ports: tuple[Underlay | Access, ...] = (UNDERLAY, SECOND, ACCESS, GATEWAY)
-    return {
-        port.number: f"{port.interface}p" if isinstance(port, Access) else port.interface for port in ports
-    }

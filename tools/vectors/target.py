@@ -25,12 +25,15 @@ PortEvents = Mapping[tuple[int, Event], Count]
 class Target(Protocol):
     """A data plane that stands in the world of :mod:`tools.vectors.world`."""
 
-    hook: str
-    """Name that a vector's ``hooks`` may hold: ``xdp``, ``tc``."""
+    @property
+    def hook(self) -> str:
+        """Name that a vector's ``hooks`` may hold: ``xdp``, ``tc``."""
 
-    frames_complete: bool
-    """Whether packets towards the underlay have their link layer when :meth:`send` returns them; if not,
-    they are compared from the network header on."""
+    @property
+    def frames_complete(self) -> bool:
+        """Whether packets towards the underlay have their link layer when :meth:`send` returns them; if not,
+        they are compared from the network header on.
+        """
 
     def load(self, entries: Sequence[Entry]) -> None:
         """Hold exactly these entries, with counters at zero."""

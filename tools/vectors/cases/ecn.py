@@ -10,11 +10,12 @@ from scapy.packet import Packet
 from moorline.wire import Event
 
 from ..build import Concern, delivers, drops
+from ..entries import RECEIVING
 from ..model import Step
 from ..packets import Data, arriving4, arriving6, delivered
 from ..world import UNDERLAY
 
-CASES = Concern("ecn")
+CASES = Concern("ecn", RECEIVING)
 case = CASES.case
 
 NOT_ECT, ECT1, ECT0, CE = range(4)

@@ -112,7 +112,7 @@ case(
     "ipv6-length",
     "An inner payload length other than what arrived",
     "U11",
-    *(drops(_carrying(_six(plen=length)), Event.DROP_INNER_LENGTH) for length in (61, 0xFFFF)),
+    *(drops(_carrying(_six(plen=length), ipv6=True), Event.DROP_INNER_LENGTH) for length in (61, 0xFFFF)),
 )
 case(
     "spoofed-source-ipv4",

@@ -12,10 +12,11 @@ from scapy.packet import Packet
 from moorline.wire import Event
 
 from ..build import Concern, delivers, drops, passes
+from ..entries import RECEIVING
 from ..packets import ETHERNET, IPV4_HEADER, IPV6_HEADER, VLAN_TAG, Data, arriving4, delivered
 from ..world import ANY4, UNDERLAY
 
-CASES = Concern("outer")
+CASES = Concern("outer", RECEIVING)
 case = CASES.case
 SOURCE6, DESTINATION6 = UNDERLAY.neighbour.address6, UNDERLAY.address6
 

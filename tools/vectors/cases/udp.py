@@ -8,10 +8,11 @@ from typing import Any
 from moorline.wire import Event
 
 from ..build import Concern, delivers, drops
+from ..entries import RECEIVING
 from ..packets import Data, arriving4, arriving6, delivered
 from ..world import UNDERLAY
 
-CASES = Concern("udp")
+CASES = Concern("udp", RECEIVING)
 case = CASES.case
 INNER = arriving4()
 

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The targets XDP and TC: this machine's kernel, by test runs, in the small world's namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from dataplane.agent.port_map import PortEntry, PortMap
+from dataplane.bpf.hook import Hook
+from dataplane.bpf.pipeline import Pipeline, PipelineSpec, ensure_pipeline
+from dataplane.bpf.sys import RingBuffer
+from dataplane.contract.binding import Binding
+from dataplane.contract.p4info import load_p4info
+from dataplane.contract.rows import Tables
+from moorline.errors import MoorlineError
+from moorline.wire import Event
+
+from .live import send_to_tc
+from .model import Entry, Outcome, PacketIn, Value, number
+from .namespace import World, entered, world
+from .program import Program, TestRunError
+from .target import Count, PortEvents
+from .world import ACCESS, GATEWAY, SECOND, UNASSIGNED, UNASSIGNED_INTERFACE, UNDERLAY
+
+P4INFO: Final = Path(__file__).resolve().parents[2] / "p4" / "moorline.p4info.txtpb"
+PINS: Final = Path("/sys/fs/bpf/moorline")
+RECORD: Final = struct.Struct("=IHHH2x")
+"""A record of the ring ``packet_in`` before its data: length, port, reason, MTU (ebpf/packet_in.h)."""
+
+VERDICTS: Final[dict[Hook, dict[Event, int]]] = {
+    Hook.XDP: {Event.PASS: 2, Event.TX: 4},
+    Hook.TC: {Event.PASS: 0, Event.TX: 7},
+}
+DROP: Final[dict[Hook, int]] = {Hook.XDP: 1, Hook.TC: 2}
+"""What each hook returns: XDP_PASS, XDP_REDIRECT, XDP_DROP; TC_ACT_OK, TC_ACT_REDIRECT, TC_ACT_SHOT."""
+
+
+WIRES: Final = {
+    **{port.number: (port.interface, f"{port.interface}x") for port in (UNDERLAY, SECOND)},
+    **{port.number: (f"{port.interface}p", port.interface) for port in (ACCESS, GATEWAY)},
+    UNASSIGNED: (UNASSIGNED_INTERFACE, f"{UNASSIGNED_INTERFACE}x"),
+}
+"""Interface of each port, and the other end of its veth pair."""
+
+
+class TargetError(MoorlineError):
+    """A program that contradicts itself: its verdict, its counters and its packet do not fit together."""
+
+
+class Bench:
+    """A pipeline of its own, loaded and pinned, that both targets share."""
+
+    def __init__(self, pipeline: Pipeline, interfaces: Mapping[str, int]) -> None:
+        self.pipeline = pipeline
+        self.ifindexes = _ifindexes(interfaces)
+        contract = load_p4info(pipeline.spec.p4info, pipeline.spec.sizes)
+        self.tables = Tables(Binding(contract, pipeline.shapes), pipeline.tables)
+        self.punted: list[tuple[PacketIn, bytes]] = []
+        self.ring = RingBuffer(pipeline.packet_in_fd, self._on_record)
+        self._loaded: tuple[Entry, ...] = ()
+        PortMap(pipeline.ports, pipeline.port_ifindex).write(_port_entries(interfaces))
+
+    def load(self, entries: Sequence[Entry]) -> None:
+        """Hold exactly these entries, with counters at zero."""
+        for entry in self._loaded:
+            self.tables.remove(entry.table, _numbers(entry.key))
+        self._loaded = ()
+        for entry in entries:
+            self.tables.write(entry.table, _numbers(entry.key), entry.action, _numbers(entry.params))
+            self._loaded = (*self._loaded, entry)
+
+    def port_events(self) -> dict[tuple[int, Event], Count]:
+        """All counts of the world's ports that are not zero."""
+        return {
+            (port, event): Count(*count)
+            for port in self.ifindexes
+            for event, count in self.pipeline.port_events.port(port).items()
+            if count[0]
+        }
+
+    def fetch_punted(self) -> list[tuple[PacketIn, bytes]]:
+        """The packet-ins since the last call, each with its frame."""
+        self.ring.consume()
+        punted, self.punted = self.punted, []
+        return punted
+
+    def _on_record(self, record: bytes) -> None:
+        length, port, reason, mtu = RECORD.unpack_from(record)
+        frame = record[RECORD.size :]
+        if length != len(frame):
+            raise TargetError(f"a packet-in says {length} octets and holds {len(frame)}; look at packet_in.h")
+        self.punted.append((PacketIn(port, Event(reason), mtu), frame))
+
+
+class BpfTarget:
+    """One hook of the bench."""
+
+    def __init__(self, bench: Bench, hook: Hook) -> None:
+        self.hook = hook
+        self.frames_complete = hook is Hook.XDP
+        self.bench = bench
+        self.program = Program(Path(bench.pipeline.program_path(hook)), hook)
+
+    def load(self, entries: Sequence[Entry]) -> None:
+        """Hold exactly these entries, with counters at zero."""
+        self.bench.load(entries)
+
+    def send(self, port: int, frame: bytes) -> Outcome:
+        """Let ``frame`` arrive at ``port`` and say what became of it.
+
+        Raises:
+            TargetError: verdict, counters, packet and packet-in contradict one another.
+        """
+        before = self.bench.port_events()
+        try:
+            verdict, packet = self.program.run(frame, self.bench.ifindexes[port])
+        except TestRunError:
+            return self._send_live(port, frame, before)
+        event = _only_event(before, self.bench.port_events())
+        self._check(event, verdict, frame, packet)
+        punted = self.bench.fetch_punted()
+        if [seen for _, seen in punted] != [frame] * event.name.startswith("PUNT_"):
+            raise TargetError(f"{event.name} came with {len(punted)} packet-ins, or with another frame")
+        if event is Event.TX:
+            return Outcome(event, egress_of(port, packet), packet)
+        return Outcome(event, packet_in=punted[0][0] if punted else None)
+
+    def direct_counter(self, table: str, key: Mapping[str, Value]) -> Count:
+        """The direct counter of the entry with this key."""
+        row = self.bench.tables.get(table, _numbers(key))
+        if row is None:
+            raise TargetError(f"table {table} has no entry {dict(key)}; load the vector's entries")
+        return Count(row.packets, row.bytes)
+
+    def port_events(self) -> PortEvents:
+        """The counter ``port_events``."""
+        return self.bench.port_events()
+
+    def _send_live(self, port: int, frame: bytes, before: PortEvents) -> Outcome:
+        """The same over a wire, for frames that never leave again."""
+        interface, wire_end = WIRES[port]
+        send_to_tc(
+            interface,
+            self.bench.ifindexes[port],
+            wire_end,
+            self.program.fd,
+            frame,
+            lambda: self.bench.port_events() != before,
+        )
+        event = _only_event(before, self.bench.port_events())
+        if event is not Event.PASS and not event.is_drop:
+            raise TargetError(f"a frame of {len(frame)} octets, sent over a wire, came to {event.name}")
+        return Outcome(event)
+
+    def _check(self, event: Event, verdict: int, frame: bytes, packet: bytes) -> None:
+        if verdict != VERDICTS[self.hook].get(event, DROP[self.hook]):
+            raise TargetError(f"the {self.hook} program counts {event.name} and returns {verdict}")
+        if event is Event.PASS and packet != frame:
+            raise TargetError(f"the {self.hook} program lets a packet pass that it has changed")
+
+
+@contextmanager
+def bpf_targets(hooks: Sequence[Hook] = tuple(Hook)) -> Iterator[list[BpfTarget]]:
+    """Targets for these hooks. Until the end the calling thread stands in the small world's namespace."""
+    name = f"ml-vectors-{os.getpid()}"
+    spec = PipelineSpec(P4INFO, PINS / name, Path(tempfile.mkdtemp(prefix=f"{name}-")), {})
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, spec.state, ignore_errors=True)
+        stack.callback(shutil.rmtree, spec.pins, ignore_errors=True)
+        pipeline = asyncio.run(ensure_pipeline(spec))
+        standing: World = stack.enter_context(world(name))
+        stack.enter_context(entered(name))
+        bench = Bench(pipeline, standing.interfaces)
+        stack.callback(bench.ring.close)
+        targets = [BpfTarget(bench, hook) for hook in hooks]
+        for target in targets:
+            stack.callback(target.program.close)
+        yield targets
+
+
+def egress_of(arrived: int, packet: bytes) -> int:
+    """The port by which a packet leaves, told from its own addresses.
+
+    Raises:
+        TargetError: they are no port's.
+    """
+    if arrived in (UNDERLAY.number, SECOND.number):
+        by_mac = {bytes.fromhex(port.near_mac.replace(":", "")): port.number for port in (ACCESS, GATEWAY)}
+        port = by_mac.get(packet[:6])
+    else:
+        port = _by_source(packet)
+    if port is None:
+        raise TargetError(f"the packet {packet[:64].hex()} leaves by no port of the world")
+    return port
+
+
+def _by_source(packet: bytes) -> int | None:
+    at = 18 if packet[12:14] == b"\x81\x00" else 14
+    source = packet[at + 12 : at + 16] if packet[at] >> 4 == 4 else packet[at + 8 : at + 24]
+    for port in (UNDERLAY, SECOND):
+        if source in (number(port.address4), number(port.address6)):
+            return port.number
+    return None
+
+
+def _only_event(before: PortEvents, after: PortEvents) -> Event:
+    moved = [event for (port, event), count in after.items() if count != before.get((port, event))]
+    others = [event for event in moved if event is not Event.RX]
+    if len(others) != 1 or len(moved) != 2:
+        raise TargetError(
+            f"one packet moved the events {[event.name for event in moved]}; it must be rx and one"
+        )
+    return others[0]
+
+
+def _numbers(values: Mapping[str, Value]) -> dict[str, int | bytes]:
+    return {name: number(value) for name, value in values.items()}
+
+
+def _ifindexes(interfaces: Mapping[str, int]) -> dict[int, int]:
+    """Interface number of each port."""
+    return {port: interfaces[interface] for port, (interface, _) in WIRES.items()}
+
+
+def _port_entries(interfaces: Mapping[str, int]) -> list[PortEntry]:
+    numbers = _ifindexes(interfaces)
+    entries = [PortEntry(numbers[port.number], port.number, _mac(port.mac)) for port in (UNDERLAY, SECOND)]
+    for access in (ACCESS, GATEWAY):
+        near = interfaces[access.interface]
+        entries.append(
+            PortEntry(
+                numbers[access.number], access.number, _mac(access.far_mac), near, _mac(access.near_mac)
+            )
+        )
+    return [*entries, PortEntry(numbers[UNASSIGNED], UNASSIGNED, bytes(6))]
+
+
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
