@@ -6,32 +6,39 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from moorline.cli.options import Options
 
+if TYPE_CHECKING:
+    from moorline.cli.settings import Settings
+
 
 def controller(ctx: typer.Context) -> None:
     """Run the controller of a site."""
-    settings = Options.of(ctx).settings()
+    settings = logging_settings(ctx)
     from control.server import run_controller  # late, as below: commands that only ask need none of it
-    from moorline import logs
 
-    logs.setup(settings.log)
     run_until_told(run_controller(settings.controller))
 
 
 def node(ctx: typer.Context) -> None:
     """Run the agent of this machine."""
-    settings = Options.of(ctx).settings()
+    settings = logging_settings(ctx)
     from dataplane.agent.main import run_agent
 
-    from moorline import logs
+    run_until_told(run_agent(settings.node))
+
+
+def logging_settings(ctx: typer.Context) -> Settings:
+    """Read the settings, and set up the log as they say."""
+    settings = Options.of(ctx).settings()
+    from moorline import logs  # late: structlog is slow to import
 
     logs.setup(settings.log)
-    run_until_told(run_agent(settings.node))
+    return settings
 
 
 def run_until_told(work: Coroutine[Any, Any, None]) -> None:

@@ -12,7 +12,6 @@ from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1.moorline_pb2_grpc import NodesStub
 from moorline.cli import daemon
 from moorline.cli.client import ask
-from moorline.cli.options import Options
 from moorline.cli.output import Column, Output, OutputOption, show_json, show_row, show_rows, show_table
 from moorline.cli.text import time_text
 from moorline.cli.views import node_row
@@ -101,7 +100,7 @@ def join(
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="What 'moorline node token' wrote.")],
 ) -> None:
     """Make this machine a node, with a join token."""
-    settings = Options.of(ctx).settings()
+    settings = daemon.logging_settings(ctx)
     from dataplane.agent.join import join as join_with
 
     name = asyncio.run(join_with(token, settings.node))
@@ -124,7 +123,7 @@ def leave(ctx: typer.Context) -> None:
 
     Detaches the programs and removes pins, virtual interfaces, credentials and state. Stop the agent before.
     """
-    settings = Options.of(ctx).settings()
+    settings = daemon.logging_settings(ctx)
     from dataplane.agent.main import remove_node_state
 
     asyncio.run(remove_node_state(settings.node))

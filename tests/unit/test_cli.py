@@ -24,6 +24,13 @@ from moorline.cli.main import main
 
 HEX = f"{SCID:016x}"
 COMMAND = [sys.executable, "-c", "from moorline.cli.main import main; main()"]
+# A shell starts what runs in the background with SIGINT ignored; the command's own tests must not inherit that.
+INTERRUPTIBLE = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from moorline.cli.main import main; main()",
+]
 
 
 @dataclass(frozen=True)
@@ -377,7 +384,7 @@ def test_a_port_in_use_is_one_sentence(config: Path, tmp_path: Path) -> None:
 def test_interruption_is_quiet(config: Path, controller: FakeController) -> None:
     controller.watch_forever = True
     with subprocess.Popen(
-        [*COMMAND, "--config", str(config), "connection", "watch"],
+        [*INTERRUPTIBLE, "--config", str(config), "connection", "watch"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as watch:

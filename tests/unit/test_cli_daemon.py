@@ -12,7 +12,10 @@ import pytest
 
 SCRIPT = """
 import asyncio
+import signal
 from moorline.cli.daemon import run_until_told
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
 
 async def work():
     try:
