@@ -24,7 +24,7 @@ from moorline.cli.main import main
 
 HEX = f"{SCID:016x}"
 COMMAND = [sys.executable, "-c", "from moorline.cli.main import main; main()"]
-# A shell starts what runs in the background with SIGINT ignored; the command's own tests must not inherit that.
+# A shell has SIGINT ignored in what it runs in the background; the tests must not inherit that.
 INTERRUPTIBLE = [
     sys.executable,
     "-c",
