@@ -173,6 +173,15 @@ def check_bpffs(settings: Settings) -> Iterator[Finding]:
         yield fail("bpffs", f"{pins} is in {kind or 'nothing'}", "mount -t bpf bpf /sys/fs/bpf")
 
 
+def check_ports(settings: Settings) -> Iterator[Finding]:
+    """Whether there is an interface to other nodes."""
+    underlay = [port.name for port in settings.node.ports if port.role == "underlay"]
+    if underlay:
+        yield ok("ports", ", ".join(underlay))
+    else:
+        yield warn("ports", "no underlay port", "name the interface to other nodes in [[node.port]]")
+
+
 def check_mtu(settings: Settings) -> Iterator[Finding]:
     """MTU of each underlay port, and what it leaves for packets inside."""
     for port in settings.node.ports:
@@ -241,6 +250,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_bcc,
     check_headers,
     check_bpffs,
+    check_ports,
     check_mtu,
     check_checksum_offload,
     check_clock,

@@ -70,6 +70,7 @@ def raising(error: Exception) -> Any:
         doctor.check_bpf,
         doctor.check_jit,
         doctor.check_bpffs,
+        doctor.check_ports,
         doctor.check_mtu,
         doctor.check_checksum_offload,
         doctor.check_clock,
@@ -119,6 +120,12 @@ def test_a_machine_that_lacks_one_thing(
 def test_mtu(monkeypatch: pytest.MonkeyPatch, mtu: int | None, state: State) -> None:
     monkeypatch.setattr(probes, "interface_mtu", lambda _name: mtu)
     assert next(doctor.check_mtu(TWO_PORTS)).state is state
+
+
+def test_a_machine_without_ports() -> None:
+    finding = one(doctor.check_ports, settings(port=[{"name": "lan0", "role": "access"}]))
+    assert finding.state is State.WARN
+    assert "[[node.port]]" in finding.mend
 
 
 def test_mtu_tells_what_is_left_inside() -> None:
