@@ -177,9 +177,11 @@ class AssocTable:
 
     def _free_way(self, first: int, second: int) -> int:
         """A free way in the first bucket; in the second if the first is crowded and the second is less so."""
-        counts = [WAYS - self._bucket(b).count(0) for b in (first, second)]
-        bucket = second if counts[0] >= _CROWDED and counts[1] < counts[0] else first
-        ways = self._bucket(bucket)
+        bucket, ways = first, self._bucket(first)
+        if ways.count(0) <= WAYS - _CROWDED:
+            others = self._bucket(second)
+            if others.count(0) > ways.count(0):
+                bucket, ways = second, others
         return bucket * WAYS + ways.index(0) if 0 in ways else self._displace(first, second)
 
     def _displace(self, first: int, second: int) -> int:

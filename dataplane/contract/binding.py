@@ -7,7 +7,7 @@ translated in both directions by one generic routine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from finsy.proto import p4r
 
@@ -39,7 +39,7 @@ class BoundTable:
             for action in table.actions.values()
         }
 
-    def encode_key(self, matches: Iterable[tuple[int, bytes]]) -> bytes:
+    def encode_key(self, matches: Sequence[tuple[int, bytes]]) -> bytes:
         """The packed key of field numbers and byte strings.
 
         Raises:
@@ -47,7 +47,7 @@ class BoundTable:
         """
         return self._key.pack(matches)
 
-    def encode_action(self, action_id: int, params: Iterable[tuple[int, bytes]]) -> bytes:
+    def encode_action(self, action_id: int, params: Sequence[tuple[int, bytes]]) -> bytes:
         """The packed parameters of an action.
 
         Raises:
@@ -70,30 +70,29 @@ class BoundTable:
         if action_id not in self._params:
             raise self._bad_action(action_id)
 
-    def decode_key(self, key: bytes) -> list[tuple[int, bytes]]:
-        """Field numbers and canonical byte strings of a packed key."""
-        return self._key.unpack(key)
-
-    def decode_action(self, action_id: int, data: bytes) -> list[tuple[int, bytes]]:
-        """Parameter numbers and canonical byte strings."""
-        return self._params[action_id].unpack(data)
-
-    def decode(self, raw: RawEntry) -> p4r.TableEntry:
-        """The P4Runtime entry of what lies in memory, without counters."""
-        entry = self.key_entry(raw.key)
+    def decode(self, raw: RawEntry, entry: p4r.TableEntry) -> None:
+        """Fills a P4Runtime entry from what lies in memory, without counters."""
+        self.decode_key(raw.key, entry)
         action = entry.action.action
         action.action_id = raw.action
         for number, value in self._params[raw.action].unpack(raw.data):
             action.params.add(param_id=number, value=value)
-        return entry
 
-    def key_entry(self, key: bytes) -> p4r.TableEntry:
-        """A P4Runtime entry that holds only table and match fields."""
-        entry = p4r.TableEntry(table_id=self.table.id)
+    def decode_key(self, key: bytes, entry: p4r.TableEntry) -> None:
+        """Fills table and match fields of a P4Runtime entry."""
+        entry.table_id = self.table.id
         for number, value in self._key.unpack(key):
-            match = entry.match.add(field_id=number)
-            match.exact.value = value
-        return entry
+            entry.match.add(field_id=number).exact.value = value
+
+    def named_key(self, key: bytes) -> dict[str, bytes]:
+        """Names and canonical byte strings of a packed key."""
+        names = {v.id: v.name for v in self.table.match}
+        return {names[number]: value for number, value in self._key.unpack(key)}
+
+    def named_params(self, action_id: int, data: bytes) -> dict[str, bytes]:
+        """Names and canonical byte strings of an action's packed parameters."""
+        names = {v.id: v.name for v in self.table.actions[action_id].params}
+        return {names[number]: value for number, value in self._params[action_id].unpack(data)}
 
     def _bad_action(self, action_id: int) -> EntryError:
         if action_id in self.table.default_only:

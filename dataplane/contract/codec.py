@@ -49,49 +49,35 @@ class StructCodec:
     ) -> None:
         self._where, self._kind = where, kind
         self._values = values
-        ordered = sorted(fields, key=lambda f: f.offset)
+        self._numbers = [v.id for v in values]
+        by_name = {f.name: f for f in fields}
+        # For each value: its octets if it is an array, else 0; its width in bits.
+        self._plan = [(by_name[v.name].size if by_name[v.name].octets else 0, v.width) for v in values]
+        ordered = sorted(by_name.values(), key=lambda f: f.offset)
         self._struct = struct.Struct(_format(ordered, size))
-        place = {f.name: n for n, f in enumerate(ordered)}
-        # id -> (place in the struct, width, octets of an array or 0 for an integer, description)
-        by_name = {f.name: f for f in ordered}
-        self._slots = {
-            v.id: (
-                place[v.name],
-                v.width,
-                by_name[v.name].size if by_name[v.name].octets else 0,
-                f"{where}: the {kind} {v.name}",
-            )
-            for v in values
-        }
-        self._count = len(values)
-        self._out = tuple((v.id, place[v.name], by_name[v.name].octets) for v in values)
+        names = [v.name for v in values]
+        self._order = [names.index(f.name) for f in ordered]  # of the values, in the struct
+        self._places = [ordered.index(by_name[name]) for name in names]
 
-    def pack(self, items: Iterable[tuple[int, bytes]]) -> bytes:
+    def pack(self, items: Sequence[tuple[int, bytes]]) -> bytes:
         """The struct with these values, one for each number.
 
         Raises:
             EntryError: a number is unknown, missing or given twice.
             ValueOutOfRange: see ``check_value``.
         """
-        packed: list[int | bytes | None] = [None] * self._count
-        given = 0
-        for number, value in items:
-            slot = self._slots.get(number)
-            if slot is None:
-                raise EntryError(f"{self._where} has no {self._kind} {number}; {self._known()}")
-            place, width, octets, what = slot
-            if packed[place] is not None:
-                raise EntryError(f"{what} is given twice; give it once")
-            if octets:
-                packed[place] = (
-                    value if len(value) == octets else check_value(what, width, value).to_bytes(octets, "big")
-                )
-            else:
-                packed[place] = check_value(what, width, value)
-            given += 1
-        if given != self._count:
-            raise EntryError(f"{self._where} lacks the {self._kind} {self._missing(packed)}; give a value")
-        return self._struct.pack(*packed)
+        if [number for number, _ in items] != self._numbers:
+            items = self._sorted(items)
+        packed: list[int | bytes] = []
+        for (number, value), (octets, width) in zip(items, self._plan, strict=True):
+            if octets and 0 < len(value) <= octets:
+                packed.append(value.rjust(octets, b"\0"))
+                continue
+            held = int.from_bytes(value, "big")
+            if held >> width or not value:
+                held = check_value(self._what(number), width, value)
+            packed.append(held.to_bytes(octets, "big") if octets else held)
+        return self._struct.pack(*[packed[place] for place in self._order])
 
     def unpack(self, packed: bytes) -> list[tuple[int, bytes]]:
         """Numbers and canonical byte strings of a packed struct, in the order of the P4 program."""
@@ -101,11 +87,25 @@ class StructCodec:
                 number,
                 (values[place].lstrip(b"\0") or b"\0") if octets else canonical(values[place]),
             )
-            for number, place, octets in self._out
+            for number, place, (octets, _) in zip(self._numbers, self._places, self._plan, strict=True)
         ]
 
-    def _missing(self, packed: Sequence[object]) -> str:
-        return next(v.name for v in self._values if packed[self._slots[v.id][0]] is None)
+    def _sorted(self, items: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        """The values in the order of the P4 program, once it is sure that each is there once."""
+        given: dict[int, bytes] = {}
+        for number, value in items:
+            if number not in self._numbers:
+                raise EntryError(f"{self._where} has no {self._kind} {number}; {self._known()}")
+            if number in given:
+                raise EntryError(f"{self._what(number)} is given twice; give it once")
+            given[number] = value
+        for needed in self._values:
+            if needed.id not in given:
+                raise EntryError(f"{self._where} lacks the {self._kind} {needed.name}; give a value")
+        return [(number, given[number]) for number in self._numbers]
+
+    def _what(self, number: int) -> str:
+        return f"{self._where}: the {self._kind} {self._values[self._numbers.index(number)].name}"
 
     def _known(self) -> str:
         if not self._values:

@@ -82,13 +82,10 @@ class Tables:
 
 
 def _row(bound: BoundTable, raw: RawEntry) -> Row:
-    action = bound.table.actions[raw.action]
-    fields = {v.id: v.name for v in bound.table.match}
-    params = {v.id: v.name for v in action.params}
     return Row(
-        match={fields[n]: v for n, v in bound.decode_key(raw.key)},
-        action=action.name,
-        params={params[n]: v for n, v in bound.decode_action(raw.action, raw.data)},
+        match=bound.named_key(raw.key),
+        action=bound.table.actions[raw.action].name,
+        params=bound.named_params(raw.action, raw.data),
         packets=raw.packets,
         bytes=raw.bytes,
     )

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 from finsy.proto import p4r
 
 from dataplane.contract.errors import EntryError, ValueOutOfRange
 from dataplane.contract.p4info import Counter
 from dataplane.p4runtime.backend import CounterArray
-from dataplane.p4runtime.entries import check_counter, counter_data
+from dataplane.p4runtime.entries import INT64_MAX, check_counter
 
 
 class IndirectCounter:
@@ -43,8 +43,8 @@ class IndirectCounter:
 
         return undo
 
-    def read(self, entry: p4r.CounterEntry) -> Iterator[p4r.Entity]:
-        """The cell asked for, or all when no index is given.
+    def read(self, entry: p4r.CounterEntry) -> Iterable[tuple[int, tuple[int, int]]]:
+        """Index and values of the cell asked for, or of all when no index is given.
 
         Raises:
             EntryError: the index is negative.
@@ -52,8 +52,17 @@ class IndirectCounter:
         """
         if entry.HasField("index"):
             index = self._index(entry.index.index)
-            return iter([self._entity(index, *self._cells.read(index))])
-        return (self._entity(index, *cell) for index, cell in enumerate(self._cells.read_all()))
+            return [(index, self._cells.read(index))]
+        return enumerate(self._cells.read_all())
+
+    def fill(self, entity: p4r.Entity, cell: tuple[int, tuple[int, int]]) -> None:
+        """Fills an entity with what ``read`` gave."""
+        index, (packets, octets) = cell
+        entry = entity.counter_entry
+        entry.counter_id = self.id
+        entry.index.index = index
+        entry.data.packet_count = packets & INT64_MAX
+        entry.data.byte_count = octets & INT64_MAX
 
     def _index(self, index: int) -> int:
         if index < 0:
@@ -65,10 +74,3 @@ class IndirectCounter:
                 f"counter {self.name}: the index {index} is beyond its size; give 0 to {self._size - 1}"
             )
         return index
-
-    def _entity(self, index: int, packets: int, octets: int) -> p4r.Entity:
-        entity = p4r.Entity()
-        entity.counter_entry.counter_id = self.id
-        entity.counter_entry.index.index = index
-        entity.counter_entry.data.CopyFrom(counter_data(packets, octets))
-        return entity

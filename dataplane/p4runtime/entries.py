@@ -70,7 +70,11 @@ class EntryTable:
                 f"table {self._table.name} has only exact match fields, so an entry cannot have the priority "
                 f"{entry.priority}; leave it 0"
             )
-        return self.bound.encode_key(self._matches(entry))
+        items = [(match.field_id, match.exact.value) for match in entry.match]
+        for number, value in items:
+            if not value:
+                self._check_exact(entry, number)
+        return self.bound.encode_key(items)
 
     def insert(self, entry: p4r.TableEntry) -> Snapshot:
         """INSERT; returns what it was before.
@@ -84,7 +88,7 @@ class EntryTable:
         if not entry.HasField("action"):
             raise EntryError(f"table {self._table.name}: an entry to insert needs an action; give one")
         action = self._action(entry)
-        data = self.bound.encode_action(action.action_id, ((p.param_id, p.value) for p in action.params))
+        data = self.bound.encode_action(action.action_id, [(p.param_id, p.value) for p in action.params])
         self.rows.insert(key, action.action_id, data)
         if entry.HasField("counter_data"):
             self._set_counters(key, entry.counter_data)
@@ -103,7 +107,7 @@ class EntryTable:
         key = self.key_of(entry)
         if entry.HasField("action"):
             action = self._action(entry)
-            data = self.bound.encode_action(action.action_id, ((p.param_id, p.value) for p in action.params))
+            data = self.bound.encode_action(action.action_id, [(p.param_id, p.value) for p in action.params])
             before = self.existing(key)
             self.rows.modify(key, action.action_id, data)
         else:
@@ -181,15 +185,14 @@ class EntryTable:
         """What the controller keeps with the entry."""
         return self._extras.get(key, NO_EXTRAS)
 
-    def message(self, raw: RawEntry, counters: bool, last_hit: bool) -> p4r.TableEntry:
-        """The entry as it is read, with counters and the time since the last hit if they are asked for."""
-        entry = self.bound.decode(raw)
+    def fill(self, entry: p4r.TableEntry, raw: RawEntry, counters: bool, last_hit: bool) -> None:
+        """Fills an entry that is read, with counters and time since the last hit if they are asked for."""
+        self.bound.decode(raw, entry)
         if counters:
-            entry.counter_data.CopyFrom(counter_data(raw.packets, raw.bytes))
+            fill_counter(entry.counter_data, raw)
         self.add_extras(entry, raw.key)
         if last_hit and self._idle is not None:
             entry.time_since_last_hit.elapsed_ns = self._idle.elapsed_ns(raw.key)
-        return entry
 
     def add_extras(self, entry: p4r.TableEntry, key: bytes) -> None:
         """Adds what the controller keeps with the entry."""
@@ -199,15 +202,15 @@ class EntryTable:
             entry.controller_metadata = extras.controller_metadata
             entry.idle_timeout_ns = extras.idle_timeout_ns
 
-    def _matches(self, entry: p4r.TableEntry) -> Iterator[tuple[int, bytes]]:
+    def _check_exact(self, entry: p4r.TableEntry, number: int) -> None:
+        """Why a match field has no value: it may be of another kind."""
         for match in entry.match:
-            if not match.HasField("exact"):
+            if match.field_id == number and not match.HasField("exact"):
                 kind = match.WhichOneof("field_match_type") or "no value"
                 raise EntryError(
-                    f"table {self._table.name}: the match field {match.field_id} is exact but has {kind}; "
+                    f"table {self._table.name}: the match field {number} is exact but has {kind}; "
                     "give an exact value"
                 )
-            yield match.field_id, match.exact.value
 
     def _action(self, entry: p4r.TableEntry) -> p4r.Action:
         if not entry.action.HasField("action"):
@@ -283,9 +286,10 @@ class EntryTable:
             self._idle.set(key, extras.idle_timeout_ns)
 
 
-def counter_data(packets: int, octets: int) -> p4r.CounterData:
+def fill_counter(data: p4r.CounterData, raw: RawEntry) -> None:
     """Counter values as P4Runtime has them, in 63 bits."""
-    return p4r.CounterData(packet_count=packets & INT64_MAX, byte_count=octets & INT64_MAX)
+    data.packet_count = raw.packets & INT64_MAX
+    data.byte_count = raw.bytes & INT64_MAX
 
 
 def check_counter(where: str, data: p4r.CounterData) -> None:

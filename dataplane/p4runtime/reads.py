@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import chain
 from typing import Final
 
 from finsy.proto import p4r
@@ -12,7 +14,7 @@ from grpc import StatusCode
 from dataplane.bpf.table_map import RawEntry
 from dataplane.contract.errors import EntryError
 from dataplane.p4runtime.counters import IndirectCounter
-from dataplane.p4runtime.entries import EntryTable, counter_data
+from dataplane.p4runtime.entries import EntryTable, fill_counter
 from dataplane.p4runtime.errors import refuse
 from dataplane.p4runtime.writes import find_table
 
@@ -28,6 +30,10 @@ _NUMBERED: Final = {
 """Entities that the P4Info has none of, with the field that asks for a certain one."""
 
 
+Fill = Callable[[p4r.Entity], None]
+"""Fills an empty entity with one that was found."""
+
+
 class Reader:
     """Answers read requests from tables and counters."""
 
@@ -35,8 +41,8 @@ class Reader:
         self._tables = tables
         self._counters = counters
 
-    def find(self, entity: p4r.Entity) -> Iterator[p4r.Entity]:
-        """The entities that a request asks for, as they are at the time of the call.
+    def find(self, entity: p4r.Entity) -> Iterator[Fill]:
+        """What a request asks for, as it is at the time of the call, entity by entity.
 
         Raises:
             EntryError, TableError, Refused: the request cannot be answered.
@@ -52,42 +58,31 @@ class Reader:
             raise EntryError("a request without an entity says nothing; give one")
         return self._none(entity, kind)
 
-    def _table_entries(self, asked: p4r.TableEntry) -> Iterator[p4r.Entity]:
+    def _table_entries(self, asked: p4r.TableEntry) -> Iterator[Fill]:
         if not asked.table_id:
             self._check_wildcard(asked)
             found = [self._all_of(table, asked) for table in self._tables.values()]
-            return (entity for entities in found for entity in entities)
+            return chain.from_iterable(found)
         table = find_table(self._tables, asked.table_id)
         name = table.bound.table.name
         if asked.HasField("time_since_last_hit") and not table.bound.table.idle_timeout:
             raise EntryError(f"table {name} has no idle time-outs; leave time_since_last_hit unset")
         if asked.is_default_action:
-            return iter([self._default(table)])
+            return iter([partial(_fill_default, table)])
         if asked.match:
             raw = table.rows.get(table.key_of(asked))
             return self._entities(table, [] if raw is None else [raw], asked)
         return self._all_of(table, asked)
 
-    def _all_of(self, table: EntryTable, asked: p4r.TableEntry) -> Iterator[p4r.Entity]:
+    def _all_of(self, table: EntryTable, asked: p4r.TableEntry) -> Iterator[Fill]:
         return self._entities(table, table.rows.scan(), asked)
 
-    def _entities(
-        self, table: EntryTable, raws: Iterable[RawEntry], asked: p4r.TableEntry
-    ) -> Iterator[p4r.Entity]:
+    def _entities(self, table: EntryTable, raws: Iterable[RawEntry], asked: p4r.TableEntry) -> Iterator[Fill]:
         counters, last_hit = asked.HasField("counter_data"), asked.HasField("time_since_last_hit")
         wanted = filter(_selection(table, asked), raws)
-        return (p4r.Entity(table_entry=table.message(raw, counters, last_hit)) for raw in wanted)
+        return (partial(_fill_entry, table, raw, counters, last_hit) for raw in wanted)
 
-    def _default(self, table: EntryTable) -> p4r.Entity:
-        entity = p4r.Entity()
-        entry = entity.table_entry
-        entry.table_id = table.bound.table.id
-        entry.is_default_action = True
-        entry.is_const = bool(table.bound.table.const_default)
-        entry.action.action.action_id = table.bound.table.initial_default
-        return entity
-
-    def _direct_counters(self, asked: p4r.DirectCounterEntry) -> Iterator[p4r.Entity]:
+    def _direct_counters(self, asked: p4r.DirectCounterEntry) -> Iterator[Fill]:
         entry = asked.table_entry
         if not entry.table_id:
             self._check_wildcard(entry)
@@ -104,16 +99,15 @@ class Reader:
         raw = table.existing(table.key_of(entry)).raw
         return _counters_of([(table, [] if raw is None else [raw])])
 
-    def _indirect_counters(self, asked: p4r.CounterEntry) -> Iterator[p4r.Entity]:
+    def _indirect_counters(self, asked: p4r.CounterEntry) -> Iterator[Fill]:
         if not asked.counter_id:
             if asked.HasField("index"):
                 raise EntryError("an index needs a counter; give counter_id too")
-            found = [counter.read(asked) for counter in self._counters.values()]
-            return (entity for entities in found for entity in entities)
+            return _cells_of([(counter, counter.read(asked)) for counter in self._counters.values()])
         counter = self._counters.get(asked.counter_id)
         if counter is None:
             raise EntryError(f"there is no counter {asked.counter_id}; the P4Info shows which there are")
-        return counter.read(asked)
+        return _cells_of([(counter, counter.read(asked))])
 
     def _check_wildcard(self, asked: p4r.TableEntry) -> None:
         """With table 0, nothing else can select (P4Runtime specification, "Wildcard Reads")."""
@@ -128,7 +122,7 @@ class Reader:
         if any(selects):
             raise EntryError("a read of all tables cannot select entries; give table_id too")
 
-    def _none(self, entity: p4r.Entity, kind: str) -> Iterator[p4r.Entity]:
+    def _none(self, entity: p4r.Entity, kind: str) -> Iterator[Fill]:
         """All of nothing is nothing; a certain one does not exist."""
         number = self._number(entity, kind)
         if number:
@@ -167,11 +161,33 @@ def _selection(table: EntryTable, asked: p4r.TableEntry) -> Callable[[RawEntry],
     return (lambda raw: all(test(raw) for test in tests)) if tests else None
 
 
-def _counters_of(found: Iterable[tuple[EntryTable, Iterable[RawEntry]]]) -> Iterator[p4r.Entity]:
-    for table, raws in found:
-        for raw in raws:
-            entity = p4r.Entity()
-            counter = entity.direct_counter_entry
-            counter.table_entry.CopyFrom(table.bound.key_entry(raw.key))
-            counter.data.CopyFrom(counter_data(raw.packets, raw.bytes))
-            yield entity
+def _counters_of(found: Iterable[tuple[EntryTable, Iterable[RawEntry]]]) -> Iterator[Fill]:
+    return (partial(_fill_counter, table, raw) for table, raws in found for raw in raws)
+
+
+def _cells_of(
+    found: Iterable[tuple[IndirectCounter, Iterable[tuple[int, tuple[int, int]]]]],
+) -> Iterator[Fill]:
+    return (partial(_fill_cell, counter, cell) for counter, cells in found for cell in cells)
+
+
+def _fill_entry(table: EntryTable, raw: RawEntry, counters: bool, last_hit: bool, entity: p4r.Entity) -> None:
+    table.fill(entity.table_entry, raw, counters, last_hit)
+
+
+def _fill_default(table: EntryTable, entity: p4r.Entity) -> None:
+    entry = entity.table_entry
+    entry.table_id = table.bound.table.id
+    entry.is_default_action = True
+    entry.is_const = bool(table.bound.table.const_default)
+    entry.action.action.action_id = table.bound.table.initial_default
+
+
+def _fill_counter(table: EntryTable, raw: RawEntry, entity: p4r.Entity) -> None:
+    counter = entity.direct_counter_entry
+    table.bound.decode_key(raw.key, counter.table_entry)
+    fill_counter(counter.data, raw)
+
+
+def _fill_cell(counter: IndirectCounter, cell: tuple[int, tuple[int, int]], entity: p4r.Entity) -> None:
+    counter.fill(entity, cell)

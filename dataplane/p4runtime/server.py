@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import chain
 from typing import Final
 
 import grpc
@@ -22,7 +23,7 @@ from dataplane.p4runtime.counters import IndirectCounter
 from dataplane.p4runtime.entries import EntryTable
 from dataplane.p4runtime.errors import Refused, abort, abort_batch
 from dataplane.p4runtime.idle import IdleTimers
-from dataplane.p4runtime.reads import Reader
+from dataplane.p4runtime.reads import Fill, Reader
 from dataplane.p4runtime.stream import Streams
 from dataplane.p4runtime.writes import YIELD_EVERY, Writer
 from moorline.errors import MoorlineError
@@ -152,7 +153,7 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
             check_role(request.role)
         except Refused as error:
             await abort(context, error)
-        found: list[Iterator[p4r.Entity]] = []
+        found: list[Iterator[Fill]] = []
         errors: list[MoorlineError | None] = []
         async with self._writing:
             for entity in request.entities:
@@ -162,12 +163,11 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
                 except (EntryError, TableError, Refused) as error:
                     errors.append(error)
         response = p4r.ReadResponse()
-        for entities in found:
-            for entity in entities:
-                response.entities.append(entity)
-                if len(response.entities) >= ENTITIES_PER_MESSAGE:
-                    yield response
-                    response = p4r.ReadResponse()
+        for number, fill in enumerate(chain.from_iterable(found), 1):
+            fill(response.entities.add())
+            if number % ENTITIES_PER_MESSAGE == 0:
+                yield response
+                response = p4r.ReadResponse()
         if response.entities:
             yield response
         if any(errors):
@@ -216,7 +216,7 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
         notification = message.idle_timeout_notification
         notification.timestamp = time.time_ns()
         for key in keys:
-            entry = table.bound.key_entry(key)
+            entry = notification.table_entry.add()
+            table.bound.decode_key(key, entry)
             table.add_extras(entry, key)
-            notification.table_entry.append(entry)
         self._streams.to_primary(message)

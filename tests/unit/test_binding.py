@@ -31,7 +31,9 @@ def test_an_entry_goes_into_memory_and_comes_back(pipeline: FakePipeline) -> Non
     action = pipeline.binding.p4info.action("encapsulate").id
     data = bound.encode_action(action, [(1, b"\x12\x34"), (2, b"\x01\x00"), (3, b"\0"), (4, b"\xff")])
     assert data == b"\x34\x12" + bytes(6) + bytes(4) + b"\x00\x01" + b"\xff\x00"
-    assert bound.decode(RawEntry(key, action, data, 1, 2)) == p4r.TableEntry(
+    entry = p4r.TableEntry()
+    bound.decode(RawEntry(key, action, data, 1, 2), entry)
+    assert entry == p4r.TableEntry(
         table_id=bound.table.id,
         match=[
             p4r.FieldMatch(field_id=n, exact=p4r.FieldMatch.Exact(value=v))
