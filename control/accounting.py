@@ -50,7 +50,7 @@ class Accounting:
 
     async def load(self) -> None:
         """Take up the stored accounts."""
-        for entry in (await self._store.list(USAGE)).entries:
+        for entry in (await self._store.scan(USAGE)).entries:
             scid = int(entry.key.removeprefix(USAGE), 16)
             if scid in self._state.connections:
                 self._accounts[scid] = Usage.decode(entry.value)
@@ -66,7 +66,7 @@ class Accounting:
                 stored = time.monotonic()
             await asyncio.sleep(max(self._interval, _SHARE * (time.monotonic() - begun)))
 
-    # ---- for those who ask ---------------------------------------------------------------------------------------
+    # ---- for those who ask ---------------------------------------------------------------------------------
 
     def flows(self, connection: Connection) -> tuple[Flow, Flow]:
         """What client and server sent, as last read."""
@@ -74,7 +74,7 @@ class Accounting:
         return (usage.client.flow, usage.server.flow) if usage else (Flow(), Flow())
 
     async def refresh(self, nodes: Iterable[Node]) -> None:
-        """Read all counters of ``nodes`` unless that was done just now; nodes that are away keep what they had."""
+        """Read all counters of ``nodes`` unless that was just done; those that are away keep what they had."""
         await asyncio.gather(*(self._poll_once(node) for node in list(nodes)))
 
     async def refresh_one(self, connection: Connection) -> None:
@@ -83,7 +83,7 @@ class Accounting:
         for node in ends[:1] if ends[0] is ends[1] else ends:
             await self._read(node, self._entities(connection, node))
 
-    # ---- for the life of connections --------------------------------------------------------------------------------
+    # ---- for the life of connections -----------------------------------------------------------------------
 
     async def settle(self, connection: Connection) -> None:
         """Take a last reading before the entries of ``connection`` are deleted."""
@@ -113,7 +113,7 @@ class Accounting:
             }
             await self._store.commit(Transaction(puts=puts))
 
-    # ---- reading -------------------------------------------------------------------------------------------------
+    # ---- reading -------------------------------------------------------------------------------------------
 
     async def _poll_once(self, node: Node) -> None:
         if time.monotonic() - self._polled.get(node.id, 0.0) < FRESH:
@@ -125,7 +125,7 @@ class Accounting:
         await asyncio.shield(task)
 
     async def _poll(self, node: Node) -> None:
-        entry = p4r.TableEntry(table_id=self._planes.entries.connection_table, counter_data={})
+        entry = p4r.TableEntry(table_id=self._planes.entries.connection_table, counter_data=p4r.CounterData())
         await self._read(node, [p4r.Entity(table_entry=entry)])
         self._polled[node.id] = time.monotonic()
 
@@ -171,7 +171,7 @@ class Accounting:
     def _entities(self, connection: Connection, node: Node) -> list[p4r.Entity]:
         entities = []
         for row in self._planes.entries.of_connection(connection, node)[1:]:
-            entry = p4r.TableEntry(table_id=row.table, counter_data={})
+            entry = p4r.TableEntry(table_id=row.table, counter_data=p4r.CounterData())
             for number, value in enumerate(row.match, 1):
                 entry.match.add(field_id=number).exact.value = value
             entities.append(p4r.Entity(table_entry=entry))

@@ -110,7 +110,7 @@ class Authority:
         return self._sign(key, identity).public_bytes(serialization.Encoding.DER)
 
     def write_credentials(self, folder: Path, identity: Identity) -> None:
-        """Make a key and a certificate for ``identity`` in ``folder``, unless they are there and still ours."""
+        """Make a key and a certificate for ``identity`` in ``folder``, unless there are some of ours."""
         ours = _pem(self.certificate)
         authority_path = folder / CA_FILE
         if authority_path.exists() and authority_path.read_bytes() == ours and (folder / KEY_FILE).exists():

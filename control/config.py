@@ -56,7 +56,7 @@ class ControllerConfig(Section):
     grace_seconds: Seconds = 5.0
     """How long packets from a node's former addresses are accepted after it moved."""
 
-    accounting_seconds: Seconds = 10.0
+    accounting_seconds: Seconds = 30.0
     """Time between two readings of the counters of all connections."""
 
     token_ttl_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 3600

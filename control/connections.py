@@ -63,7 +63,7 @@ class Connections:
         self._operations: dict[Pair, asyncio.Task[Any]] = {}
         self._lookups: dict[Pair, asyncio.Task[Connection]] = {}
 
-    # ---- lookup ---------------------------------------------------------------------------------------------
+    # ---- lookup --------------------------------------------------------------------------------------------
 
     def standing(self, client: str, server: str) -> Connection | None:
         """The connection of two services (canonical names) if nothing has to be done for it."""
@@ -159,8 +159,9 @@ class Connections:
     async def _program(self, connection: Connection) -> None:
         """Program both ends; what a data plane refuses for good is closed again."""
         if connection.status is Status.UP:
-            for number, rows in self._rows(connection).items():
-                self._rejects.replaced(number, rows)
+            if self._rejects:
+                for number, rows in self._rows(connection).items():
+                    self._rejects.replaced(number, rows)
             try:
                 await self._planes.install(connection)
             except NodeAwayError:
@@ -170,7 +171,7 @@ class Connections:
                 raise
         connection.programmed = True
 
-    # ---- down and up ----------------------------------------------------------------------------------------
+    # ---- down and up ---------------------------------------------------------------------------------------
 
     async def suspend(self, connection: Connection) -> Connection:
         """Take the data channel down; it comes back by :meth:`lookup`, also from a packet."""
@@ -203,7 +204,7 @@ class Connections:
         await self._store.commit(Transaction(puts={connection.key: changed.encode()}))
         connection.status = status
 
-    # ---- the end --------------------------------------------------------------------------------------------
+    # ---- the end -------------------------------------------------------------------------------------------
 
     async def close(self, connection: Connection) -> None:
         """Forget the connection; its SCID is not used again."""
@@ -240,7 +241,7 @@ class Connections:
                 self._sessions.peer_removed(node, peer)
         await self._planes.uninstall(connection, rows)
 
-    # ---- helpers --------------------------------------------------------------------------------------------
+    # ---- helpers -------------------------------------------------------------------------------------------
 
     async def _run(self, connection: Connection, operation: Coroutine[Any, Any, None]) -> None:
         pair = pair_of(connection.client.name, connection.server.name)

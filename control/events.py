@@ -45,7 +45,7 @@ class Events:
             watcher.add((kind, connection))
 
     async def watch(self) -> AsyncIterator[Event]:
-        """Events from now on, for ever; raises :class:`ExhaustedError` when the reader lags too far behind."""
+        """Events from now on, for ever; raises :class:`ExhaustedError` when the reader lags too far."""
         watcher = _Watcher()
         self._watchers.add(watcher)
         try:

@@ -49,11 +49,11 @@ class Idle:
             log.info("idle_check_failed", why=str(error))
 
     async def _is_idle(self, connection: Connection, node: Node) -> bool:
-        """Whether ``node`` has received nothing for the time-out; asked, for a notification may be outdated."""
+        """Whether ``node`` has received nothing for the time-out; a notification may be outdated."""
         rows = self._planes.entries.of_connection(connection, node)
         if not rows:
             return False
-        entry = p4r.TableEntry(table_id=rows[0].table, time_since_last_hit={})
+        entry = p4r.TableEntry(table_id=rows[0].table, time_since_last_hit=p4r.TableEntry.IdleTimeout())
         entry.match.add(field_id=1).exact.value = rows[0].match[0]
         async for entities in self._planes.of(node).read(p4r.Entity(table_entry=entry)):
             for entity in entities:

@@ -10,7 +10,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -75,7 +75,7 @@ class Joining:
             f"the join token for node {name} is not valid, used or expired: create another one"
         )
         entry = await self._store.get(TOKEN + name)
-        record = json.loads(entry.value) if entry else {"hash": "0" * 64, "expires": 0}
+        record: dict[str, Any] = json.loads(entry.value) if entry else {"hash": "0" * 64, "expires": 0}
         right = hmac.compare_digest(sha256(secret).hexdigest(), record["hash"])
         if entry is None or not right or record["expires"] <= time.time_ns():
             log.warning("join_refused", node=name)

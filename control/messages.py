@@ -131,7 +131,7 @@ def read_locators(messages: Iterable[pb.Locator]) -> tuple[Locator, ...]:
     for at in found:
         if len(at.address) not in (4, 16):
             raise InvalidRequestError(
-                f"locator on {at.interface!r} has {len(at.address)} octets: report an IPv4 (4) or IPv6 (16) address"
+                f"locator on {at.interface!r} has {len(at.address)} octets: report 4 (IPv4) or 16 (IPv6)"
             )
     return found
 

@@ -89,7 +89,7 @@ class Nodes:
         self._state.remove_node(node)
         log.info("node_removed", node=node.name)
 
-    # ---- reports ------------------------------------------------------------------------------------------------
+    # ---- reports -------------------------------------------------------------------------------------------
 
     async def hello(self, node: Node, hello: pb.NodeHello) -> None:
         """Take in what a session begins with."""
@@ -137,7 +137,7 @@ class Nodes:
         for name, value in facts.items():
             setattr(node, name, value)
 
-    # ---- address changes ------------------------------------------------------------------------------------------
+    # ---- address changes -----------------------------------------------------------------------------------
 
     def _moved(self, node: Node, former: tuple[bytes, ...]) -> None:
         """One entry at each peer, whatever the number of connections; again without ``former`` later."""

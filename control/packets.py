@@ -106,7 +106,7 @@ class Packets:
         self._held: dict[tuple[int, Addresses], list[p4r.PacketIn]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    # ---- control.southbound.dataplane.Listener ----------------------------------------------------------------
+    # ---- control.southbound.dataplane.Listener -------------------------------------------------------------
 
     def packet_in(self, dataplane: DataPlane, packet: p4r.PacketIn) -> None:
         """Hold a packet of an unknown pair and look the pair up."""
@@ -142,7 +142,7 @@ class Packets:
         log.debug("pairs_may_ask_again", node=dataplane.node.name)
         self._rejects.clear()
 
-    # ---- the way of a packet ------------------------------------------------------------------------------------
+    # ---- the way of a packet -------------------------------------------------------------------------------
 
     async def _connect(self, dataplane: DataPlane, addresses: Addresses) -> None:
         node = dataplane.node

@@ -18,7 +18,7 @@ NODE: Final = "node/"
 SERVICE: Final = "service/"
 CONNECTION: Final = "connection/"
 RULE: Final = "rule/"
-TOKEN: Final = "token/"
+TOKEN: Final = "token/"  # noqa: S105 - a prefix of keys
 USAGE: Final = "usage/"
 """Prefixes of the keys in the store."""
 
@@ -240,5 +240,8 @@ class Rule:
         return cls(key.removeprefix(RULE), **json.loads(value))
 
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+
+
 def _dump(data: dict[str, object]) -> bytes:
-    return json.dumps(data, separators=(",", ":")).encode()
+    return _ENCODER.encode(data).encode()

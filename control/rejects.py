@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entries that refuse a pair of virtual addresses, so that a flood of such packets costs the controller nothing."""
+"""Entries that refuse a pair of virtual addresses, so that a flood of such packets costs nothing here."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ class Rejects:
         self._state = state
         self._planes = planes
         self._rows: dict[int, dict[RowKey, Row]] = {}
+
+    def __bool__(self) -> bool:
+        return any(self._rows.values())
 
     def add(self, node: Node, tenant: int, source: bytes, destination: bytes) -> None:
         """Refuse packets from ``source`` to ``destination`` (4 or 16 octets) at ``node``."""

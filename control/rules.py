@@ -56,7 +56,7 @@ def parse_pattern(text: str) -> str:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether ``name`` falls under ``pattern``; ``*.demo`` takes ``a.demo`` and ``b.a.demo``, not ``demo``."""
+    """Whether ``name`` falls under ``pattern``; ``*.demo`` takes ``a.demo``, ``b.a.demo``, not ``demo``."""
     if pattern == ANY:
         return True
     if pattern.startswith("*."):

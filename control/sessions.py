@@ -92,7 +92,7 @@ class Sessions:
             session.end(PreconditionError(why))
 
     async def tell_all(self, node: Node, session: Session) -> None:
-        """Send everything that holds now. Changes meanwhile are sent too, and never before what they change."""
+        """Send everything that holds now. Changes meanwhile are sent too, never before what they change."""
         session.send(
             pb.NodeUpdate(
                 welcome=pb.Welcome(node_id=node.id, node=node.name, virtual_prefixes=self._prefixes)
@@ -110,7 +110,7 @@ class Sessions:
             await asyncio.sleep(0)
         session.send(pb.NodeUpdate(synchronized=pb.Synchronized()))
 
-    # ---- changes, told to the agent of ``node`` if it is attached ---------------------------------------------
+    # ---- changes, told to the agent of ``node`` if it is attached ------------------------------------------
 
     def endpoints(self, node: Node) -> None:
         """The services of ``node`` have changed."""

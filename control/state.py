@@ -37,12 +37,12 @@ class State:
     async def load(cls, store: Store) -> State:
         """Read everything from ``store``."""
         state = cls()
-        for entry in (await store.list(NODE)).entries:
+        for entry in (await store.scan(NODE)).entries:
             state.add_node(Node.decode(entry.key, entry.value))
-        for entry in (await store.list(SERVICE)).entries:
+        for entry in (await store.scan(SERVICE)).entries:
             state.add_service(Service.decode(entry.key, entry.value, state.nodes))
         orphans: set[str] = set()
-        for entry in (await store.list(CONNECTION)).entries:
+        for entry in (await store.scan(CONNECTION)).entries:
             connection = Connection.decode(entry.key, entry.value, state.services)
             if connection is None:  # stored while its service was being taken back, then the controller died
                 orphans.add(entry.key)
@@ -52,12 +52,12 @@ class State:
             state.add_connection(connection)
         if orphans:
             await store.commit(Transaction(deletes=frozenset(orphans)))
-        for entry in (await store.list(RULE)).entries:
+        for entry in (await store.scan(RULE)).entries:
             rule = Rule.decode(entry.key, entry.value)
             state.rules[rule.name] = rule
         return state
 
-    # ---- sought by callers, with an error for whoever asked ---------------------------------------------------
+    # ---- sought by callers, with an error for whoever asked ------------------------------------------------
 
     def node(self, name: str) -> Node:
         """The node of this name, else :class:`NotFoundError`."""
@@ -90,7 +90,7 @@ class State:
             raise NotFoundError(f"there is no connection {scid:016x}: list the connections")
         return connection
 
-    # ---- kept by their writers --------------------------------------------------------------------------------
+    # ---- kept by their writers -----------------------------------------------------------------------------
 
     def add_node(self, node: Node) -> None:
         """Index ``node``."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import grpc
 
 from control import answers, messages
 from control.api.access import is_operator, require_host, require_node
@@ -64,31 +66,27 @@ class NamingServicer:
         answer = self._standing(request, caller)
         return answer if answer is not None else await self._lookup(request, caller)
 
-    async def LookupStream(  # noqa: N802, D102
-        self, requests: AsyncIterator[pb.LookupRequest], caller: Identity
-    ) -> AsyncIterator[bytes]:
+    async def LookupStream(self, context: Any, caller: Identity) -> None:  # noqa: N802, D102
         stream = _Answers()
-        reader = asyncio.create_task(self._read(requests, caller, stream))
+        reader = asyncio.create_task(self._read(context, caller, stream))
         try:
-            async for answer in stream:
-                yield answer
+            await stream.write_to(context)
         finally:
             reader.cancel()
 
-    async def _read(
-        self, requests: AsyncIterator[pb.LookupRequest], caller: Identity, stream: _Answers
-    ) -> None:
+    async def _read(self, context: Any, caller: Identity, stream: _Answers) -> None:
         try:
-            async for request in requests:
+            while (request := await context.read()) is not grpc.aio.EOF:
                 try:
                     answer = self._standing(request, caller)
                 except MoorlineError as error:
                     answer = answers.failure(request, status_of(error).value[0], str(error))
-                if answer is not None:
+                if answer is None:
+                    stream.begin(self._answer(request, caller))
+                else:
                     stream.add(answer)
-                    continue
-                await stream.room()
-                stream.begin(self._answer(request, caller))
+                if stream.full:
+                    await stream.room()
         finally:
             stream.no_more_requests()
 
@@ -130,17 +128,22 @@ class _Answers:
         self._less = asyncio.Event()
         self._ended = False
 
+    @property
+    def full(self) -> bool:
+        """Whether the reader has to wait."""
+        return len(self._open) + len(self._ready) >= MAX_OPEN_LOOKUPS
+
     def add(self, answer: bytes) -> None:
         self._ready.append(answer)
         self._wake.set()
 
-    def begin(self, lookup: object) -> None:
-        task: asyncio.Task[bytes] = asyncio.ensure_future(lookup)  # type: ignore[arg-type]
+    def begin(self, lookup: Coroutine[Any, Any, bytes]) -> None:
+        task = asyncio.create_task(lookup)
         self._open.add(task)
         task.add_done_callback(self._done)
 
     async def room(self) -> None:
-        while len(self._open) >= MAX_OPEN_LOOKUPS or len(self._ready) >= MAX_OPEN_LOOKUPS:
+        while self.full:
             self._less.clear()
             await self._less.wait()
 
@@ -148,20 +151,19 @@ class _Answers:
         self._ended = True
         self._wake.set()
 
-    def _done(self, task: asyncio.Task[bytes]) -> None:
-        self._open.discard(task)
-        self._less.set()
-        if not task.cancelled() and task.exception() is None:
-            self.add(task.result())
-        self._wake.set()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def write_to(self, context: Any) -> None:
         while True:
             while self._ready:
-                answer = self._ready.popleft()
+                await context.write(self._ready.popleft())
                 self._less.set()
-                yield answer
-            if self._ended and not self._open and not self._ready:
+            if self._ended and not self._open:
                 return
             self._wake.clear()
             await self._wake.wait()
+
+    def _done(self, task: asyncio.Task[bytes]) -> None:
+        self._open.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            self._ready.append(task.result())
+        self._less.set()
+        self._wake.set()

@@ -21,6 +21,7 @@ from control.errors import NodeAwayError
 
 DEVICE_ID: Final = 1
 DIAL_TIMEOUT: Final = 3.0
+PING_TIMEOUT: Final = 5.0
 WRITE_TIMEOUT: Final = 30.0
 READ_TIMEOUT: Final = 300.0
 """Seconds. A write of a full batch and a read of a million entries take less on a target that is alive."""
@@ -86,7 +87,7 @@ class P4RuntimeClient:
     async def receive(self) -> p4r.StreamMessageResponse:
         """The next message of the stream."""
         try:
-            message = await self._stream.read()
+            message: p4r.StreamMessageResponse = await self._stream.read()
         except grpc.RpcError as error:
             raise self._away(error) from None
         if message is grpc.aio.EOF:
@@ -105,12 +106,13 @@ class P4RuntimeClient:
             if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
                 return p4i.P4Info()
             raise self._away(error) from None
-        return answer.config.p4info
+        p4info: p4i.P4Info = answer.config.p4info
+        return p4info
 
-    async def ping(self, timeout: float) -> None:
+    async def ping(self) -> None:
         """Find out whether the target is alive."""
         try:
-            await self._stub.Capabilities(p4r.CapabilitiesRequest(), timeout=timeout)
+            await self._stub.Capabilities(p4r.CapabilitiesRequest(), timeout=PING_TIMEOUT)
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.UNIMPLEMENTED:
                 raise self._away(error) from None
@@ -130,7 +132,7 @@ class P4RuntimeClient:
             return {
                 index: (int(detail.canonical_code), detail.message)
                 for index, detail in status.details.items()
-                if detail.canonical_code != rpc_code.OK
+                if int(detail.canonical_code) != rpc_code.OK
             }
         return {}
 
@@ -141,6 +143,12 @@ class P4RuntimeClient:
             async for response in self._stub.Read(request, timeout=READ_TIMEOUT):
                 yield response.entities
         except grpc.RpcError as error:
+            raise self._away(error) from None
+        except asyncio.CancelledError as error:
+            # Closing the channel, as after a move, cancels its calls; their callers were not cancelled.
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
             raise self._away(error) from None
 
     def _away(self, error: BaseException) -> NodeAwayError:

@@ -17,9 +17,9 @@ from google.protobuf import text_format
 
 from control.errors import StartError
 
-INSERT: Final = p4r.Update.INSERT
-MODIFY: Final = p4r.Update.MODIFY
-DELETE: Final = p4r.Update.DELETE
+INSERT: Final[int] = p4r.Update.INSERT
+MODIFY: Final[int] = p4r.Update.MODIFY
+DELETE: Final[int] = p4r.Update.DELETE
 
 
 class Row(NamedTuple):

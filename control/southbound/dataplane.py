@@ -26,7 +26,6 @@ from moorline.tls import node as node_identity
 log = structlog.get_logger(__name__)
 
 PING_INTERVAL: Final = 5.0
-PING_TIMEOUT: Final = 5.0
 BACKOFF_FIRST: Final = 0.1
 BACKOFF_LAST: Final = 5.0
 """Seconds."""
@@ -92,7 +91,7 @@ class DataPlane:
         self._stale = False
         self._primary = asyncio.Event()
 
-    # ---- for the rest of the controller -------------------------------------------------------------------------
+    # ---- for the rest of the controller --------------------------------------------------------------------
 
     @property
     def ready(self) -> bool:
@@ -140,7 +139,7 @@ class DataPlane:
         why = self.problem or "its data plane has not been reached yet"
         return NodeAwayError(f"node {self.node.name} cannot be programmed now: {why}")
 
-    # ---- its life -------------------------------------------------------------------------------------------
+    # ---- its life ------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Dial, program, dial again; for ever."""
@@ -214,7 +213,7 @@ class DataPlane:
     async def _ping(self, client: P4RuntimeClient) -> None:
         while True:
             await asyncio.sleep(PING_INTERVAL)
-            await client.ping(PING_TIMEOUT)
+            await client.ping()
 
     async def _watch_moves(self, address: str) -> None:
         while True:

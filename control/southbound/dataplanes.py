@@ -52,7 +52,7 @@ class DataPlanes:
             if not self._planes[node.id].ready:
                 raise self._planes[node.id].away()
 
-    # ---- connections -------------------------------------------------------------------------------------------
+    # ---- connections ---------------------------------------------------------------------------------------
 
     async def install(self, connection: Connection) -> None:
         """Write the rows of ``connection`` at both ends and wait until they stand.
@@ -89,7 +89,7 @@ class DataPlanes:
             waiting += self.try_put(node, changes, [(DELETE, self.entries.no_peer(peer))] if gone else [])
         await asyncio.gather(*waiting, return_exceptions=True)
 
-    # ---- paths -------------------------------------------------------------------------------------------------
+    # ---- paths ---------------------------------------------------------------------------------------------
 
     def update_paths(self, node: Node) -> list[asyncio.Future[None]]:
         """Write the paths to ``node`` at its peers, and its own towards them."""
@@ -104,7 +104,7 @@ class DataPlanes:
         row = self.entries.of_peer(node, peer)
         return (MODIFY, row) if row is not None else (DELETE, self.entries.no_peer(peer))
 
-    # ---- single rows -------------------------------------------------------------------------------------------
+    # ---- single rows ---------------------------------------------------------------------------------------
 
     def try_put(
         self, node: Node, connections: list[Change], locators: list[Change]

@@ -6,12 +6,13 @@ from __future__ import annotations
 from typing import Final
 
 from control.errors import StartError
-from control.records import Connection, Node, Service, Status
+from control.records import Connection, Node, Status
 from control.southbound.contract import Contract, Row, RowKey, canonical
-from moorline.addresses import mapped
+from moorline.addresses import MAPPED_PREFIX, mapped
 from moorline.paths import choose_paths
 
 _NONE: Final = canonical(0)
+_MAPPED: Final = canonical(MAPPED_PREFIX)
 
 SHAPES: Final = {
     ("scid", "deliver"): (
@@ -73,8 +74,18 @@ class Entries:
         towards = (scid, peer_id, _NONE, _NONE)
         return (
             Row(self.scid_table, (scid,), self._deliver, deliver, idle_ns),
-            Row(self.connection_table, self._pair(local, peer, 4), self.encapsulate, towards),
-            Row(self.connection_table, self._pair(local, peer, 6), self.encapsulate, towards),
+            Row(
+                self.connection_table,
+                (tenant, _MAPPED + local.ipv4, _MAPPED + peer.ipv4),
+                self.encapsulate,
+                towards,
+            ),
+            Row(
+                self.connection_table,
+                (tenant, canonical(local.ipv6), canonical(peer.ipv6)),
+                self.encapsulate,
+                towards,
+            ),
         )
 
     def of_peer(self, node: Node, peer: Node) -> Row | None:
@@ -101,10 +112,6 @@ class Entries:
         if row.table == self.scid_table:
             return int.from_bytes(row.match[0], "big")
         return int.from_bytes(row.params[0], "big") if row.action == self.encapsulate else 0
-
-    def _pair(self, local: Service, peer: Service, family: int) -> tuple[bytes, ...]:
-        source, destination = (local.ipv4, peer.ipv4) if family == 4 else (local.ipv6, peer.ipv6)
-        return canonical(local.tenant), canonical(mapped(source)), canonical(mapped(destination))
 
 
 def key_only(key: RowKey) -> Row:

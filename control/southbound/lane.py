@@ -25,7 +25,7 @@ BATCH: Final = 256
 QUEUE_LIMIT: Final = 8 * BATCH
 """Changes that may wait before those who add more are held back."""
 
-_MEND: Final = {
+_MEND: Final[dict[tuple[int, int], int]] = {
     (INSERT, rpc_code.ALREADY_EXISTS): MODIFY,
     (MODIFY, rpc_code.NOT_FOUND): INSERT,
 }
@@ -118,7 +118,7 @@ class Lane:
     async def _write(self, batch: dict[RowKey, Change]) -> dict[RowKey, ControlError]:
         """Write, mend, and tell which entries failed for good."""
         failed: dict[RowKey, ControlError] = {}
-        # An entry may appear or vanish between two attempts (the agent writes locators too), but not for ever.
+        # An entry may appear or vanish between two attempts (agents write locators too), but not for ever.
         for _ in range(3):
             if not batch:
                 return failed
@@ -143,7 +143,7 @@ class Lane:
         if code == rpc_code.RESOURCE_EXHAUSTED:
             return ExhaustedError(f"a table of node {name} is full ({message}): raise its size")
         return ProgrammingError(
-            f"node {name} refused an entry ({rpc_code.Code.Name(code)}: {message}): look into the agent's log"  # type: ignore[arg-type]
+            f"node {name} refused an entry (code {code}: {message}): look into the agent's log"
         )
 
     def _lost(self) -> NodeAwayError:

@@ -34,7 +34,7 @@ async def reconcile_locators(
         rows = [read_row(entity.table_entry) for entity in entities]
         seen |= {int.from_bytes(row.match[0], "big") for row in rows}
         pending.append(lane.put([*_locator_differences(rows, node, state, entries)]))
-    missing = [
+    missing: list[Change] = [
         (INSERT, row)
         for number in node.peers
         if number not in seen and (row := entries.of_peer(node, state.nodes_by_id[number]))
@@ -67,9 +67,9 @@ async def reconcile_connections(
                 pending.append(lane.put([*_connection_differences(rows, node, state, entries, seen)]))
                 await lane.room()
                 await asyncio.sleep(0)
-    for part in _parts(list(node.connections.values())):
+    for some in _parts([*node.connections.values()]):
         missing: list[Change] = []
-        for connection in part:
+        for connection in some:
             if node.connections.get(connection.scid) is not connection:
                 continue  # closed meanwhile
             there = seen.get(connection.scid, 0)
@@ -111,7 +111,7 @@ def _wanted_by_another(row: Row, node: Node, state: State, entries: Entries) -> 
 
 
 async def _outcome(pending: list[asyncio.Future[None]]) -> ControlError | None:
-    """Wait for all; a lost target raises, a refused entry is returned, so that the others stand all the same."""
+    """Wait for all; a lost target raises, a refused entry is returned: the others stand all the same."""
     refusal: ControlError | None = None
     for result in await asyncio.gather(*pending, return_exceptions=True):
         if isinstance(result, NodeAwayError) or not isinstance(result, ControlError | None):
@@ -124,6 +124,6 @@ def _all_of(table: int) -> p4r.Entity:
     return p4r.Entity(table_entry=p4r.TableEntry(table_id=table))
 
 
-def _parts(items: Sequence[T]) -> Iterator[list[T]]:
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), BATCH):
         yield items[start : start + BATCH]

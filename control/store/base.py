@@ -2,7 +2,8 @@
 """The interface of the controller's store: a revisioned key-value space, as etcd has it.
 
 Every transaction that writes gets the next revision. A key remembers the revision that wrote it last, which
-is what a compare asks for; 0 stands for "no such key". An engine passes ``tests/unit/control/store_suite.py``.
+is what a compare asks for; 0 stands for "no such key". Every engine has to pass
+``tests/unit/control/store_suite.py``.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Store(Protocol):
     async def get(self, key: str) -> Entry | None:
         """The entry of ``key``, or None."""
 
-    async def list(self, prefix: str) -> Listing:
+    async def scan(self, prefix: str) -> Listing:
         """All entries whose keys begin with ``prefix``."""
 
     async def commit(self, transaction: Transaction) -> int:

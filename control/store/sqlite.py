@@ -80,12 +80,13 @@ class SqliteStore:
         found: Entry | None = await self._read(run)
         return found
 
-    async def list(self, prefix: str) -> Listing:
+    async def scan(self, prefix: str) -> Listing:
         """See :class:`control.store.base.Store`."""
 
         def run(db: sqlite3.Connection) -> Listing:
             rows = db.execute(
-                "SELECT key, value, revision FROM entry WHERE key >= ? AND substr(key, 1, ?) = ? ORDER BY key",
+                "SELECT key, value, revision FROM entry "
+                "WHERE key >= ? AND substr(key, 1, ?) = ? ORDER BY key",
                 (prefix, len(prefix), prefix),
             )
             return Listing(tuple(Entry(*row) for row in rows), _revision(db))
@@ -98,7 +99,7 @@ class SqliteStore:
         self._refuse_when_closed()
         write = _Write(transaction, self._loop.create_future())
         self._queue.put(write)
-        # Shielded: a caller that gives up does not undo the write, whose effects must then be told to watches.
+        # Shielded: a caller that gives up does not undo the write, which others still have to hear of.
         return await asyncio.shield(write.done)
 
     def watch(self, prefix: str, after: int) -> AsyncIterator[Change]:
@@ -124,7 +125,7 @@ class SqliteStore:
         if self._closed:
             raise StoreError(f"store {self._path} is closed: the controller is stopping, ask again later")
 
-    # ---- in the thread --------------------------------------------------------------------------------------
+    # ---- in the thread -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
@@ -207,7 +208,7 @@ class SqliteStore:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *arguments)
 
-    # ---- back in the loop -----------------------------------------------------------------------------------
+    # ---- back in the loop ----------------------------------------------------------------------------------
 
     def _committed(
         self,
