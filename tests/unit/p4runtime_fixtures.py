@@ -80,8 +80,7 @@ class Stream:
 
     async def read(self) -> p4r.StreamMessageResponse:
         message = await self.call.read()
-        if message is grpc.aio.EOF:
-            raise StreamEndedError(await self.call.code(), await self.call.details())
+        assert message is not grpc.aio.EOF, "the server ended the stream"
         return message
 
     async def arbitrate(
@@ -96,15 +95,6 @@ class Stream:
         await self.call.done_writing()
         while await self.call.read() is not grpc.aio.EOF:
             pass
-
-
-class StreamEndedError(Exception):
-    """The server ended the stream."""
-
-    def __init__(self, code: StatusCode, details: str) -> None:
-        super().__init__(details)
-        self.code = code
-        self.details = details
 
 
 class Peer:

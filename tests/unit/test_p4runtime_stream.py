@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packets, errors and idle time-outs on the stream."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from finsy.proto import p4r
+from google.protobuf.any_pb2 import Any as AnyMessage
+from p4runtime_fixtures import Peer, delete, insert, modify, serving
+
+from dataplane.p4runtime.outbox import LIMIT, Outbox
+from dataplane.p4runtime.stream import PACKETS_WAITING
+
+SECOND = 10**9
+
+
+@pytest.fixture
+async def peer(tmp_path: Path) -> AsyncIterator[Peer]:
+    async with serving(tmp_path) as peer:
+        yield peer
+
+
+def metadata(*values: bytes) -> list[p4r.PacketMetadata]:
+    return [p4r.PacketMetadata(metadata_id=n, value=v) for n, v in enumerate(values, 1)]
+
+
+async def test_packet_in_with_metadata(peer: Peer) -> None:
+    stream = await peer.become_primary()
+    peer.server.packet_in(257, 4, 1400, b"packet")
+    assert (await stream.read()).packet == p4r.PacketIn(
+        payload=b"packet", metadata=metadata(b"\x01\x01", b"\0", b"\4", b"\x05\x78")
+    )
+
+
+async def test_packets_wait_for_a_primary(peer: Peer) -> None:
+    for number in range(PACKETS_WAITING + 3):
+        peer.server.packet_in(1, 3, 0, number.to_bytes(2, "big"))
+    backup = peer.stream()
+    await backup.arbitrate(None)
+    stream = await peer.become_primary()
+    packets = [int.from_bytes((await stream.read()).packet.payload, "big") for _ in range(PACKETS_WAITING)]
+    assert packets == list(range(3, PACKETS_WAITING + 3))  # the oldest are gone, the order is kept
+    peer.server.packet_in(1, 3, 0, b"next")
+    assert (await stream.read()).packet.payload == b"next"
+
+
+async def test_a_slow_client_loses_packets_but_no_arbitration() -> None:
+    outbox = Outbox()
+    packet = p4r.StreamMessageResponse(packet=p4r.PacketIn(payload=b"x"))
+    assert all(outbox.put(packet) for _ in range(LIMIT))
+    assert not outbox.put(packet)
+    assert outbox.put(p4r.StreamMessageResponse(arbitration=p4r.MasterArbitrationUpdate()))
+    for _ in range(LIMIT):
+        assert (await outbox.get()).HasField("packet")
+    assert (await outbox.get()).HasField("arbitration")
+
+
+async def test_packet_out_reaches_the_data_plane(peer: Peer) -> None:
+    stream = await peer.become_primary()
+    await stream.send(packet=p4r.PacketOut(payload=b"out", metadata=metadata(b"\2", b"\0")))
+    await stream.arbitrate(1)  # the stream is in order
+    assert peer.backend.packets_out == [(2, b"out")]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "message"),
+    [
+        (metadata(b"\2"), 3, "the packet-out lacks the metadata pad; give a value"),
+        (
+            metadata(b"\2", b"\0", b"\0"),
+            3,
+            "a packet-out has no metadata 3; it has 1 (ingress_port), 2 (pad)",
+        ),
+        ([*metadata(b"\2"), *metadata(b"\2")], 3, "the packet-out metadata ingress_port is given twice"),
+        (metadata(b"\x02\x00", b"\0"), 11, "ingress_port is 0x200, which needs 10 bits"),
+        (metadata(b"", b"\0"), 11, "ingress_port has an empty value"),
+        (metadata(b"\0", b"\0"), 13, "there is no port 0"),
+    ],
+)
+async def test_bad_packet_out(peer: Peer, given: list[p4r.PacketMetadata], code: int, message: str) -> None:
+    stream = await peer.become_primary()
+    packet = p4r.PacketOut(payload=b"out", metadata=given)
+    await stream.send(packet=packet)
+    error = (await stream.read()).error
+    assert (error.canonical_code, error.packet_out.packet_out) == (code, packet)
+    assert message in error.message
+    assert peer.backend.packets_out == []
+
+
+async def test_only_the_primary_sends_packets(peer: Peer) -> None:
+    await peer.become_primary(5)
+    backup = peer.stream()
+    await backup.arbitrate(3)
+    await backup.send(packet=p4r.PacketOut(payload=b"out", metadata=metadata(b"\2", b"\0")))
+    error = (await backup.read()).error
+    assert (error.canonical_code, error.HasField("packet_out")) == (7, True)
+    assert peer.backend.packets_out == []
+
+
+async def test_messages_that_mean_nothing_here(peer: Peer) -> None:
+    stream = await peer.become_primary()
+    await stream.send(digest_ack=p4r.DigestListAck(digest_id=4))
+    error = (await stream.read()).error
+    assert (error.canonical_code, error.HasField("digest_list_ack")) == (3, True)
+    await stream.send(other=AnyMessage())
+    error = (await stream.read()).error
+    assert (error.canonical_code, error.HasField("other")) == (12, True)
+
+
+@pytest.fixture
+async def watching(peer: Peer) -> AsyncIterator[Peer]:
+    task = asyncio.create_task(peer.server.watch_idle())
+    yield peer
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def hit(peer: Peer, packets: int) -> None:
+    key = peer.backend.binding.by_name["connection"].encode_key([(1, b"\1"), (2, b"\2"), (3, b"\3")])
+    peer.backend.tables["connection"].set_counters(key, packets, 0)
+
+
+async def test_idle_entries_are_told(watching: Peer) -> None:
+    peer = watching
+    stream = await peer.become_primary()
+    entry = peer.entry(
+        "connection", [b"\1", b"\2", b"\3"], "reject", idle_timeout_ns=4 * SECOND, metadata=b"m"
+    )
+    await peer.write(insert(entry))
+    reading = asyncio.create_task(stream.read())
+    for _ in range(3):  # a hit in each of three seconds
+        peer.clock.now += SECOND
+        hit(peer, peer.clock.now)
+        await asyncio.wait([reading], timeout=0.1)
+        assert not reading.done()
+    peer.clock.now += 3 * SECOND
+    await asyncio.wait([reading], timeout=0.1)
+    assert not reading.done()
+    peer.clock.now += 2 * SECOND
+    notification = (await reading).idle_timeout_notification
+    entry.ClearField("action")
+    assert list(notification.table_entry) == [entry]
+    assert notification.timestamp > 0
+    reading = asyncio.create_task(stream.read())  # the timer begins anew
+    peer.clock.now += 3 * SECOND
+    await asyncio.wait([reading], timeout=0.1)
+    assert not reading.done()
+    peer.clock.now += SECOND
+    assert len((await reading).idle_timeout_notification.table_entry) == 1
+
+
+async def test_no_time_out_after_delete_or_when_it_is_taken_back(watching: Peer) -> None:
+    peer = watching
+    stream = await peer.become_primary()
+    entries = [
+        peer.entry("connection", [b"\1", b"\2", bytes([n])], "reject", idle_timeout_ns=SECOND)
+        for n in (1, 2, 3)
+    ]
+    await peer.write(*map(insert, entries))
+    await peer.write(delete(entries[0]), modify(peer.entry("connection", [b"\1", b"\2", b"\2"], "reject")))
+    peer.clock.now += 2 * SECOND
+    notification = (await stream.read()).idle_timeout_notification
+    assert [e.match[2].exact.value for e in notification.table_entry] == [b"\3"]
