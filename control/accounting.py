@@ -74,7 +74,7 @@ class Accounting:
         return (usage.client.flow, usage.server.flow) if usage else (Flow(), Flow())
 
     async def refresh(self, nodes: Iterable[Node]) -> None:
-        """Read all counters of ``nodes`` unless that was just done; those that are away keep what they had."""
+        """Read all counters of ``nodes`` unless that was just done; those away keep what they had."""
         await asyncio.gather(*(self._poll_once(node) for node in list(nodes)))
 
     async def refresh_one(self, connection: Connection) -> None:

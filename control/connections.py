@@ -84,13 +84,17 @@ class Connections:
         connection = self.standing(client, server)
         if connection is not None:
             return connection
+        return await asyncio.shield(self.begin_lookup(client, server))
+
+    def begin_lookup(self, client: str, server: str) -> asyncio.Task[Connection]:
+        """The task that makes the connection, or brings it up; all who ask meanwhile share it."""
         pair = pair_of(client, server)
         task = self._lookups.get(pair)
         if task is None:
             task = asyncio.create_task(self._alone(pair, self._establish(client, server)))
             self._lookups[pair] = task
             task.add_done_callback(lambda _: self._lookups.pop(pair, None))
-        return await asyncio.shield(task)
+        return task
 
     async def _establish(self, client_name: str, server_name: str) -> Connection:
         connection = self._state.pairs.get(pair_of(client_name, server_name))

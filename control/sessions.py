@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 BACKLOG: Final = 200_000
 """Updates that an agent may lag behind before it has to attach again."""
 
+AT_ONCE: Final = 100
+"""Updates in one message, at most."""
+
 _CHUNK: Final = 500
 
 
@@ -53,9 +56,18 @@ class Session:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            yield self._updates.popleft()
+            yield self._next()
         if self._error is not None:
             raise self._error
+
+    def _next(self) -> pb.NodeUpdate:
+        """All that waits, in one message."""
+        if len(self._updates) == 1:
+            return self._updates.popleft()
+        several = pb.NodeUpdate()
+        for _ in range(min(AT_ONCE, len(self._updates))):
+            several.several.updates.append(self._updates.popleft())
+        return several
 
 
 class Sessions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
@@ -79,22 +79,24 @@ class NamingServicer:
             while (request := await context.read()) is not grpc.aio.EOF:
                 try:
                     answer = self._standing(request, caller)
+                    if answer is None:
+                        self._begin(request, caller, stream)
                 except MoorlineError as error:
-                    answer = answers.failure(request, status_of(error).value[0], str(error))
-                if answer is None:
-                    stream.begin(self._answer(request, caller))
-                else:
+                    answer = _failure(request, error)
+                if answer is not None:
                     stream.add(answer)
                 if stream.full:
                     await stream.room()
         finally:
             stream.no_more_requests()
 
-    async def _answer(self, request: pb.LookupRequest, caller: Identity) -> bytes:
-        try:
-            return await self._lookup(request, caller)
-        except MoorlineError as error:
-            return answers.failure(request, status_of(error).value[0], str(error))
+    def _begin(self, request: pb.LookupRequest, caller: Identity, stream: _Answers) -> None:
+        client, server = self._names(request, caller)
+
+        def answer(connection: Connection) -> bytes:
+            return self._reply(connection, client, request.request_id, caller)
+
+        stream.wait_for(self._connections.begin_lookup(client, server), request, answer)
 
     def _standing(self, request: pb.LookupRequest, caller: Identity) -> bytes | None:
         """The answer when nothing has to be done for it: names already canonical, the connection standing."""
@@ -104,12 +106,16 @@ class NamingServicer:
         return self._reply(connection, request.client, request.request_id, caller)
 
     async def _lookup(self, request: pb.LookupRequest, caller: Identity) -> bytes:
-        client = str(ServiceName.parse(request.client))
-        server = str(ServiceName.parse(request.server))
-        # Before anything is made for it. Whoever may not act for the client learns nothing of the server.
-        require_host(caller, self._state.service(client))
+        client, server = self._names(request, caller)
         connection = await self._connections.lookup(client, server)
         return self._reply(connection, client, request.request_id, caller)
+
+    def _names(self, request: pb.LookupRequest, caller: Identity) -> tuple[str, str]:
+        """Canonical names, checked before anything is made for them."""
+        client = str(ServiceName.parse(request.client))
+        # Whoever may not act for the client learns nothing of the server.
+        require_host(caller, self._state.service(client))
+        return client, str(ServiceName.parse(request.server))
 
     @staticmethod
     def _reply(connection: Connection, client: str, request_id: int, caller: Identity) -> bytes:
@@ -123,7 +129,7 @@ class _Answers:
 
     def __init__(self) -> None:
         self._ready: deque[bytes] = deque()
-        self._open: set[asyncio.Task[bytes]] = set()
+        self._open = 0
         self._wake = asyncio.Event()
         self._less = asyncio.Event()
         self._ended = False
@@ -131,16 +137,32 @@ class _Answers:
     @property
     def full(self) -> bool:
         """Whether the reader has to wait."""
-        return len(self._open) + len(self._ready) >= MAX_OPEN_LOOKUPS
+        return self._open + len(self._ready) >= MAX_OPEN_LOOKUPS
 
     def add(self, answer: bytes) -> None:
         self._ready.append(answer)
         self._wake.set()
 
-    def begin(self, lookup: Coroutine[Any, Any, bytes]) -> None:
-        task = asyncio.create_task(lookup)
-        self._open.add(task)
-        task.add_done_callback(self._done)
+    def wait_for(
+        self,
+        lookup: asyncio.Task[Connection],
+        request: pb.LookupRequest,
+        answer: Callable[[Connection], bytes],
+    ) -> None:
+        """Add the answer to ``request`` when its lookup, which others may share, is done."""
+
+        def done(_: asyncio.Task[Connection]) -> None:
+            self._open -= 1
+            try:
+                self._ready.append(answer(lookup.result()))
+            except MoorlineError as error:
+                self._ready.append(_failure(request, error))
+            finally:
+                self._less.set()
+                self._wake.set()
+
+        self._open += 1
+        lookup.add_done_callback(done)
 
     async def room(self) -> None:
         while self.full:
@@ -161,9 +183,6 @@ class _Answers:
             self._wake.clear()
             await self._wake.wait()
 
-    def _done(self, task: asyncio.Task[bytes]) -> None:
-        self._open.discard(task)
-        if not task.cancelled() and task.exception() is None:
-            self._ready.append(task.result())
-        self._less.set()
-        self._wake.set()
+
+def _failure(request: pb.LookupRequest, error: MoorlineError) -> bytes:
+    return answers.failure(request, status_of(error).value[0], str(error))

@@ -90,6 +90,9 @@ class ControllerLink:
                 self._changes.exchange.remove_channel(update.translation_removed.scid)
             case "synchronized":
                 self._synchronized()
+            case "several":
+                for one in update.several.updates:
+                    await self.update(one)
 
     def _welcome(self, welcome: api.Welcome) -> None:
         self._seen = _Seen()

@@ -491,7 +491,7 @@ class PortsChanged(_message.Message):
     def __init__(self, ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ...) -> None: ...
 
 class NodeUpdate(_message.Message):
-    __slots__ = ("welcome", "endpoints", "peer", "peer_removed", "translation", "translation_removed", "synchronized")
+    __slots__ = ("welcome", "endpoints", "peer", "peer_removed", "translation", "translation_removed", "synchronized", "several")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
@@ -499,6 +499,7 @@ class NodeUpdate(_message.Message):
     TRANSLATION_FIELD_NUMBER: _ClassVar[int]
     TRANSLATION_REMOVED_FIELD_NUMBER: _ClassVar[int]
     SYNCHRONIZED_FIELD_NUMBER: _ClassVar[int]
+    SEVERAL_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     endpoints: Endpoints
     peer: PeerChanged
@@ -506,7 +507,14 @@ class NodeUpdate(_message.Message):
     translation: Translation
     translation_removed: TranslationRemoved
     synchronized: Synchronized
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., endpoints: _Optional[_Union[Endpoints, _Mapping]] = ..., peer: _Optional[_Union[PeerChanged, _Mapping]] = ..., peer_removed: _Optional[_Union[PeerRemoved, _Mapping]] = ..., translation: _Optional[_Union[Translation, _Mapping]] = ..., translation_removed: _Optional[_Union[TranslationRemoved, _Mapping]] = ..., synchronized: _Optional[_Union[Synchronized, _Mapping]] = ...) -> None: ...
+    several: NodeUpdates
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., endpoints: _Optional[_Union[Endpoints, _Mapping]] = ..., peer: _Optional[_Union[PeerChanged, _Mapping]] = ..., peer_removed: _Optional[_Union[PeerRemoved, _Mapping]] = ..., translation: _Optional[_Union[Translation, _Mapping]] = ..., translation_removed: _Optional[_Union[TranslationRemoved, _Mapping]] = ..., synchronized: _Optional[_Union[Synchronized, _Mapping]] = ..., several: _Optional[_Union[NodeUpdates, _Mapping]] = ...) -> None: ...
+
+class NodeUpdates(_message.Message):
+    __slots__ = ("updates",)
+    UPDATES_FIELD_NUMBER: _ClassVar[int]
+    updates: _containers.RepeatedCompositeFieldContainer[NodeUpdate]
+    def __init__(self, updates: _Optional[_Iterable[_Union[NodeUpdate, _Mapping]]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("node_id", "node", "virtual_prefixes")

@@ -222,7 +222,9 @@ class FakeNode:
     async def join(self, join_target: str, secret: bytes, authority: bytes) -> None:
         """Redeem a token's secret; ``authority`` is PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
-        request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+        request = (
+            x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+        )
         async with grpc.aio.secure_channel(
             join_target, joining_channel_credentials(authority), channel_options(CONTROLLER)
         ) as channel:
@@ -300,7 +302,7 @@ class FakeNode:
 
     async def _listen(self, session: Any) -> None:
         async for update in session:
-            self.updates.append(update)
+            self.updates += update.several.updates if update.HasField("several") else [update]
             async with self._changed:
                 self._changed.notify_all()
 
