@@ -137,8 +137,12 @@ def check_bpf(_settings: Settings) -> Iterator[Finding]:
 
 def check_jit(_settings: Settings) -> Iterator[Finding]:
     """Whether BPF programs run as machine code."""
-    if probes.jit_is_on():
+    on = probes.jit_is_on()
+    if on:
         yield ok("bpf jit", "on")
+    elif on is None:
+        mend = "look at net.core.bpf_jit_enable in the host's network namespace"
+        yield warn("bpf jit", "hidden in this network namespace", mend)
     else:
         yield warn("bpf jit", "off: packets cost several times more", "sysctl net.core.bpf_jit_enable=1")
 

@@ -111,7 +111,7 @@ def join(
 def remove(ctx: typer.Context, name: NameArgument) -> None:
     """Make the controller forget a node.
 
-    Its certificate is no longer accepted, its services and connections are gone.
+    Its services have to be unregistered before; its certificate is no longer accepted.
     """
     request = api.RemoveNodeRequest(name=NodeName.parse(name))
     ask(ctx, lambda channel: NodesStub(channel).RemoveNode, request)

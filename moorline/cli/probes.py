@@ -74,9 +74,12 @@ def missing_from_bpf() -> list[str]:
     return programs + [kind.name for kind in MapType if libbpf.libbpf_probe_bpf_map_type(kind, None) != 1]
 
 
-def jit_is_on() -> bool:
-    """Whether BPF programs are compiled to machine code."""
-    return Path("/proc/sys/net/core/bpf_jit_enable").read_text().strip() != "0"
+def jit_is_on() -> bool | None:
+    """Whether BPF programs are compiled to machine code; ``None`` where this network namespace hides it."""
+    try:
+        return Path("/proc/sys/net/core/bpf_jit_enable").read_text().strip() != "0"
+    except OSError:
+        return None
 
 
 def mount_type(path: Path) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -55,6 +56,9 @@ async def _answer(question: Any) -> State:
 
 
 async def _controller(options: Options) -> Mapping[str, Any]:
+    settings = options.settings()
+    if not (options.controller or settings.client.controller):
+        _expect_socket("controller", settings.controller.socket)
     async with controller_channel(options) as channel:
         stub = NodesStub(channel)
         status = await stub.GetControllerStatus(api.GetControllerStatusRequest(), timeout=CALL_SECONDS)
@@ -66,10 +70,18 @@ async def _controller(options: Options) -> Mapping[str, Any]:
 
 
 async def _node(options: Options) -> Mapping[str, Any]:
-    async with node_channel(options.settings().node.socket) as channel:
+    socket = options.settings().node.socket
+    _expect_socket("node", socket)
+    async with node_channel(socket) as channel:
         return agent_row(
             await AgentStub(channel).GetAgentStatus(api.GetAgentStatusRequest(), timeout=CALL_SECONDS)
         )
+
+
+def _expect_socket(part: str, socket: Path) -> None:
+    """A machine rarely runs both parts: one that was never started is no trouble."""
+    if not socket.exists():
+        raise MoorlineError(f"no {part} runs on this machine: there is no socket {socket}")
 
 
 def _json(state: State) -> Mapping[str, Any]:
@@ -86,7 +98,7 @@ def _is_well(controller: State, node: State) -> bool:
 
 def _show_controller(state: State) -> None:
     if isinstance(state, MoorlineError):
-        typer.echo(f"controller: {state}")
+        typer.echo(state)
         return
     typer.echo("controller")
     show_row(state, Output.TABLE, hidden=("node_list",))
@@ -96,7 +108,7 @@ def _show_controller(state: State) -> None:
 
 def _show_node(state: State) -> None:
     if isinstance(state, MoorlineError):
-        typer.echo(f"node: {state}")
+        typer.echo(state)
         return
     typer.echo("node")
     show_row(state, Output.TABLE, hidden=("ports", "locators", "endpoints"))

@@ -91,7 +91,7 @@ def node_row(node: api.Node) -> dict[str, Any]:
         "converged": node.converged,
         "problem": node.problem or None,
         "version": node.version,
-        "generation": node.generation,
+        "generation": str(node.generation),  # more than 53 bits, which JSON readers may round
         "services": node.services,
         "connections": node.connections,
         "connection_capacity": node.connection_capacity,

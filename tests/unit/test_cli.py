@@ -169,7 +169,7 @@ def test_connection_close_and_suspend(run: Run, controller: FakeController) -> N
     assert [request.scid for request in controller.requests] == [SCID, SCID]
 
 
-@pytest.mark.parametrize("scid", ["12", "g" * 16, HEX + "0", ""])
+@pytest.mark.parametrize("scid", ["12", "g" * 16, HEX + "0", HEX[1:], ""])
 def test_a_wrong_scid_is_a_usage_error(run: Run, controller: FakeController, scid: str) -> None:
     result = run("connection", "close", scid)
     assert result.code == 2
@@ -279,12 +279,22 @@ def test_status(run: Run, controller: FakeController, agent: FakeAgent) -> None:
     assert state["node"]["ports"][0]["hook"] == "tc"
 
 
-def test_status_of_what_does_not_run(run: Run) -> None:
+def test_status_of_what_does_not_run(run: Run, tmp_path: Path) -> None:
+    result = run("status", "-o", "json")
+    assert result.code == 1
+    assert "no controller runs on this machine" in result.json["controller"]["error"]
+    assert "no node runs on this machine" in result.json["node"]["error"]
+    assert "no node runs on this machine" in run("status").out
+
+
+def test_status_of_what_was_killed(run: Run, tmp_path: Path) -> None:
+    for name in ("controller.sock", "node.sock"):
+        with socket.socket(socket.AF_UNIX) as left_behind:
+            left_behind.bind(str(tmp_path / name))
     result = run("status", "-o", "json")
     assert result.code == 1
     assert "does not answer" in result.json["controller"]["error"]
     assert "does not answer" in result.json["node"]["error"]
-    assert "does not answer" in run("status").out
 
 
 def test_status_of_a_lone_node(run: Run, agent: FakeAgent) -> None:

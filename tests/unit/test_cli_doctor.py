@@ -99,6 +99,7 @@ def test_a_sound_machine(check: Check) -> None:
         (doctor.check_bpf, "missing_from_bpf", ["RINGBUF"], State.FAIL, "refuses RINGBUF"),
         (doctor.check_bpf, "missing_from_bpf", OSError("no libbpf.so.1"), State.FAIL, "no libbpf.so.1"),
         (doctor.check_jit, "jit_is_on", False, State.WARN, "off"),
+        (doctor.check_jit, "jit_is_on", None, State.WARN, "hidden"),
         (doctor.check_bpffs, "mount_type", "sysfs", State.FAIL, "is in sysfs"),
         (doctor.check_bpffs, "mount_type", None, State.FAIL, "is in nothing"),
         (doctor.check_clock, "clock_is_synchronised", False, State.WARN, "no time service"),
@@ -228,5 +229,5 @@ def test_probes_of_this_machine() -> None:
     assert release.startswith(".".join(map(str, number)))
     assert (mount, loopback, none) == ("proc", 65536, None)
     assert isinstance(clock, bool)
-    assert isinstance(jit, bool)
+    assert jit in (True, False, None)
     assert 0 <= capabilities <= len(probes.Capability)
