@@ -7,7 +7,6 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
 from dataplane.agent.netlink import HostTable, Link
+from dataplane.agent.sysctl import write_sysctl
 from dataplane.agent.watch import read_host
 from dataplane.bpf.attach import driver_of, ethtool
 from moorline.api.v1 import moorline_pb2 as api
@@ -27,7 +27,6 @@ SMALLEST_MTU: Final = 1280
 """Below, there is no IPv6 (RFC 8200, section 5)."""
 
 DEFAULT_UNDERLAY_MTU: Final = 1500
-_SYSCTL: Final = Path("/proc/sys/net")
 _IFF_NOARP: Final = 0x80
 _IFA_F_NODAD: Final = 0x02
 _SCOPE_LINK: Final = 253
@@ -94,12 +93,12 @@ class AccessPair:
             host = read_host()
         pair = self._find(host)
         # The kernel must not speak on the pair by itself: every packet on it is one of a program.
-        _sysctl(f"ipv6/conf/{self._near}/addr_gen_mode", "1")
-        _sysctl(f"ipv6/conf/{self._near}/accept_ra", "0")
-        _sysctl(f"ipv6/conf/{self._near}/accept_dad", "0")
-        _sysctl(f"ipv6/conf/{self._far}/disable_ipv6", "1")
+        write_sysctl(f"ipv6/conf/{self._near}/addr_gen_mode", "1")
+        write_sysctl(f"ipv6/conf/{self._near}/accept_ra", "0")
+        write_sysctl(f"ipv6/conf/{self._near}/accept_dad", "0")
+        write_sysctl(f"ipv6/conf/{self._far}/disable_ipv6", "1")
         # Routes to all peers lead out here, so that the strict test would do too; the loose one would not.
-        _sysctl(f"ipv4/conf/{self._near}/rp_filter", "0")
+        write_sysctl(f"ipv4/conf/{self._near}/rp_filter", "0")
         await self._netlink.link("set", index=pair.far.index, mtu=max(mtu, pair.far.mtu), state="up")
         await self._netlink.link(
             "set", index=pair.near.index, mtu=mtu, flags=_IFF_NOARP | 1, change=_IFF_NOARP | 1
@@ -169,13 +168,6 @@ class AccessPair:
         link = read_host().link_named(self._near)
         if link is not None and driver_of(self._near) == "veth":
             await self._netlink.link("del", index=link.index)
-
-
-def _sysctl(name: str, value: str) -> None:
-    try:
-        (_SYSCTL / name).write_text(value)
-    except OSError as error:  # a kernel without IPv6, or a read-only /proc in a container
-        log.debug("sysctl_not_set", name=name, error=error.strerror)
 
 
 def _set_feature(interface: str, command: int, *, on: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import structlog
 
+from dataplane.agent import forwarding
 from dataplane.agent.access import AccessPair, inner_mtu
 from dataplane.agent.backend import AgentBackend
 from dataplane.agent.change_socket import ChangeSocket
@@ -76,6 +77,7 @@ class Agent:
         self._host_moved = asyncio.Event()
         self._unsaved = asyncio.Event()
         self._reported: list[api.Port] = []
+        self._netlink = netlink
         tables = Tables(binding, pipeline.tables)
         self._watch = HostWatch(self._host_changed)
         self._translations = Translations()
@@ -161,6 +163,8 @@ class Agent:
         self._port_map.write(self._ports.entries(host, self._pair))
         if await self._ports.attach(host):
             self._unsaved.set()
+            for interface in self._forwarding_interfaces():
+                forwarding.forward_on(interface)
         await self._access.set_mtu(self._inner_mtu())
         report = self._ports.report(host)
         if report != self._reported and self._mobility.session is not None:
@@ -201,7 +205,14 @@ class Agent:
         return inner_mtu(link.mtu for link in links if link is not None)
 
     async def _place_endpoints(self) -> None:
-        await self._access.set_endpoints(self._translations.endpoints, self._translations.prefixes)
+        prefixes = self._translations.prefixes
+        await self._access.set_endpoints(self._translations.endpoints, prefixes)
+        await forwarding.guard(self._netlink, self._forwarding_interfaces(), prefixes)
+
+    def _forwarding_interfaces(self) -> list[str]:
+        """Where a program at XDP asks for routes: the host's own packets come in at XDP."""
+        at_xdp = self._ports.access.hook is Hook.XDP
+        return [port.interface for port in self._ports.underlay] if at_xdp else []
 
     # ---- servers
     # ----------------------------------------------------------------------------------------------

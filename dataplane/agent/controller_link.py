@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import grpc
 import structlog
+from pyroute2.netlink.exceptions import NetlinkError
 
 from dataplane.agent.change import Channel
 from dataplane.agent.change_socket import ChangeSocket
@@ -19,6 +20,7 @@ from dataplane.agent.state import NodeState
 from dataplane.agent.translations import Translations
 from moorline import __version__
 from moorline.api.v1 import moorline_pb2 as api
+from moorline.errors import MoorlineError
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +107,12 @@ class ControllerLink:
 
     async def _endpoints(self, endpoints: Sequence[api.Endpoint]) -> None:
         self._translations.set_endpoints(endpoints)
-        await self._place_endpoints()
+        try:
+            await self._place_endpoints()
+        except (NetlinkError, MoorlineError) as error:
+            # The interface is being made anew, say; placing is tried again when the host's links change.
+            log.warning("endpoints_not_placed", why=str(error))
+            return
         self._resolver.endpoints_stand()
         log.info("endpoints_placed", endpoints=len(endpoints))
 

@@ -138,6 +138,8 @@ class DnsServer:
             case Verdict.FORBIDDEN:
                 return core.refuse(ask.query, RCODE.REFUSED)
             case Verdict.UNKNOWN:
+                if not self._upstream.servers():  # nobody else who could know it
+                    return core.refuse(ask.query, RCODE.NXDOMAIN)
                 return await self._forward(ask.query, tcp=tcp)
         # Without the controller nobody can say that there is no such name.
         answer = await self._forward(ask.query, tcp=tcp)

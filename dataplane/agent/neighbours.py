@@ -41,7 +41,7 @@ class Neighbours:
 
     async def _next_hop(self, destination: str) -> tuple[int, str] | None:
         try:
-            async for route in await self._netlink.route("get", dst=destination):
+            for route in await self._netlink.route("get", dst=destination):
                 return route.get_attr("RTA_OIF"), route.get_attr("RTA_GATEWAY") or destination
         except NetlinkError:
             pass  # no route now; a change of routes asks again
