@@ -140,7 +140,7 @@ class BpfTarget:
             raise TargetError(f"table {table} has no entry {dict(key)}; load the vector's entries")
         return Count(row.packets, row.bytes)
 
-    def port_events(self) -> PortEvents:
+    def port_events(self) -> dict[tuple[int, Event], Count]:
         """The counter ``port_events``."""
         return self.bench.port_events()
 

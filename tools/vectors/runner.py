@@ -48,13 +48,13 @@ def _compare(expected: Outcome, outcome: Outcome, target: Target) -> list[str]:
     if outcome.packet_in != expected.packet_in:
         found.append(f"{outcome.packet_in} instead of {expected.packet_in}")
     complete = target.frames_complete or expected.egress in (ACCESS.number, GATEWAY.number)
-    want, got = _comparable(expected.packet, complete), _comparable(outcome.packet, complete)
+    want, got = comparable(expected.packet, complete), comparable(outcome.packet, complete)
     if want != got:
         found.append(f"packet {_text(got)} instead of {_text(want)}")
     return found
 
 
-def _comparable(frame: bytes | None, complete: bool) -> bytes | None:
+def comparable(frame: bytes | None, complete: bool) -> bytes | None:
     """The part of a frame that a target must get right: all, or what is behind the link layer."""
     if frame is None or complete:
         return frame

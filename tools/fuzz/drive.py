@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays generated frames to the programs and compares all that can be seen with the model, frame by frame.
+
+Per frame: the verdict and the packet. Per batch: every counter of ``port_events``, in packets and octets, and
+every packet-in, so that nothing is accepted against the rules and nothing is left unaccounted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dataplane.bpf.hook import Hook
+from moorline.errors import MoorlineError
+from moorline.wire import Event
+from tools.vectors.bpf_target import DROP, VERDICTS, BpfTarget
+from tools.vectors.model import PacketIn
+from tools.vectors.program import TestRunError
+from tools.vectors.runner import comparable
+from tools.vectors.target import Count
+from tools.vectors.world import ACCESS, GATEWAY
+
+from .generate import Generator
+from .model import Model
+from .rules import Prediction
+from .scene import ENTRIES, NEXT_HOPS
+
+BATCH = 250
+"""Frames between two looks at the counters; their packet-ins fit into the ring."""
+
+KERNELS = (Event.DROP_NO_ROUTE, Event.DROP_NO_NEIGHBOUR)
+"""What TC leaves to the kernel."""
+
+
+class MismatchError(MoorlineError):
+    """A program did something else than docs/wire-format.md says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A generated frame and what must become of it."""
+
+    port: int
+    frame: bytes
+    prediction: Prediction
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a run has seen, by hook."""
+
+    frames: Counter[Hook] = field(default_factory=Counter)
+    refused: Counter[Hook] = field(default_factory=Counter)
+    """Frames that the kernel does not take for a test run: on TC those that end inside their IP header."""
+    events: Counter[tuple[Hook, Event]] = field(default_factory=Counter)
+
+    def add(self, other: Totals) -> None:
+        """Add another run's."""
+        self.frames.update(other.frames)
+        self.refused.update(other.refused)
+        self.events.update(other.events)
+
+
+class Driver:
+    """Drives the targets of one bench."""
+
+    def __init__(self, targets: Sequence[BpfTarget], seed: int) -> None:
+        self._targets = targets
+        self._seed = seed
+        self._generator = Generator(seed)
+        self._model = Model(ENTRIES, NEXT_HOPS)
+        self._done = 0
+        self.totals = Totals()
+        targets[0].load(ENTRIES)
+
+    def run(self, frames: int) -> None:
+        """Generate and play this many more frames.
+
+        Raises:
+            MismatchError: the first frame or batch that did not go as the model says.
+        """
+        while frames > 0:
+            count = min(frames, BATCH)
+            batch = [self._case() for _ in range(count)]
+            for target in self._targets:
+                self._play(target, batch)
+            self._done += count
+            frames -= count
+
+    def _case(self) -> Case:
+        port, frame = self._generator.frame()
+        return Case(port, frame, self._model.predict(port, frame))
+
+    def _play(self, target: BpfTarget, batch: Sequence[Case]) -> None:
+        before = target.port_events()
+        expected: Counter[tuple[int, Event]] = Counter()
+        octets: Counter[tuple[int, Event]] = Counter()
+        punted: list[tuple[PacketIn, bytes]] = []
+        for number, case in enumerate(batch, start=self._done):
+            event = self._play_one(target, case, number)
+            if event is None:
+                self.totals.refused[target.hook] += 1
+                continue
+            for counted in (Event.RX, event):
+                expected[case.port, counted] += 1
+                octets[case.port, counted] += len(case.frame)
+            if event.name.startswith("PUNT_"):
+                punted.append((PacketIn(case.port, event, case.prediction.mtu), case.frame))
+            self.totals.frames[target.hook] += 1
+            self.totals.events[target.hook, event] += 1
+        self._compare_counters(target, before, expected, octets)
+        if target.bench.fetch_punted() != punted:
+            raise self._mismatch(target, f"packet-ins of the batch from frame {self._done}")
+
+    def _play_one(self, target: BpfTarget, case: Case, number: int) -> Event | None:
+        """The event that must have been counted; None when the kernel refuses the frame."""
+        prediction = on_hook(case.prediction, target.hook)
+        try:
+            verdict, packet = target.program.run(case.frame, target.bench.ifindexes[case.port])
+        except TestRunError:
+            return None
+        if verdict != VERDICTS[target.hook].get(prediction.event, DROP[target.hook]):
+            raise self._mismatch(target, f"verdict {verdict}", case, number)
+        if prediction.event is Event.PASS and packet != case.frame:
+            raise self._mismatch(target, f"passed as {packet.hex()}", case, number)
+        if prediction.event is Event.TX:
+            complete = target.frames_complete or prediction.egress in (ACCESS.number, GATEWAY.number)
+            if comparable(packet, complete) != comparable(prediction.packet, complete):
+                raise self._mismatch(target, f"packet {packet.hex()}", case, number)
+        return prediction.event
+
+    def _compare_counters(
+        self,
+        target: BpfTarget,
+        before: dict[tuple[int, Event], Count],
+        expected: Counter[tuple[int, Event]],
+        octets: Counter[tuple[int, Event]],
+    ) -> None:
+        zero = Count(0, 0)
+        after = target.port_events()
+        for key in sorted({*after, *expected}):
+            was, now = before.get(key, zero), after.get(key, zero)
+            moved = (now.packets - was.packets, now.bytes - was.bytes)
+            if moved != (expected[key], octets[key]):
+                wanted = (expected[key], octets[key])
+                what = f"port_events {key[0]} {key[1].name} moved by {moved} instead of {wanted}"
+                raise self._mismatch(target, f"{what} in the batch from frame {self._done}")
+
+    def _mismatch(
+        self, target: BpfTarget, what: str, case: Case | None = None, number: int | None = None
+    ) -> MismatchError:
+        where = f"seed {self._seed}, {target.hook}"
+        if case is None:
+            return MismatchError(f"{where}: {what}; run fewer frames to find the one")
+        return MismatchError(
+            f"{where}, frame {number} at port {case.port}: {what} instead of {case.prediction}; "
+            f"the frame is {case.frame.hex()}"
+        )
+
+
+def on_hook(prediction: Prediction, hook: Hook) -> Prediction:
+    """The prediction for this hook: on TC the kernel looks for route and neighbour afterwards."""
+    if hook is Hook.TC and prediction.event in KERNELS and prediction.packet is not None:
+        return prediction._replace(event=Event.TX)
+    return prediction

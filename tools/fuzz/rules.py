@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of docs/wire-format.md that need no tables: how far a frame is sound, and what it says."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, NoReturn
+
+from moorline.wire import Event
+
+IPV4: Final = 0x0800
+IPV6: Final = 0x86DD
+VLAN_TAGS: Final = (0x8100, 0x88A8)
+ETHERNET: Final = 14
+UDP: Final = 17
+FRAGMENT: Final = 44
+GENEVE_PORT: Final = 6081
+OUR_OPTION: Final = 0xFF4D81
+DATA_HEADER: Final = 24
+"""Octets of Geneve's header with our option."""
+MAPPED: Final = bytes(10) + b"\xff\xff"
+
+
+class Prediction(NamedTuple):
+    """What must become of a frame. ``packet`` is the frame that leaves, with its Ethernet header.
+
+    With ``event`` DROP_NO_ROUTE or DROP_NO_NEIGHBOUR, ``packet`` is what leaves all the same on a hook
+    that lets the kernel look for the way afterwards.
+    """
+
+    event: Event
+    egress: int | None = None
+    packet: bytes | None = None
+    mtu: int = 0
+
+
+class Decided(Exception):  # noqa: N818 (a verdict, no error)
+    """A rule has decided what becomes of the frame."""
+
+    def __init__(self, event: Event, mtu: int = 0) -> None:
+        super().__init__(event)
+        self.prediction = Prediction(event, mtu=mtu)
+
+
+def end(event: Event, mtu: int = 0) -> NoReturn:
+    """This is what becomes of the frame."""
+    raise Decided(event, mtu)
+
+
+class Outer(NamedTuple):
+    """A sound outer IP header. Addresses are in 128-bit form; offsets are from the frame's start."""
+
+    source: bytes
+    destination: bytes
+    ecn: int
+    udp: int
+    end: int
+    pseudo: bytes
+    """The UDP pseudo-header without the length."""
+
+
+class Inner(NamedTuple):
+    """A sound inner packet, of the length that it says itself. Addresses as they stand in it."""
+
+    packet: bytes
+    ipv6: bool
+    source: bytes
+    destination: bytes
+    traffic_class: int
+
+
+def u16(octets: bytes, at: int) -> int:
+    """Two octets in network order."""
+    return octets[at] << 8 | octets[at + 1]
+
+
+def sums_to_zero(octets: bytes) -> bool:
+    """Whether the Internet checksum over the octets, its own field among them, holds (RFC 1071)."""
+    if len(octets) % 2:
+        octets += b"\0"
+    value = int.from_bytes(octets, "big")
+    return value != 0 and value % 0xFFFF == 0
+
+
+def with_checksum(header: bytes) -> bytes:
+    """The IPv4 header, options or not, with its checksum."""
+    rest = int.from_bytes(header[:10] + bytes(2) + header[12:], "big") % 0xFFFF
+    return header[:10] + (0xFFFF - (rest or 0xFFFF)).to_bytes(2, "big") + header[12:]
+
+
+def link(frame: bytes) -> tuple[int, int]:
+    """Offset and EtherType of the network header (rule U1); type 0 when the frame ends before."""
+    at, ethertype = ETHERNET, u16(frame, 12)
+    for _ in range(2):
+        if ethertype not in VLAN_TAGS:
+            break
+        if len(frame) < at + 4:
+            return at, 0
+        at, ethertype = at + 4, u16(frame, at + 2)
+    return at, ethertype
+
+
+def outer4(frame: bytes, at: int, opened: frozenset[bytes]) -> Outer:
+    """Rules U2 to U6 for IPv4; ``opened``: the 32-bit addresses in ``terminate``."""
+    if len(frame) < at + 20 or frame[at] >> 4 != 4:  # U2
+        end(Event.PASS)
+    header = (frame[at] & 15) * 4
+    udp = at + max(header, 20)
+    fragment = u16(frame, at + 6)
+    if frame[at + 9] != UDP or fragment & 0x1FFF or len(frame) < udp + 4:  # U2, U3
+        end(Event.PASS)
+    if u16(frame, udp + 2) != GENEVE_PORT or frame[at + 16 : at + 20] not in opened:  # U4
+        end(Event.PASS)
+    if len(frame) < udp + 8:  # U5
+        end(Event.DROP_OUTER_TRUNCATED)
+    if header != 20:
+        end(Event.DROP_OUTER_HEADER_LENGTH)
+    if not sums_to_zero(frame[at : at + 20]):
+        end(Event.DROP_OUTER_CHECKSUM)
+    total = u16(frame, at + 2)
+    if not 28 <= total <= len(frame) - at:  # U6
+        end(Event.DROP_OUTER_LENGTH)
+    if fragment & 0x2000:
+        end(Event.DROP_OUTER_FRAGMENT)
+    source, destination = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
+    pseudo = source + destination + UDP.to_bytes(2, "big")
+    return Outer(MAPPED + source, MAPPED + destination, frame[at + 1] & 3, udp, at + total, pseudo)
+
+
+def outer6(frame: bytes, at: int, opened: frozenset[bytes]) -> Outer:
+    """Rules U2 to U6 for IPv6; ``opened``: the 128-bit addresses in ``terminate``."""
+    if len(frame) < at + 40 or frame[at] >> 4 != 6:  # U2
+        end(Event.PASS)
+    udp, following = at + 40, frame[at + 6]
+    first_fragment = False
+    if following == FRAGMENT and len(frame) >= udp + 8:  # U3
+        first_fragment = frame[udp] == UDP and u16(frame, udp + 2) < 8
+        udp += 8
+    if not (following == UDP or first_fragment) or len(frame) < udp + 4:
+        end(Event.PASS)
+    source, destination = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
+    if u16(frame, udp + 2) != GENEVE_PORT or destination not in opened:  # U4
+        end(Event.PASS)
+    if first_fragment:  # U6
+        end(Event.DROP_OUTER_FRAGMENT)
+    if len(frame) < udp + 8:  # U5
+        end(Event.DROP_OUTER_TRUNCATED)
+    length = u16(frame, at + 4)
+    if not 8 <= length <= len(frame) - udp:  # U6
+        end(Event.DROP_OUTER_LENGTH)
+    ecn = frame[at + 1] >> 4 & 3
+    return Outer(source, destination, ecn, udp, udp + length, source + destination + UDP.to_bytes(2, "big"))
+
+
+def udp_payload(frame: bytes, outer: Outer) -> bytes:
+    """What is behind the UDP header (rule U7)."""
+    datagram = frame[outer.udp : outer.end]
+    length = u16(datagram, 4)
+    if length != len(datagram):
+        end(Event.DROP_UDP_LENGTH)
+    if u16(datagram, 6) and not sums_to_zero(outer.pseudo + datagram[4:6] + datagram):
+        end(Event.DROP_UDP_CHECKSUM)
+    return datagram[8:]
+
+
+def geneve(payload: bytes) -> int:
+    """Protocol type of a data packet (rules U8, U9)."""
+    fixed = len(payload) >= DATA_HEADER and payload[0] == 4 and payload[1] & 0x40
+    if not (fixed and payload[8:11] == OUR_OPTION.to_bytes(3, "big") and payload[11] & 0x1F == 3):
+        _other_geneve(payload)
+    if payload[1] & 0x80:
+        end(Event.DROP_GENEVE_PROTOCOL)
+    protocol = u16(payload, 2)
+    if protocol not in (IPV4, IPV6):
+        end(Event.DROP_GENEVE_PROTOCOL)
+    return protocol
+
+
+def _other_geneve(payload: bytes) -> NoReturn:
+    if len(payload) < 8:
+        end(Event.DROP_GENEVE_TRUNCATED)
+    if payload[0] >> 6:
+        end(Event.DROP_GENEVE_VERSION)
+    options = payload[8 : 8 + (payload[0] & 0x3F) * 4]
+    if len(options) < (payload[0] & 0x3F) * 4:
+        end(Event.DROP_GENEVE_TRUNCATED)
+    kinds, at = set(), 0
+    while at < len(options):
+        kinds.add(int.from_bytes(options[at : at + 3], "big"))
+        at += 4 + (options[at + 3] & 0x1F) * 4
+    if at > len(options):
+        end(Event.DROP_GENEVE_OPTIONS)
+    if any(kind & 0x80 for kind in kinds - {OUR_OPTION}):
+        end(Event.DROP_GENEVE_UNKNOWN_CRITICAL)
+    end(Event.DROP_GENEVE_OPTIONS if OUR_OPTION in kinds else Event.PASS)
+
+
+def inner(octets: bytes, ethertype: int) -> Inner:
+    """Rule U11 up to the length, which A2 shares; octets behind the packet's own length are cut off."""
+    return _inner6(octets) if ethertype == IPV6 else _inner4(octets)
+
+
+def _inner4(octets: bytes) -> Inner:
+    if len(octets) < 20:
+        end(Event.DROP_INNER_TRUNCATED)
+    if octets[0] >> 4 != 4:
+        end(Event.DROP_INNER_VERSION)
+    header = (octets[0] & 15) * 4
+    if header < 20:
+        end(Event.DROP_INNER_HEADER_LENGTH)
+    if header > len(octets):
+        end(Event.DROP_INNER_TRUNCATED)
+    if not sums_to_zero(octets[:header]):
+        end(Event.DROP_INNER_CHECKSUM)
+    total = u16(octets, 2)
+    if not header <= total <= len(octets):
+        end(Event.DROP_INNER_LENGTH)
+    return Inner(octets[:total], False, octets[12:16], octets[16:20], octets[1])
+
+
+def _inner6(octets: bytes) -> Inner:
+    if len(octets) < 40:
+        end(Event.DROP_INNER_TRUNCATED)
+    if octets[0] >> 4 != 6:
+        end(Event.DROP_INNER_VERSION)
+    total = 40 + u16(octets, 4)
+    if total > len(octets):
+        end(Event.DROP_INNER_LENGTH)
+    return Inner(octets[:total], True, octets[8:24], octets[24:40], u16(octets, 0) >> 4 & 0xFF)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The entries that a fuzz run works with: connections to peers of every kind that there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from moorline.wire import Event
+from tools.vectors.entries import (
+    NOWHERE,
+    access,
+    connection_key,
+    locator,
+    mapped,
+    terminate,
+    underlay,
+    uplink,
+)
+from tools.vectors.model import Entry, Value
+from tools.vectors.world import (
+    ACCESS,
+    FORMER4,
+    FORMER6,
+    GATEWAY,
+    GONE,
+    SECOND,
+    TENANT,
+    UNDERLAY,
+    UNREACHABLE4,
+)
+
+LOCAL4, LOCAL6 = "10.77.0.1", "fd77::1"
+SECOND_VLAN, SECOND_MTU = 300, 1400
+DENIED4, DENIED6 = "10.77.0.200", "fd77::200"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of a connection: node ``number``, with addresses and SCID made from the number."""
+
+    number: int
+    sources: tuple[str, ...]
+    """Outer sources that its packets may have."""
+    locator: Entry | None
+    ipv6: bool = True
+    """Whether the connection has IPv6 addresses."""
+
+    @property
+    def address4(self) -> str:
+        """Its virtual address."""
+        return f"10.77.0.{self.number}"
+
+    @property
+    def address6(self) -> str:
+        """Its virtual address."""
+        return f"fd77::{self.number:x}"
+
+    @property
+    def scid(self) -> int:
+        """The connection's SCID."""
+        return (0xC0FFEE_0000 + self.number) << 24 | 0x000100 + self.number
+
+    @property
+    def path(self) -> tuple[int, int]:
+        """SPI and SI of what we send."""
+        return (0, 0) if self.number % 2 else (0x010203, self.number)
+
+
+NEAR4, NEAR6 = UNDERLAY.neighbour.address4, UNDERLAY.neighbour.address6
+FAR4, FAR6 = SECOND.neighbour.address4, SECOND.neighbour.address6
+
+PEERS: Final = (
+    Peer(2, (NEAR4,), locator(2, (UNDERLAY, NEAR4))),
+    Peer(3, (NEAR6,), locator(3, (UNDERLAY, NEAR6))),
+    Peer(
+        4,
+        (NEAR4, FAR4, FORMER4, FORMER6),
+        locator(4, (UNDERLAY, NEAR4), (SECOND, FAR4), (FORMER4, FORMER6)),
+    ),
+    Peer(5, (NEAR4, FAR6), locator(5, (UNDERLAY, NEAR4), (SECOND, FAR6)), ipv6=False),
+    Peer(
+        6,
+        (UNDERLAY.silent4, UNREACHABLE4),
+        locator(6, (UNDERLAY, UNDERLAY.silent4), (UNDERLAY, UNREACHABLE4)),
+    ),
+    Peer(7, (UNDERLAY.routed4,), locator(7, (UNDERLAY, UNDERLAY.routed4), (SECOND, SECOND.routed4))),
+    Peer(
+        8,
+        (NEAR4,),
+        Entry("locator", {"node": 8}, "set_paths", {**locator(8, (UNDERLAY, NEAR4)).params, "port1": GONE}),
+    ),
+    Peer(9, (NEAR4,), None),
+)
+
+
+def _scid(peer: Peer) -> Entry:
+    params: dict[str, Value] = {
+        "port": ACCESS.number if peer.number != 8 else GONE,
+        "tenant": TENANT,
+        "node": peer.number,
+        "local4": LOCAL4,
+        "peer4": peer.address4,
+        "local6": LOCAL6 if peer.ipv6 else NOWHERE,
+        "peer6": peer.address6 if peer.ipv6 else NOWHERE,
+    }
+    return Entry("scid", {"scid": f"{peer.scid:#018x}"}, "deliver", params)
+
+
+def _connection(peer: Peer, source: str, destination: str) -> Entry:
+    spi, si = peer.path
+    params: dict[str, Value] = {"scid": f"{peer.scid:#018x}", "node": peer.number, "spi": spi, "si": si}
+    return Entry("connection", connection_key(source, destination), "encapsulate", params)
+
+
+ENTRIES: Final[tuple[Entry, ...]] = (
+    underlay(UNDERLAY),
+    underlay(SECOND),
+    access(ACCESS),
+    access(GATEWAY),
+    terminate(UNDERLAY.address4),
+    terminate(UNDERLAY.address6),
+    terminate(SECOND.address4),
+    terminate(SECOND.address6),
+    uplink(UNDERLAY),
+    uplink(SECOND, vlan=SECOND_VLAN, mtu=SECOND_MTU),
+    *(_scid(peer) for peer in PEERS),
+    *(_connection(peer, LOCAL4, peer.address4) for peer in PEERS),
+    *(_connection(peer, LOCAL6, peer.address6) for peer in PEERS if peer.ipv6),
+    *(peer.locator for peer in PEERS if peer.locator is not None),
+    Entry("connection", connection_key(LOCAL4, DENIED4), "reject"),
+    Entry("connection", connection_key(LOCAL6, DENIED6), "reject"),
+)
+
+NEXT_HOPS: Final[dict[tuple[int, str], str | Event]] = {
+    (UNDERLAY.number, mapped(NEAR4)): UNDERLAY.neighbour.mac,
+    (UNDERLAY.number, NEAR6): UNDERLAY.neighbour.mac,
+    (UNDERLAY.number, mapped(UNDERLAY.routed4)): UNDERLAY.neighbour.mac,
+    (UNDERLAY.number, mapped(UNDERLAY.silent4)): Event.DROP_NO_NEIGHBOUR,
+    (UNDERLAY.number, mapped(UNREACHABLE4)): Event.DROP_NO_ROUTE,
+    (SECOND.number, mapped(FAR4)): SECOND.neighbour.mac,
+    (SECOND.number, FAR6): SECOND.neighbour.mac,
+    (SECOND.number, mapped(SECOND.routed4)): SECOND.neighbour.mac,
+}
+"""What the kernel of the small world says, by port and destination: a MAC address, or why there is none."""

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The good packets that a fuzz run starts from, and where their headers lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scapy.compat import raw
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment
+from scapy.layers.ipsec import ESP
+from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Packet, Raw
+
+from tools.vectors.packets import Data, sent
+from tools.vectors.world import ACCESS, GATEWAY, SECOND, UNASSIGNED, UNDERLAY
+
+from .scene import DENIED4, DENIED6, LOCAL4, LOCAL6, PEERS, Peer
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A frame and the offsets of its headers; 0 for a header that it does not have.
+
+    ``network`` is the outermost IP header, ``inner`` the one behind Moorline's option.
+    """
+
+    port: int
+    frame: bytes
+    network: int
+    udp: int = 0
+    geneve: int = 0
+    inner: int = 0
+
+
+def templates() -> list[Template]:
+    """All of them, always in the same order."""
+    return [*_from_underlay(), *_from_access(), *_strangers()]
+
+
+def _from_underlay() -> Iterator[Template]:
+    for peer in PEERS:
+        for source in peer.sources:
+            for inner in _packets(peer, arriving=True):
+                for tags in ((), (100,), (100, 200)):
+                    for checksum in (0, None):
+                        yield _data(peer, source, inner, tags, checksum)
+
+
+def _data(peer: Peer, source: str, inner: Packet, tags: tuple[int, ...], checksum: int | None) -> Template:
+    port = UNDERLAY if peer.number % 2 else SECOND
+    data = Data(
+        inner,
+        source,
+        port.address6 if ":" in source else port.address4,
+        scid=peer.scid,
+        tos=2,
+        tags=tags,
+        udp={"chksum": checksum},
+    )
+    return Template(port.number, data.frame(), data.network, data.transport, data.transport + 8, data.payload)
+
+
+def _packets(peer: Peer, *, arriving: bool) -> Iterator[Packet]:
+    """Inner packets of many kinds between this node and a peer."""
+    here4, there4 = (peer.address4, LOCAL4) if arriving else (LOCAL4, peer.address4)
+    here6, there6 = (peer.address6, LOCAL6) if arriving else (LOCAL6, peer.address6)
+    for tos in (0, 0x2E << 2 | 2):
+        yield IP(src=here4, dst=there4, tos=tos) / UDP(sport=4000 + tos, dport=53) / Raw(b"u" * 41)
+        yield IPv6(src=here6, dst=there6, tc=tos) / TCP(sport=4000 + tos, dport=80) / Raw(b"t" * 20)
+    yield IP(src=here4, dst=there4, options=[IPOption_NOP()] * 4) / TCP(sport=4000, dport=80)
+    yield IP(src=here4, dst=there4, flags="MF", tos=1) / UDP(sport=4000, dport=53) / Raw(b"f" * 64)
+    yield IP(src=here4, dst=there4, tos=3) / ICMP() / Raw(b"i" * 56)
+    yield IPv6(src=here6, dst=there6, tc=1) / ICMPv6EchoRequest(data=b"i" * 56)
+    yield IPv6(src=here6, dst=there6) / IPv6ExtHdrFragment(m=1) / Raw(bytes(64))
+    yield IPv6(src=here6, dst=there6) / ESP(spi=1, seq=1, data=b"e" * 48)
+
+
+def _from_access() -> Iterator[Template]:
+    for access in (ACCESS, GATEWAY):
+        for peer in PEERS:
+            for inner in _packets(peer, arriving=False):
+                yield Template(access.number, sent(inner, access), 14)
+        for four, six in ((DENIED4, DENIED6), ("10.77.9.9", "fd77::999"), ("224.0.0.251", "ff02::fb")):
+            yield Template(access.number, sent(IP(src=LOCAL4, dst=four) / UDP() / Raw(b"x" * 40), access), 14)
+            yield Template(
+                access.number, sent(IPv6(src=LOCAL6, dst=six) / UDP() / Raw(b"x" * 40), access), 14
+            )
+        yield Template(access.number, raw(Ether(src=access.near_mac) / ARP(pdst=DENIED4)), 14)
+
+
+def _strangers() -> Iterator[Template]:
+    """What is not ours, on every kind of port."""
+    link = Ether(src=UNDERLAY.neighbour.mac, dst=UNDERLAY.mac)
+    four, six = IP(src="192.0.2.9", dst=UNDERLAY.address4), IPv6(src="2001:db8::9", dst=UNDERLAY.address6)
+    for payload in (TCP(dport=22), UDP(dport=53) / Raw(b"q" * 30), ICMP()):
+        for port in (UNDERLAY.number, UNASSIGNED):
+            yield Template(port, raw(link / four / payload), 14)
+            yield Template(port, raw(link / six / payload), 14)
+    yield Template(
+        UNDERLAY.number, raw(link / six / IPv6ExtHdrFragment(m=1) / UDP(dport=6081) / Raw(bytes(40))), 14
+    )
+    yield Template(UNASSIGNED, Data(IP(src=LOCAL4) / UDP()).frame(), 14)
