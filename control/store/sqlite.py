@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from control.errors import ConflictError, StoreError
 from control.store.base import Change, Entry, Listing, Transaction
+from control.store.group import Group, read_revision
 from control.store.history import History
 
 SCHEMA_VERSION: Final = 1
@@ -89,7 +90,7 @@ class SqliteStore:
                 "WHERE key >= ? AND substr(key, 1, ?) = ? ORDER BY key",
                 (prefix, len(prefix), prefix),
             )
-            return Listing(tuple(Entry(*row) for row in rows), _revision(db))
+            return Listing(tuple(Entry(*row) for row in rows), read_revision(db))
 
         listing: Listing = await self._read(run)
         return listing
@@ -133,7 +134,7 @@ class SqliteStore:
         except StoreError as error:
             self._tell(_resolve, self._opened, None, error)
             return
-        self._tell(_resolve, self._opened, _revision(db), None)
+        self._tell(_resolve, self._opened, read_revision(db), None)
         with suppress(EOFError):
             while True:
                 self._serve(db, self._next_group())
@@ -179,16 +180,8 @@ class SqliteStore:
             return
         try:
             db.execute("BEGIN IMMEDIATE")
-            revision = _revision(db)
-            outcomes: list[int | ConflictError] = []
-            changes: list[Change] = []
-            for write in writes:
-                outcome, written = _apply(db, write.transaction, revision + 1)
-                outcomes.append(outcome)
-                if written:
-                    revision += 1
-                    changes += written
-            db.execute("UPDATE revision SET number = ?", (revision,))
+            group = Group(db, [write.transaction for write in writes])
+            group.write(db)
             db.execute("COMMIT")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
@@ -196,9 +189,8 @@ class SqliteStore:
             failure = self._failure("written", error)
             self._tell(_resolve_all, [(write.done, failure) for write in writes])
             return
-        self._tell(
-            self._committed, [(w.done, o) for w, o in zip(writes, outcomes, strict=True)], changes, revision
-        )
+        outcomes = [(write.done, outcome) for write, outcome in zip(writes, group.outcomes, strict=True)]
+        self._tell(self._committed, outcomes, group.changes, group.revision)
 
     def _failure(self, what: str, error: sqlite3.Error) -> StoreError:
         return StoreError(f"store {self._path} cannot be {what} ({error}): check disk space and permissions")
@@ -251,32 +243,6 @@ def _open(path: Path) -> sqlite3.Connection:
             f"store {path} cannot be opened ({error}): restore it, or name another state_dir"
         ) from error
     return db
-
-
-def _revision(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT number FROM revision").fetchone()[0])
-
-
-def _apply(
-    db: sqlite3.Connection, transaction: Transaction, revision: int
-) -> tuple[int | ConflictError, list[Change]]:
-    """The revision or the conflict that the caller gets, and what was written."""
-    for key, wanted in transaction.compares.items():
-        row = db.execute("SELECT revision FROM entry WHERE key = ?", (key,)).fetchone()
-        if (row[0] if row else 0) != wanted:
-            return ConflictError(f"{key} was changed by somebody else meanwhile: try again"), []
-    changes: list[Change] = []
-    for key, value in transaction.puts.items():
-        db.execute(
-            "INSERT INTO entry VALUES (?, ?, ?) "
-            "ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision",
-            (key, value, revision),
-        )
-        changes.append(Change(key, value, revision))
-    for key in sorted(transaction.deletes):
-        if db.execute("DELETE FROM entry WHERE key = ?", (key,)).rowcount:
-            changes.append(Change(key, None, revision))
-    return (revision if changes else revision - 1), changes
 
 
 def _resolve(future: asyncio.Future[Any], value: Any, error: Exception | None) -> None:

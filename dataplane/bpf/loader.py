@@ -2,9 +2,9 @@
 """Compiles, loads and pins the pipeline: ``python -m dataplane.bpf.loader``, in a process of its own.
 
 The compiler is large, and the agent needs it only when something changed. A ``PipelineSpec`` comes as JSON on
-the standard input; the answer on the standard output is a JSON object, ``{}`` or ``{"error": sentence}``. Maps
-that are pinned already are taken over with what they hold, or refused when their shape has changed. Programs
-are replaced in one step each.
+the standard input; the answer on the standard output is a JSON object, ``{}`` or ``{"error": sentence}``.
+Maps that are pinned already are taken over with what they hold, or refused when their shape has changed.
+Programs are replaced in one step each.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One lab a module: a server with files.demo, a laptop with laptop.demo."""
+"""One lab for all tests: its start, with a compilation on every host, is most of the work.
+
+``server`` has files.demo and ``laptop`` laptop.demo; ``roamer`` has two uplinks, ``six`` knows IPv6 only.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,26 @@ from itertools import count
 
 import pytest
 
-from tools.lab import Lab
+from tools.lab import HostPlan, Lab
 from tools.lab.programs import Service
 from tools.lab.web import WebServer
 
+HOSTS = (
+    HostPlan("server"),
+    HostPlan("laptop"),
+    HostPlan("roamer", uplinks=2),
+    HostPlan("six", families=(6,)),
+)
 Register = Callable[[str, str], Service]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    with Lab() as lab:
+    with Lab(HOSTS) as lab:
         yield lab.start()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def register(lab: Lab) -> Register:
     """Registers a service: ``register("server", "files.demo")``."""
 
@@ -31,17 +40,17 @@ def register(lab: Lab) -> Register:
     return register
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def files(register: Register) -> Service:
     return register("server", "files.demo")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def laptop(register: Register) -> Service:
     return register("laptop", "laptop.demo")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def web(lab: Lab, files: Service) -> Iterator[WebServer]:
     """An nginx on the host of files.demo."""
     with WebServer(files.host.place, lab.folder / "web") as server:

@@ -46,7 +46,7 @@ def other_lab():
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_hosts_reach_one_another_and_the_controller(family: int):
+def test_hosts_reach_one_another(family: int):
     with Lab() as lab:
         server, client = lab["server"], lab["laptop"]
         for move in (False, True):

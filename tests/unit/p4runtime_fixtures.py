@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
-from fake_pipeline import FakePipeline
 from finsy.proto import U128, p4r, p4r_grpc, rpc_status
 from grpc import StatusCode
 
 from dataplane.p4runtime.server import GRPC_OPTIONS, P4RuntimeServer
 from moorline.errors import MoorlineError
+from tests.unit.fake_pipeline import FakePipeline
 
 DEVICE = 1
 

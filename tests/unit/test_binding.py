@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_pipeline import P4INFO, FakePipeline
 from finsy.proto import p4i, p4r
 
 from dataplane.bpf.table_map import RawEntry
@@ -13,6 +12,7 @@ from dataplane.contract.binding import Binding
 from dataplane.contract.errors import ContractError, ContractMismatch, EntryError, NotAllowed
 from dataplane.contract.layout import Field, TableShape
 from dataplane.contract.p4info import index_p4info, load_p4info
+from tests.unit.fake_pipeline import P4INFO, FakePipeline
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from typing import Any
 
 import grpc
 import pytest
-from cli_fakes import CONNECTION, SCID, FakeAgent, FakeController, serving
 
 from moorline import __version__
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.cli.main import main
+from tests.unit.cli_fakes import CONNECTION, SCID, FakeAgent, FakeController, serving
 
 HEX = f"{SCID:016x}"
 COMMAND = [sys.executable, "-c", "from moorline.cli.main import main; main()"]

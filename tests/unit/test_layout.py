@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
-from fake_pipeline import COUNTERS, U8, U16, U32, U64, shapes, struct
 
 from dataplane.contract.layout import LayoutError, TableShape, shape_from_json
+from tests.unit.fake_pipeline import COUNTERS, U8, U16, U32, U64, shapes, struct
 
 SCID = [
     "scid_entry",

@@ -11,10 +11,10 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
-from p4runtime_fixtures import Peer, delete, insert, serving
 
 from dataplane.p4runtime.arbitration import Arbitration
 from dataplane.p4runtime.errors import Refused
+from tests.unit.p4runtime_fixtures import Peer, delete, insert, serving
 
 OK, NOT_FOUND, ALREADY_EXISTS = 0, 5, 6
 

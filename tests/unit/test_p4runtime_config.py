@@ -9,9 +9,9 @@ import grpc
 import pytest
 from finsy.proto import U128, p4i, p4r
 from grpc import StatusCode
-from p4runtime_fixtures import DEVICE, FakeBackend, Peer, insert, serving
 
 from dataplane.p4runtime.config import first_difference
+from tests.unit.p4runtime_fixtures import DEVICE, FakeBackend, Peer, insert, serving
 
 Set = p4r.SetForwardingPipelineConfigRequest
 Get = p4r.GetForwardingPipelineConfigRequest

@@ -6,7 +6,8 @@ import grpc
 import pytest
 from finsy.proto import p4r
 from grpc import StatusCode
-from p4runtime_fixtures import DEVICE, Peer, details_of, insert, serving
+
+from tests.unit.p4runtime_fixtures import DEVICE, Peer, details_of, insert, serving
 
 SECOND = 10**9
 

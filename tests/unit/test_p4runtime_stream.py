@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from finsy.proto import p4r
 from google.protobuf.any_pb2 import Any as AnyMessage
-from p4runtime_fixtures import Peer, delete, insert, modify, serving
 
 from dataplane.p4runtime.outbox import LIMIT, Outbox
 from dataplane.p4runtime.stream import PACKETS_WAITING
+from tests.unit.p4runtime_fixtures import Peer, delete, insert, modify, serving
 
 SECOND = 10**9
 

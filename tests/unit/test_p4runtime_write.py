@@ -9,7 +9,8 @@ import grpc
 import pytest
 from finsy.proto import p4r
 from grpc import StatusCode
-from p4runtime_fixtures import FakeBackend, Peer, delete, insert, modify, serving, update
+
+from tests.unit.p4runtime_fixtures import FakeBackend, Peer, delete, insert, modify, serving, update
 
 ROLLBACK = p4r.WriteRequest.ROLLBACK_ON_ERROR
 ATOMIC = p4r.WriteRequest.DATAPLANE_ATOMIC

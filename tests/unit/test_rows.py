@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
-from fake_pipeline import FakePipeline
 
 from dataplane.bpf.table_map import EntryMissing
 from dataplane.contract.errors import ContractError, EntryError
 from dataplane.contract.rows import Row, Tables
+from tests.unit.fake_pipeline import FakePipeline
 
 SOURCE = {"src4": b"\x0a\0\0\1", "src6": bytes(15) + b"\1", "vlan": 0, "mtu": 1500}
 READ = {"src4": b"\x0a\0\0\1", "src6": b"\1", "vlan": b"\0", "mtu": b"\x05\xdc"}

@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import pytest
-from fake_pipeline import U8, U32, U64, entry, union
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -22,6 +21,7 @@ from dataplane.bpf.table_map import (
     open_table,
 )
 from dataplane.contract.layout import WAYS, TableShape, shape_from_json
+from tests.unit.fake_pipeline import U8, U32, U64, entry, union
 
 SLOT_LEAF = entry("t", ["key", U64], ["action", U32], union("go", ["to", U8, [4]]))
 ASSOC_LEAF = entry(

@@ -86,7 +86,7 @@ def _scale(few: dict[str, Samples], many: dict[str, Samples]) -> float:
 
 
 def tc_access() -> list[Row]:
-    """``tc.access.*``: a program's packet looked up, encapsulated and sent to the kernel's neighbour layer."""
+    """``tc.access.*``: a program's packet looked up, encapsulated, sent to the kernel's neighbours."""
     with MeasuredDataPlane.made() as plane:
         restorer = Restorer()
         few = plane.inside(partial(_tc_round, plane, restorer, FEW))

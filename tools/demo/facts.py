@@ -68,7 +68,7 @@ def verify(outcome: Outcome) -> None:
     if len(outcome.sockets) != 1:
         raise DemoError(f"the TCP connection was opened again: curl used {', '.join(outcome.sockets)}")
     seen = [(entry["requests"], entry["status"]) for entry in outcome.requests]
-    if seen != [(1, "200")]:
+    if seen != [(1, 200)]:
         raise DemoError(f"nginx saw other than one request on one connection: {outcome.requests}")
     for change in outcome.changes:
         if change.after.scid != outcome.scid:

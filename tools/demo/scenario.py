@@ -68,14 +68,11 @@ def demonstrate(screen: Screen) -> None:
 
 
 def _start(lab: Lab, screen: Screen) -> None:
-    lab.controller.start()
-    screen.say(f"controller runs at {lab.controller.address}")
+    screen.say("the controller starts; the hosts join it, compile the data plane and load it ...")
+    lab.start()
     for host in lab.hosts.values():
-        host.join(lab.controller)
-        host.start()
-        lab.controller.wait_converged(host.name)
         hooks = ", ".join(f"{port.interface} by {port.hook}" for port in host.agent().ports)
-        screen.say(f"node {host.name} joined with a one-time token ({hooks})")
+        screen.say(f"node {host.name} has joined with a one-time token ({hooks})")
     for host, name in ((lab["server"], SERVER), (lab["laptop"], CLIENT)):
         service = host.register(lab.controller, name)
         screen.say(f"service {name} lives on {host.name}: {service.ipv4}, {service.ipv6}")

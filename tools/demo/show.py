@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -17,7 +18,7 @@ class Screen:
     """Lines with the time since the start, a bar while curl runs, tables at the end."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False)
+        self.console = Console(highlight=False, markup=False)
         self._begin = time.monotonic()
         self.progress = Progress(
             TextColumn("        curl"),
@@ -52,35 +53,38 @@ class Screen:
 
 
 def _moved(before: Moment, after: Moment) -> list[tuple[str, str, str]]:
+    """Host, locators that went, locators that came."""
     ends = (
         ("server", before.server_locators, after.server_locators),
         ("laptop", before.client_locators, after.client_locators),
     )
-    return [(end, ", ".join(old), ", ".join(new)) for end, old, new in ends if old != new]
+    return [(end, _less(old, new), _less(new, old)) for end, old, new in ends if old != new]
+
+
+def _less(these: Sequence[str], those: Sequence[str]) -> str:
+    return ", ".join(locator for locator in these if locator not in those)
 
 
 def _changes(outcome: Outcome) -> RenderableType:
-    table = Table("change", "SCID before", "SCID after", "locator before", "locator after", title="Changes")
-    table.add_column("ms without data", justify="right")
+    table = Table("change", "SCID before\nand after", "locator before\nand after", title="Changes")
+    table.add_column("ms without\ndata", justify="right")
     for change in outcome.changes:
-        moved = _moved(change.before, change.after)
         table.add_row(
             change.title,
-            f"{change.before.scid:016x}",
-            f"{change.after.scid:016x}",
-            "\n".join(f"{end} {old}" for end, old, _ in moved),
-            "\n".join(f"{end} {new}" for end, _, new in moved),
+            f"{change.before.scid:016x}\n{change.after.scid:016x}",
+            "\n".join(f"{end} {old}\n    -> {new}" for end, old, new in _moved(change.before, change.after)),
             f"{change.gap * 1000:.0f}",
         )
-    table.add_row("none (curl's own pacing)", "", "", "", "", f"{outcome.quiet_gap * 1000:.0f}")
+    table.add_row("none: curl's own pacing", "", "", f"{outcome.quiet_gap * 1000:.0f}")
     return table
 
 
 def _transfer(outcome: Outcome) -> RenderableType:
-    table = Table("what", "value", title="Transfer")
+    table = Table("what", title="Transfer")
+    table.add_column("value", overflow="fold")
     table.add_row("octets", f"{outcome.content.size:,}")
     table.add_row("octets accounted, with headers", f"{outcome.accounted:,}")
-    table.add_row("TCP connections of curl", f"{len(outcome.sockets)}: {', '.join(outcome.sockets)}")
+    table.add_row("TCP connections of curl", f"{len(outcome.sockets)}, from {', '.join(outcome.sockets)}")
     table.add_row("requests that nginx saw", f"{len(outcome.requests)}")
     table.add_row("SHA-256 at the server", outcome.content.sha256)
     table.add_row("SHA-256 at the laptop", outcome.sha256)

@@ -25,8 +25,8 @@ from typing import Any, Self
 from tools.lab import cleanup
 from tools.lab.namespace import Namespace
 from tools.lab.process import Process
-from tools.lab.programs import Controller, Host, Site
-from tools.lab.underlay import Uplink, subnet_address
+from tools.lab.programs import CONTROLLER_NAME, Controller, Host, Site
+from tools.lab.underlay import Uplink
 
 CONTROLLER_CABLE = 0
 MOST_UPLINKS = 4
@@ -48,12 +48,10 @@ class Lab:
     def __init__(
         self,
         hosts: Sequence[HostPlan] = (HostPlan("server"), HostPlan("laptop")),
-        family: int = 4,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Plan a lab; ``family``: of the controller's address; ``settings``: more of ``[controller]``."""
+        """Plan a lab; ``settings`` are more of ``[controller]``."""
         self._plans = hosts
-        self._family = family
         self._settings = settings or {}
         self._stack = ExitStack()
         self.name = cleanup.unique_name()
@@ -83,9 +81,11 @@ class Lab:
         place = self._namespace(stack, "controller")
         cable = Uplink(place, self.router, "up0", "controller", CONTROLLER_CABLE, (4, 6), 100)
         cable.lay()
-        address = str(subnet_address(self._family, CONTROLLER_CABLE, 0, 2).ip)
+        addresses = [str(address.ip) for address in cable.addresses.values()]
+        self._names_file = self.folder / "hosts"
+        self._names_file.write_text("".join(f"{address} {CONTROLLER_NAME}\n" for address in addresses))
         site = Site(self.name, self.folder, self._processes)
-        self.controller = Controller(site, place, address, self._settings)
+        self.controller = Controller(site, place, addresses[0], self._settings)
         self.hosts = {
             plan.name: self._host(stack, site, number, plan) for number, plan in enumerate(self._plans)
         }
@@ -109,6 +109,7 @@ class Lab:
         ]
         for uplink in uplinks:
             uplink.lay()
+        namespace.use_file("/etc/hosts", self._names_file)
         return Host(site, plan.name, namespace, uplinks, self.controller.address, plan.settings or {})
 
     def start(self) -> Self:
@@ -116,8 +117,9 @@ class Lab:
         self.controller.start()
         for host in self.hosts.values():
             host.join(self.controller)
-            host.start()
+            host.launch()
         for host in self.hosts.values():
+            host.wait_serving()
             self.controller.wait_converged(host.name)
         return self
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,7 @@ class Namespace:
         self.name = name
         self.path = Path("/run/netns") / name
         self._logs = logs
-        self._names_file: Path | None = None
+        self._files: dict[str, Path] = {}
         self._indexes: dict[str, int] = {}
         _ip("netns", "add", name)
         # One thread lives inside, for good: what it opens, sockets and sysctls, belongs to the namespace.
@@ -54,18 +55,18 @@ class Namespace:
 
     # ---- programs ----
 
-    def use_names(self, content: str) -> None:
-        """Give programs in this namespace a resolver configuration (``resolv.conf``) of their own."""
-        self._names_file = self._logs / f"{self.name}.resolv.conf"
-        self._names_file.write_text(content)
+    def use_file(self, path: str, content: Path) -> None:
+        """Show programs in this namespace the file ``content`` in place of ``path``."""
+        self._files[path] = content
 
     def command(self, *program: str) -> list[str]:
         """The command line that runs ``program`` inside."""
         enter = ["nsenter", f"--net={self.path}", "--"]
-        if self._names_file is None:
+        if not self._files:
             return [*enter, *program]
-        mount = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
-        return [*enter, "unshare", "--mount", "--", "sh", "-c", mount, str(self._names_file), *program]
+        mounts = [f"mount --bind {shlex.quote(str(own))} {path}" for path, own in self._files.items()]
+        script = " && ".join([*mounts, 'exec "$@"'])
+        return [*enter, "unshare", "--mount", "--", "sh", "-c", script, "sh", *program]
 
     def run(
         self, *program: str, timeout: float = 30.0, check: bool = True

@@ -29,6 +29,7 @@ from tools.lab.waiting import wait_until
 
 MOORLINE = str(Path(sys.executable).parent / "moorline")
 DNS_ADDRESS = "127.0.0.54"
+CONTROLLER_NAME = "controller.lab"
 START_SECONDS = 120.0
 """How long a program may take to serve: an agent compiles its data plane at the first start."""
 
@@ -147,7 +148,7 @@ class Controller(Program):
         section = {
             "state_dir": self.folder / "state",
             "socket": self.socket,
-            "advertise": address,
+            "advertise": CONTROLLER_NAME,
             "accounting_seconds": 0.5,
             **settings,
         }
@@ -243,7 +244,9 @@ class Host(Program):
         super().__init__(site, name, place, ("node",))
         self.name = name
         self.uplinks = uplinks
-        place.use_names(f"nameserver {DNS_ADDRESS}\noptions timeout:2 attempts:1\n")
+        names = self.folder / "resolv.conf"
+        names.write_text(f"nameserver {DNS_ADDRESS}\noptions timeout:2 attempts:1\n")
+        place.use_file("/etc/resolv.conf", names)
         ports = [{"name": uplink.interface, "role": "underlay"} for uplink in uplinks]
         section = {
             "state_dir": self.folder / "state",

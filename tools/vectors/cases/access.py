@@ -166,7 +166,8 @@ case(
     "ARP and EtherTypes other than IPv4 and IPv6 are the kernel's; so is a tagged frame",
     "A1",
     passes(
-        Ether(src=ACCESS.near_mac, dst="ff:ff:ff:ff:ff:ff") / ARP(psrc=VIRTUAL4_LOCAL, pdst=VIRTUAL4_PEER),
+        Ether(src=ACCESS.near_mac, dst="ff:ff:ff:ff:ff:ff")
+        / ARP(hwsrc=ACCESS.near_mac, psrc=VIRTUAL4_LOCAL, pdst=VIRTUAL4_PEER),
         port=ACCESS.number,
     ),
     passes(Ether(src=ACCESS.near_mac, dst=ACCESS.far_mac, type=0x88B6) / Raw(bytes(50)), port=ACCESS.number),

@@ -32,7 +32,7 @@ case(
     "not-ip",
     "ARP and an EtherType of nobody's are the kernel's",
     "U1",
-    passes(_plain(ARP(psrc=NEIGHBOUR.address4, pdst=UNDERLAY.address4))),
+    passes(_plain(ARP(hwsrc=NEIGHBOUR.mac, psrc=NEIGHBOUR.address4, pdst=UNDERLAY.address4))),
     passes(Ether(src=NEIGHBOUR.mac, dst=UNDERLAY.mac, type=0x88B6) / Raw(bytes(50))),
 )
 case(
@@ -99,7 +99,11 @@ case(
     "vlan-tag-of-something-else",
     "A tag before something that is not ours changes nothing",
     "U1",
-    passes(Ether(src=NEIGHBOUR.mac, dst=UNDERLAY.mac) / Dot1Q(vlan=5) / ARP(pdst=UNDERLAY.address4)),
+    passes(
+        Ether(src=NEIGHBOUR.mac, dst=UNDERLAY.mac)
+        / Dot1Q(vlan=5)
+        / ARP(hwsrc=NEIGHBOUR.mac, psrc=NEIGHBOUR.address4, pdst=UNDERLAY.address4)
+    ),
 )
 case(
     "truncated-vlan-tag",

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checksums. Those of IPv4 headers are summed up in the pipeline, where each is judged at its
+// place; v1model's flag is left to UDP, whose checksum covers the payload.
+#ifndef MOORLINE_CHECKSUM_P4
+#define MOORLINE_CHECKSUM_P4
+
+#include "headers.p4"
+
+// Ones' complement sum of 16-bit words, RFC 1071.
+bit<16> fold(in bit<32> sum) {
+    bit<32> once = (sum & 0xFFFF) + (sum >> 16);
+
+    return (bit<16>)((once & 0xFFFF) + (once >> 16));
+}
+
+bit<32> word_sum(in bit<32> word) {
+    return (word >> 16) + (word & 0xFFFF);
+}
+
+bit<32> ipv4_sum(in ipv4_t ip) {
+    return (bit<32>)(ip.version ++ ip.ihl ++ ip.dscp ++ ip.ecn) + (bit<32>)ip.total_length +
+           (bit<32>)ip.id + (bit<32>)(ip.flags ++ ip.fragment_offset) +
+           (bit<32>)(ip.ttl ++ ip.protocol) + (bit<32>)ip.checksum + word_sum(ip.src) +
+           word_sum(ip.dst);
+}
+
+// A 16-bit word of an IPv4 header becomes another: RFC 1624, equation 3.
+bit<16> checksum_replaced(in bit<16> checksum, in bit<16> before, in bit<16> after) {
+    return ~fold((bit<32>)~checksum + (bit<32>)~before + (bit<32>)after);
+}
+
+// Sum of the options of an IPv4 header.
+control OptionSum(in ipv4_option_t[10] options, out bit<32> sum) {
+    apply {
+        sum = 0;
+        if (options[0].isValid()) { sum = sum + word_sum(options[0].word); }
+        if (options[1].isValid()) { sum = sum + word_sum(options[1].word); }
+        if (options[2].isValid()) { sum = sum + word_sum(options[2].word); }
+        if (options[3].isValid()) { sum = sum + word_sum(options[3].word); }
+        if (options[4].isValid()) { sum = sum + word_sum(options[4].word); }
+        if (options[5].isValid()) { sum = sum + word_sum(options[5].word); }
+        if (options[6].isValid()) { sum = sum + word_sum(options[6].word); }
+        if (options[7].isValid()) { sum = sum + word_sum(options[7].word); }
+        if (options[8].isValid()) { sum = sum + word_sum(options[8].word); }
+        if (options[9].isValid()) { sum = sum + word_sum(options[9].word); }
+    }
+}
+
+// A UDP checksum of 0 stands for none, also over IPv6 (RFC 6936, RFC 8926 section 3.3).
+control VerifyChecksum(inout headers_t hdr, inout metadata_t meta) {
+    apply {
+        verify_checksum_with_payload(
+            hdr.udp.isValid() && hdr.udp.checksum != 0 && hdr.ipv4.isValid(),
+            { hdr.ipv4.src, hdr.ipv4.dst, 8w0, PROTOCOL_UDP, hdr.udp.length, hdr.ports, hdr.udp.length,
+              hdr.geneve, hdr.option, hdr.inner_ipv4, hdr.inner_ipv6 },
+            hdr.udp.checksum, HashAlgorithm.csum16);
+        verify_checksum_with_payload(
+            hdr.udp.isValid() && hdr.udp.checksum != 0 && hdr.ipv6.isValid(),
+            { hdr.ipv6.src, hdr.ipv6.dst, 16w0, hdr.udp.length, 24w0, PROTOCOL_UDP, hdr.ports,
+              hdr.udp.length, hdr.geneve, hdr.option, hdr.inner_ipv4, hdr.inner_ipv6 },
+            hdr.udp.checksum, HashAlgorithm.csum16);
+    }
+}
+
+control ComputeChecksum(inout headers_t hdr, inout metadata_t meta) {
+    apply {
+        update_checksum(
+            hdr.tunnel_ipv4.isValid(),
+            { hdr.tunnel_ipv4.version, hdr.tunnel_ipv4.ihl, hdr.tunnel_ipv4.dscp, hdr.tunnel_ipv4.ecn,
+              hdr.tunnel_ipv4.total_length, hdr.tunnel_ipv4.id, hdr.tunnel_ipv4.flags,
+              hdr.tunnel_ipv4.fragment_offset, hdr.tunnel_ipv4.ttl, hdr.tunnel_ipv4.protocol,
+              hdr.tunnel_ipv4.src, hdr.tunnel_ipv4.dst },
+            hdr.tunnel_ipv4.checksum, HashAlgorithm.csum16);
+    }
+}
+
+#endif

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers of the wire format (docs/wire-format.md) and of the protocols around it.
+#ifndef MOORLINE_CONSTANTS_P4
+#define MOORLINE_CONSTANTS_P4
+
+typedef bit<9>   port_t;
+typedef bit<128> address_t; // IPv6, or IPv4 mapped into it
+typedef bit<24>  tenant_t;
+typedef bit<64>  scid_t;
+typedef bit<16>  node_t;
+
+const port_t CPU_PORT = 510; // where packet-out comes from and packet-in goes to
+
+const bit<16> ETHERTYPE_IPV4  = 0x0800;
+const bit<16> ETHERTYPE_IPV6  = 0x86DD;
+const bit<16> ETHERTYPE_VLAN  = 0x8100;
+const bit<16> ETHERTYPE_QINQ  = 0x88A8;
+
+const bit<8> PROTOCOL_TCP      = 6;
+const bit<8> PROTOCOL_UDP      = 17;
+const bit<8> PROTOCOL_DCCP     = 33;
+const bit<8> PROTOCOL_FRAGMENT = 44;
+const bit<8> PROTOCOL_SCTP     = 132;
+const bit<8> PROTOCOL_UDPLITE  = 136;
+
+const bit<8>  TUNNEL_GENEVE      = 1;
+const bit<16> GENEVE_PORT        = 6081;
+const bit<32> OPTION_MAGIC       = 0xFF4D8103; // class 0xFF4D, type 0x81, 3 words
+const bit<32> OPTION_MAGIC_MASK  = 0xFFFFFF1F; // but for the reserved bits of the length
+const bit<24> OPTION_CLASS_TYPE  = 0xFF4D81;
+const bit<6>  OPTION_TOTAL_WORDS = 4; // the option with its own header
+
+const bit<96> MAPPED        = 0x0000FFFF; // upper bits of an IPv4 address in its mapped form
+const bit<4>  IPV4_WORDS    = 5;          // IHL of a header without options
+const bit<8>  OUTER_TTL     = 64;
+const bit<3>  DONT_FRAGMENT = 2;
+
+const bit<32> ETHERNET_OCTETS    = 14;
+const bit<32> VLAN_OCTETS        = 4;
+const bit<32> PACKET_OUT_OCTETS  = 2;
+const bit<32> IPV4_OCTETS        = 20;
+const bit<32> IPV6_OCTETS        = 40;
+const bit<32> UDP_OCTETS         = 8;
+const bit<32> GENEVE_OCTETS      = 8;
+const bit<32> DATA_HEADER_OCTETS = 24; // Geneve with our option
+const bit<32> OVERHEAD_IPV4      = 52;
+const bit<32> OVERHEAD_IPV6      = 72;
+const bit<32> LONGEST_PACKET     = 65535;
+
+const bit<2> ECN_NOT_ECT = 0;
+const bit<2> ECN_ECT1    = 1;
+const bit<2> ECN_ECT0    = 2;
+const bit<2> ECN_CE      = 3;
+
+// The hash of a flow: UDP source port, path and flow label are bits of its upper half.
+const bit<64> HASH_SEED      = 0x9E3779B97F4A7C15;
+const bit<64> HASH_FACTOR    = 0xFF51AFD7ED558CCD;
+const bit<16> FLOW_PORT_BASE = 0xC000;
+
+#endif

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// Parses as far as the packet goes. Nothing is judged here: which headers are there, and what the
+// walk along Geneve's options found, is all that the pipeline needs.
+#ifndef MOORLINE_PARSER_P4
+#define MOORLINE_PARSER_P4
+
+#include "headers.p4"
+
+parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
+                      inout standard_metadata_t standard) {
+    state start {
+        transition select(standard.ingress_port) {
+            CPU_PORT: parse_packet_out;
+            default:  parse_ethernet;
+        }
+    }
+
+    state parse_packet_out {
+        packet.extract(hdr.packet_out);
+        transition parse_ethernet;
+    }
+
+    state parse_ethernet {
+        packet.extract(hdr.ethernet);
+        transition select(hdr.ethernet.type) {
+            ETHERTYPE_VLAN: parse_vlan;
+            ETHERTYPE_QINQ: parse_vlan;
+            ETHERTYPE_IPV4: parse_ipv4;
+            ETHERTYPE_IPV6: parse_ipv6;
+            default:        accept;
+        }
+    }
+
+    state parse_vlan {
+        packet.extract(hdr.vlan[0]);
+        transition select(hdr.vlan[0].type) {
+            ETHERTYPE_VLAN: parse_second_vlan;
+            ETHERTYPE_QINQ: parse_second_vlan;
+            ETHERTYPE_IPV4: parse_ipv4;
+            ETHERTYPE_IPV6: parse_ipv6;
+            default:        accept;
+        }
+    }
+
+    state parse_second_vlan {
+        packet.extract(hdr.vlan[1]);
+        transition select(hdr.vlan[1].type) {
+            ETHERTYPE_IPV4: parse_ipv4;
+            ETHERTYPE_IPV6: parse_ipv6;
+            default:        accept;
+        }
+    }
+
+    state parse_ipv4 {
+        packet.extract(hdr.ipv4);
+        meta.words_left = (bit<8>)hdr.ipv4.ihl - (bit<8>)IPV4_WORDS;
+        transition select(hdr.ipv4.version, hdr.ipv4.ihl) {
+            (4, 0 .. 5): parse_ipv4_transport;
+            (4, _):      parse_ipv4_options;
+            default:     accept;
+        }
+    }
+
+    state parse_ipv4_options {
+        packet.extract(hdr.ipv4_options.next);
+        meta.words_left = meta.words_left - 1;
+        transition select(meta.words_left) {
+            0:       parse_ipv4_transport;
+            default: parse_ipv4_options;
+        }
+    }
+
+    state parse_ipv4_transport {
+        transition select(hdr.ipv4.fragment_offset, hdr.ipv4.protocol) {
+            (0, PROTOCOL_UDP):     parse_udp_ports;
+            (0, PROTOCOL_TCP):     parse_ports;
+            (0, PROTOCOL_DCCP):    parse_ports;
+            (0, PROTOCOL_SCTP):    parse_ports;
+            (0, PROTOCOL_UDPLITE): parse_ports;
+            default:               accept;
+        }
+    }
+
+    state parse_ipv6 {
+        packet.extract(hdr.ipv6);
+        transition select(hdr.ipv6.version, hdr.ipv6.next_header) {
+            (6, PROTOCOL_UDP):      parse_udp_ports;
+            (6, PROTOCOL_TCP):      parse_ports;
+            (6, PROTOCOL_DCCP):     parse_ports;
+            (6, PROTOCOL_SCTP):     parse_ports;
+            (6, PROTOCOL_UDPLITE):  parse_ports;
+            (6, PROTOCOL_FRAGMENT): parse_ipv6_fragment;
+            default:                accept;
+        }
+    }
+
+    state parse_ipv6_fragment {
+        packet.extract(hdr.ipv6_fragment);
+        transition select(hdr.ipv6_fragment.offset, hdr.ipv6_fragment.next_header) {
+            (0, PROTOCOL_UDP): parse_udp_ports;
+            default:           accept;
+        }
+    }
+
+    state parse_ports {
+        packet.extract(hdr.ports);
+        transition accept;
+    }
+
+    state parse_udp_ports {
+        packet.extract(hdr.ports);
+        transition select(hdr.ports.dst) {
+            GENEVE_PORT: parse_udp;
+            default:     accept;
+        }
+    }
+
+    state parse_udp {
+        packet.extract(hdr.udp);
+        packet.extract(hdr.geneve);
+        meta.words_left = (bit<8>)hdr.geneve.option_words;
+        transition select(hdr.geneve.version, hdr.geneve.option_words, hdr.geneve.critical) {
+            (0, OPTION_TOTAL_WORDS, 1): parse_first_option;
+            (0, _, _):                  parse_next_option;
+            default:                    accept;
+        }
+    }
+
+    state parse_first_option {
+        transition select(packet.lookahead<bit<32>>()) {
+            OPTION_MAGIC &&& OPTION_MAGIC_MASK: parse_own_option;
+            default:                            parse_next_option;
+        }
+    }
+
+    state parse_own_option {
+        packet.extract(hdr.option);
+        transition select(hdr.geneve.protocol) {
+            ETHERTYPE_IPV4: parse_inner_ipv4;
+            ETHERTYPE_IPV6: parse_inner_ipv6;
+            default:        accept;
+        }
+    }
+
+    state parse_next_option {
+        transition select(meta.words_left) {
+            0:       accept;
+            default: parse_foreign_option;
+        }
+    }
+
+    state parse_foreign_option {
+        bit<32> head = packet.lookahead<bit<32>>();
+        bit<8> words = 1 + (bit<8>)head[4:0];
+        bit<1> own = (bit<1>)(head[31:8] == OPTION_CLASS_TYPE);
+
+        meta.own_option = meta.own_option | own;
+        meta.unknown_critical = meta.unknown_critical | (head[15:15] & ~own);
+        meta.bad_options = (bit<1>)(words > meta.words_left);
+        meta.words_left = meta.words_left - words;
+        transition select(meta.bad_options) {
+            1:       accept;
+            default: take_foreign_option;
+        }
+    }
+
+    state take_foreign_option {
+        bit<32> head = packet.lookahead<bit<32>>();
+
+        packet.extract(hdr.foreign_options.next, (bit<32>)head[4:0] << 5);
+        transition parse_next_option;
+    }
+
+    state parse_inner_ipv4 {
+        packet.extract(hdr.inner_ipv4);
+        meta.words_left = (bit<8>)hdr.inner_ipv4.ihl - (bit<8>)IPV4_WORDS;
+        transition select(hdr.inner_ipv4.version, hdr.inner_ipv4.ihl) {
+            (4, 6 .. 15): parse_inner_ipv4_options;
+            default:      accept;
+        }
+    }
+
+    state parse_inner_ipv4_options {
+        packet.extract(hdr.inner_ipv4_options.next);
+        meta.words_left = meta.words_left - 1;
+        transition select(meta.words_left) {
+            0:       accept;
+            default: parse_inner_ipv4_options;
+        }
+    }
+
+    state parse_inner_ipv6 {
+        packet.extract(hdr.inner_ipv6);
+        transition accept;
+    }
+}
+
+#endif

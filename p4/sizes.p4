@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// How many entries the tables hold. Those that a data plane in memory finds by the lowest bits of
+// the key (port_role, scid, locator, uplink) need powers of two.
+#ifndef MOORLINE_SIZES_P4
+#define MOORLINE_SIZES_P4
+
+const bit<32> SIZE_PORT_ROLE  = 512;
+const bit<32> SIZE_TERMINATE  = 64;
+const bit<32> SIZE_SCID       = 65536;
+const bit<32> SIZE_CONNECTION = 131072;
+const bit<32> SIZE_LOCATOR    = 4096;
+const bit<32> SIZE_UPLINK     = 64;
+
+const bit<32> SIZE_PORT_EVENTS = 32768; // 512 ports, 64 events each
+
+#endif
