@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +42,7 @@ from control.southbound.entries import Entries
 from control.state import State
 from control.store.sqlite import SqliteStore
 from control.virtual import AddressPool
+from moorline.collector import spare_full_collections
 from moorline.tls import Credentials
 
 log = structlog.get_logger(__name__)
@@ -51,7 +51,6 @@ LOCAL_OPERATOR: Final = "admin"
 """Operator whose credentials are made with the authority, for use from other machines."""
 
 _STOP_GRACE: Final = 0.5
-_COLLECTOR: Final = (10_000, 20, 500)
 _OPTIONS: Final = [
     # Agents that vanish without a word are noticed, and those that ask often whether we live are welcome.
     ("grpc.keepalive_time_ms", 10_000),
@@ -108,7 +107,7 @@ class Controller:
             asyncio.create_task(self.naming.run(), name="leases"),
             asyncio.create_task(self.accounting.run(), name="accounting"),
         ]
-        _spare_full_collections()
+        spare_full_collections()
         log.info("controller_started", port=self.port, join_port=self.join_port, nodes=len(self.state.nodes))
 
     def _wire(self, contract: Contract, credentials: Credentials) -> None:
@@ -218,16 +217,6 @@ async def run_controller(config: ControllerConfig) -> None:
     """
     async with Controller(config):
         await asyncio.Event().wait()
-
-
-def _spare_full_collections() -> None:
-    """Keep Python's collector from walking over all records every few seconds, which stops everything.
-
-    Records form few cycles and live long: what was loaded is never looked at again, the rest seldom.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECTOR)
 
 
 async def _complete(server: Any, names: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import structlog
@@ -28,9 +28,15 @@ _CHUNK: Final = 500
 
 
 class Session:
-    """One attached agent; :meth:`updates` is read by its stream."""
+    """One attached agent; :meth:`updates` is read by its stream.
 
-    def __init__(self) -> None:
+    Args:
+        endpoints: makes the update with all services of the node as they are when it is called.
+    """
+
+    def __init__(self, endpoints: Callable[[], pb.NodeUpdate]) -> None:
+        self._endpoints = endpoints
+        self._endpoints_due = False
         self._updates: deque[pb.NodeUpdate] = deque()
         self._wake = asyncio.Event()
         self._ended = False
@@ -43,6 +49,11 @@ class Session:
         self._updates.append(update)
         self._wake.set()
 
+    def send_endpoints(self) -> None:
+        """Queue the services of the node: once, however often they change until the agent reads on."""
+        self._endpoints_due = True
+        self._wake.set()
+
     def end(self, error: Exception | None) -> None:
         """Make :meth:`updates` raise ``error``, or end when the agent has."""
         self._ended = True
@@ -52,6 +63,9 @@ class Session:
     async def updates(self) -> AsyncIterator[pb.NodeUpdate]:
         """What is to be sent, until the session ends."""
         while not self._ended:
+            if self._endpoints_due:
+                self._endpoints_due = False
+                self._updates.append(self._endpoints())
             if not self._updates:
                 self._wake.clear()
                 await self._wake.wait()
@@ -87,7 +101,7 @@ class Sessions:
     def attach(self, node: Node) -> Session:
         """A session for ``node``, which ends the one that it may have had."""
         self.end(node, f"node {node.name} has attached once more: only its last session stands")
-        session = self._sessions[node.id] = Session()
+        session = self._sessions[node.id] = Session(lambda: _endpoints(node))
         log.info("node_attached", node=node.name)
         return session
 
@@ -110,7 +124,7 @@ class Sessions:
                 welcome=pb.Welcome(node_id=node.id, node=node.name, virtual_prefixes=self._prefixes)
             )
         )
-        self.endpoints(node)
+        session.send(_endpoints(node))
         for number in list(node.peers):
             if number in node.peers:
                 self.peer(node, self._state.nodes_by_id[number])
@@ -126,10 +140,9 @@ class Sessions:
 
     def endpoints(self, node: Node) -> None:
         """The services of ``node`` have changed."""
-        if node not in self:
-            return
-        endpoints = [pb.Endpoint(service=s.name, ipv4=s.ipv4, ipv6=s.ipv6) for s in node.services.values()]
-        self._send(node, pb.NodeUpdate(endpoints=pb.Endpoints(endpoints=endpoints)))
+        session = self._sessions.get(node.id)
+        if session is not None:
+            session.send_endpoints()
 
     def peer(self, node: Node, peer: Node) -> None:
         """``peer`` is new to ``node``, or has moved."""
@@ -153,3 +166,8 @@ class Sessions:
         session = self._sessions.get(node.id)
         if session is not None:
             session.send(update)
+
+
+def _endpoints(node: Node) -> pb.NodeUpdate:
+    endpoints = [pb.Endpoint(service=s.name, ipv4=s.ipv4, ipv6=s.ipv6) for s in node.services.values()]
+    return pb.NodeUpdate(endpoints=pb.Endpoints(endpoints=endpoints))

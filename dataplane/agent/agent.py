@@ -44,6 +44,7 @@ from dataplane.p4runtime.server import P4RuntimeServer
 from moorline import __version__, tls
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import moorline_pb2_grpc as rpc
+from moorline.collector import spare_full_collections
 
 log = structlog.get_logger(__name__)
 
@@ -132,6 +133,7 @@ class Agent:
                 tasks.create_task(session.run(), name="session")
                 milliseconds = (time.time_ns() - self._started_ns) // 1_000_000
                 log.info("ready", node=self._state.node, milliseconds=milliseconds)
+                spare_full_collections()
 
     # ---- the host
     # ---------------------------------------------------------------------------------------------

@@ -13,11 +13,13 @@ from statistics import median, quantiles
 
 import grpc
 
+from control.config import ControllerConfig
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import moorline_pb2_grpc as rpc
 from tools.bench.lookups import Drive, drive
 from tools.bench.report import Row
 from tools.bench.rounds import interleave, ratio
+from tools.bench.stored import fill_store
 from tools.lab.lab import Lab
 from tools.lab.process import Process
 from tools.lab.waiting import wait_until
@@ -33,13 +35,10 @@ SERVICES_EACH = 100
 
 def stored_lookups() -> list[Row]:
     """``control.lookups_ratio_echo`` and ``control.lookups_stream_per_s``."""
-    with Lab() as lab:
-        lab.start()
+    with Lab(hosts=()) as lab:
+        pairs = fill_store(lab.controller.folder / "state", SERVICES)
+        lab.controller.start()
         socket = lab.controller.socket
-        names = [f"s{i}.bench" for i in range(SERVICES)]
-        pairs = list(zip(names, [*names[1:], names[0]], strict=True))
-        asyncio.run(_register(socket, names, "server"))
-        drive(socket, pairs)
         echo = lab.folder / "echo.sock"
         lab.run_beside(_start_echo(echo, lab.folder / "echo.log"))
         samples = interleave(
@@ -57,7 +56,7 @@ def stored_lookups() -> list[Row]:
 
 def new_connections() -> list[Row]:
     """``control.connections_per_s`` and ``control.connection_p99_ms``."""
-    with Lab() as lab:
+    with Lab(settings={"accounting_seconds": ControllerConfig().accounting_seconds}) as lab:
         lab.start()
         for name in ("server", "laptop"):
             services = [f"{name}{i}.bench" for i in range(SERVICES_EACH)]
