@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -13,10 +12,11 @@ from typing import Any, Final
 import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
+from dataplane.agent.features import Feature, switch
 from dataplane.agent.netlink import HostTable, Link
 from dataplane.agent.sysctl import write_sysctl
 from dataplane.agent.watch import read_host
-from dataplane.bpf.attach import driver_of, ethtool
+from dataplane.bpf.attach import driver_of
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.errors import MoorlineError
 from moorline.wire import OVERHEAD_IPV6
@@ -30,8 +30,6 @@ DEFAULT_UNDERLAY_MTU: Final = 1500
 _IFF_NOARP: Final = 0x80
 _IFA_F_NODAD: Final = 0x02
 _SCOPE_LINK: Final = 253
-_ETHTOOL_STXCSUM: Final = 0x17
-_ETHTOOL_SGRO: Final = 0x2C
 
 
 class AccessError(MoorlineError):
@@ -73,8 +71,8 @@ class AccessPair:
 
         Args:
             mtu: of the near end, in octets.
-            checksums_in_software: whether packets must carry whole checksums because a program reads them at
-                XDP.
+            checksums_in_software: whether packets must carry whole checksums because the program at the far
+                end reads them at XDP.
 
         Raises:
             AccessError: the kernel refused, or an interface of this name is something else.
@@ -103,8 +101,8 @@ class AccessPair:
         await self._netlink.link(
             "set", index=pair.near.index, mtu=mtu, flags=_IFF_NOARP | 1, change=_IFF_NOARP | 1
         )
-        _set_feature(self._near, _ETHTOOL_SGRO, on=True)
-        _set_feature(self._near, _ETHTOOL_STXCSUM, on=not checksums_in_software)
+        switch(self._near, Feature.RECEIVE_JOINING, on=True)
+        switch(self._near, Feature.TRANSMIT_CHECKSUMS, on=not checksums_in_software)
         return self._find(read_host())
 
     def _find(self, host: HostTable) -> Pair:
@@ -168,10 +166,3 @@ class AccessPair:
         link = read_host().link_named(self._near)
         if link is not None and driver_of(self._near) == "veth":
             await self._netlink.link("del", index=link.index)
-
-
-def _set_feature(interface: str, command: int, *, on: bool) -> None:
-    try:
-        ethtool(interface, bytearray(struct.pack("II", command, on)))
-    except OSError as error:
-        log.warning("feature_not_set", interface=interface, command=command, error=error.strerror)

@@ -152,11 +152,10 @@ class Agent:
         stack.callback(pump.close)
 
     async def _make_pair(self) -> None:
-        software = self._ports.choose_hooks()
-        self._pair = await self._access.ensure(self._inner_mtu(), checksums_in_software=software)
-        self._watch.refresh()
-        # The far end's driver was not known before it was there.
         self._ports.choose_hooks()
+        at_xdp = self._ports.access.hook is Hook.XDP
+        self._pair = await self._access.ensure(self._inner_mtu(), checksums_in_software=at_xdp)
+        self._watch.refresh()
         self._backend.inject_with(Injector(self._pair))
 
     async def _follow_ports(self) -> None:

@@ -13,6 +13,7 @@ import structlog
 from dataplane.agent.access import Pair
 from dataplane.agent.config import NodeConfig
 from dataplane.agent.facts import PortFact
+from dataplane.agent.features import Feature, switch
 from dataplane.agent.locators import UnderlayPort
 from dataplane.agent.netlink import HostTable
 from dataplane.agent.port_map import PortEntry
@@ -80,17 +81,10 @@ class Ports:
             UnderlayPort(port.interface, port.number) for port in self._ports if port.role == "underlay"
         )
 
-    def choose_hooks(self) -> bool:
-        """Decide each port's hook; whether packets have to carry whole checksums for that.
-
-        XDP on a virtual interface reads packets as programs left them, where a checksum may be half done.
-        """
-        software = False
+    def choose_hooks(self) -> None:
+        """Decide each port's hook by its interface's driver."""
         for port in self._ports:
-            driver = attach.driver_of(port.interface)
-            port.hook = attach.choose_hook(port.choice, driver)
-            software |= port.hook is Hook.XDP and not attach.keeps_offloads(driver)
-        return software
+            port.hook = attach.choose_hook(port.choice, attach.driver_of(port.interface))
 
     async def attach(self, host: HostTable) -> bool:
         """Put programs on the interfaces that are there and have none of ours yet; whether any was put.
@@ -120,9 +114,28 @@ class Ports:
         if before not in (None, port.hook):
             await attach.detach(self._netlink, index, Hook(before))
         self._state.hooks[port.interface] = port.hook
+        if port is not self.access:
+            self._settle_checksums(port)
         log.info(
             "port_attached", interface=port.interface, port=port.number, role=port.role, hook=str(port.hook)
         )
+
+    def _settle_checksums(self, port: PortState) -> None:
+        """Have the kernel complete checksums where the other end would read them half done at XDP, as here.
+
+        It does so at the last moment, as packets leave: until then large ones stay whole.
+        """
+        name, told = port.interface, self._state.whole_checksums
+        if port.hook is not Hook.XDP or not attach.hands_on_half_checksums(attach.driver_of(name)):
+            self._leave_checksums(name)
+        elif switch(name, Feature.TRANSMIT_CHECKSUMS, on=False) and name not in told:
+            told.append(name)
+
+    def _leave_checksums(self, interface: str) -> None:
+        """Set an interface back as it was."""
+        if interface in self._state.whole_checksums:
+            switch(interface, Feature.TRANSMIT_CHECKSUMS, on=True)
+            self._state.whole_checksums.remove(interface)
 
     async def detach_others(self, host: HostTable) -> None:
         """Take programs off interfaces that are ports no longer."""
@@ -131,6 +144,7 @@ class Ports:
             link = host.link_named(interface)
             if link is not None:
                 await attach.detach(self._netlink, link.index, Hook(self._state.hooks[interface]))
+                self._leave_checksums(interface)
             del self._state.hooks[interface]
 
     def facts(self) -> list[PortFact]:

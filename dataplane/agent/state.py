@@ -36,6 +36,8 @@ class NodeState(BaseModel):
     """Port number by interface: the same for as long as the node lives."""
     hooks: dict[str, str] = Field(default_factory=dict)
     """Hook that holds a program of ours, by interface."""
+    whole_checksums: list[str] = Field(default_factory=list)
+    """Interfaces that were told to leave the completion of checksums to the kernel."""
     virtual_prefixes: list[str] = Field(default_factory=list)
 
     def port_number(self, interface: str) -> int:

@@ -61,6 +61,14 @@ def keeps_offloads(driver: str) -> bool:
     return driver in _NATIVE_XDP
 
 
+def hands_on_half_checksums(driver: str) -> bool:
+    """Whether the other end of an interface gets packets as programs left them, checksums still to be made.
+
+    Hardware completes them as it sends, and a hypervisor before a guest with XDP gets them; a veth does not.
+    """
+    return driver == "veth"
+
+
 def driver_of(interface: str) -> str:
     """Name of the driver of a network interface, empty where it does not tell."""
     # struct ethtool_drvinfo: command, then the driver's name in 32 octets; 196 octets in all.
