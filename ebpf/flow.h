@@ -26,7 +26,7 @@ static inline u32 flow_hash(const struct cursor *cursor, const struct inner *inn
 	u64 last = (u64)inner->next << 32;
 	u64 hash = HASH_SEED;
 
-	if (ports && !inner->fragment && has_ports(inner->next))
+	if (ports && inner->payload >= sizeof(*ports) && !inner->fragment && has_ports(inner->next))
 		last |= (u32)bpf_ntohs(ports->source) << 16 | bpf_ntohs(ports->destination);
 	if (!inner->is_ipv6) {
 		hash ^= (u64)bpf_ntohl(inner->ipv4->saddr) << 32 | bpf_ntohl(inner->ipv4->daddr);

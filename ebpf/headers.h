@@ -92,4 +92,11 @@ static inline int is_mapped(const union address *address)
 	return address->halves[0] == 0 && address->words[2] == bpf_htonl(0xffff);
 }
 
+/* The unspecified address of either family, which is nobody's. */
+static inline int is_unspecified(const union address *address)
+{
+	return !address->words[3] &&
+	       (is_mapped(address) || !(address->halves[0] | address->words[2]));
+}
+
 #endif

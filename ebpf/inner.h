@@ -9,6 +9,7 @@ struct inner {
 	struct iphdr *ipv4;   /* unless is_ipv6 */
 	struct ipv6hdr *ipv6; /* if is_ipv6 */
 	u32 length;           /* of the IP packet, by its own header */
+	u32 payload;          /* octets behind the IP header */
 	u8 is_ipv6;
 	u8 traffic_class;
 	u8 next;     /* protocol, or IPv6 next header */
@@ -36,6 +37,7 @@ static inline int parse_inner_ipv4(struct cursor *cursor, u32 available, struct 
 		return EVENT_DROP_INNER_LENGTH;
 	if (ip->ihl > IPV4_WORDS && !take(cursor, (ip->ihl - IPV4_WORDS) * 4))
 		return EVENT_DROP_INNER_TRUNCATED;
+	inner->payload = inner->length - ip->ihl * 4;
 	inner->ipv4 = ip;
 	inner->traffic_class = ip->tos;
 	inner->next = ip->protocol;
@@ -51,7 +53,8 @@ static inline int parse_inner_ipv6(struct cursor *cursor, u32 available, struct 
 		return EVENT_DROP_INNER_TRUNCATED;
 	if (ip->version != 6)
 		return EVENT_DROP_INNER_VERSION;
-	inner->length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	inner->payload = bpf_ntohs(ip->payload_len);
+	inner->length = sizeof(*ip) + inner->payload;
 	if (inner->length > available)
 		return EVENT_DROP_INNER_LENGTH;
 	inner->ipv6 = ip;

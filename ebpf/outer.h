@@ -109,6 +109,8 @@ static inline int parse_outer_ipv6(struct cursor *cursor, struct outer *outer)
 		return EVENT_PASS;
 	copy_ipv6(&outer->source, &ip->saddr);
 	copy_ipv6(&outer->destination, &ip->daddr);
+	if (is_mapped(&outer->destination))
+		return EVENT_PASS;
 	outer->ipv6 = ip;
 	outer->is_ipv6 = 1;
 	return CONTINUE;

@@ -10,13 +10,17 @@
 
 /* Whether the packet comes from the node at the other end: from one of its addresses, or, while
  * packets may still be on their way, from one that it had before. */
-static inline int check_source(const union address *source, u16 node, u32 octets)
+static inline int check_source(const struct outer *outer, u16 node, u32 octets)
 {
+	const union address *source = &outer->source;
 	struct locator_entry *entry = locator_lookup(node);
 
 	if (!entry)
 		return EVENT_DROP_NODE_UNKNOWN;
 	count_entry(entry, octets);
+	/* Empty places of the entry hold zeros; IPv4 addresses do not come in IPv6 headers. */
+	if (is_unspecified(source) || (outer->is_ipv6 && is_mapped(source)))
+		return EVENT_DROP_SOURCE;
 	if (same_address(source, entry->data.set_paths.dst0) ||
 	    same_address(source, entry->data.set_paths.dst1) ||
 	    same_address(source, entry->data.set_paths.previous0) ||
@@ -43,15 +47,18 @@ static inline int check_addresses(const struct inner *inner, const struct scid_e
 	return EVENT_DROP_INNER_ADDRESS;
 }
 
-/* Takes the outer headers off and hands the inner packet to an access port. */
+/* Takes off the outer headers and what is behind the inner packet, and hands that to an access port. */
 static inline int deliver(hook_context *ctx, struct packet *packet, u32 inner_offset,
-			  int inner_ipv6, int outer_ipv6, u16 port)
+			  u32 inner_length, int inner_ipv6, int outer_ipv6, u16 port)
 {
 	struct port_facts *out = port_of_number(port);
+	u32 padding = packet->length - inner_offset - inner_length;
 	struct ethhdr *eth;
 
 	if (!out)
 		return EVENT_DROP_NO_ROUTE;
+	if (padding && packet_trim(ctx, packet, padding))
+		return EVENT_DROP_NO_ROOM;
 	if (packet_shrink(ctx, packet, inner_offset, inner_ipv6, outer_ipv6))
 		return EVENT_DROP_NO_ROOM;
 	eth = packet->data;
@@ -86,7 +93,7 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 	count_entry(entry, packet->length);
 	if (entry->data.deliver.tenant != tunnel.tenant)
 		return EVENT_DROP_TENANT;
-	event = check_source(&outer.source, entry->data.deliver.node, packet->length);
+	event = check_source(&outer, entry->data.deliver.node, packet->length);
 	if (event)
 		return event;
 	if (tunnel.spi)
@@ -111,7 +118,7 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 		if (event)
 			return event;
 	}
-	return deliver(ctx, packet, inner_offset, inner_ipv6, outer.is_ipv6,
+	return deliver(ctx, packet, inner_offset, available, inner_ipv6, outer.is_ipv6,
 		       entry->data.deliver.port);
 }
 
