@@ -3,7 +3,7 @@
 
 Every transaction that writes gets the next revision. A key remembers the revision that wrote it last, which
 is what a compare asks for; 0 stands for "no such key". Every engine has to pass
-``tests/unit/control/store_suite.py``.
+``tests/unit/control/test_store.py``.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ class Store(Protocol):
 
         Raises:
             CompactedError: changes after ``after`` have been forgotten, or the reader fell too far behind.
+            StoreError: the store was closed.
         """
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
+from control.errors import StoreError
 from control.store.base import Change, CompactedError
 
 KEPT: Final = 10_000
@@ -22,6 +23,7 @@ class History:
         self._compacted = start
         self._revision = start
         self._wake = asyncio.Event()
+        self._closed: StoreError | None = None
 
     def add(self, changes: Sequence[Change], revision: int) -> None:
         """Append what a commit wrote; ``revision`` is the store's afterwards."""
@@ -43,11 +45,18 @@ class History:
             wake = self._wake
             at = bisect_right(self._changes, after, key=lambda change: change.revision)
             pending = self._changes[at:]
-            after = self._revision
+            after = max(after, self._revision)
             for change in pending:
                 if change.key.startswith(prefix):
                     yield change
+            if self._closed is not None:
+                raise self._closed
             await wake.wait()
+
+    def close(self, error: StoreError) -> None:
+        """End all watches with ``error``."""
+        self._closed = error
+        self._wake.set()
 
     def _forget(self) -> None:
         """Drop the older half, whole revisions only."""

@@ -8,10 +8,12 @@ All transactions that were queued while a commit ran become one SQLite transacti
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -33,6 +35,8 @@ _MAX_GROUP: Final = 2000
 """Transactions in one commit: keeps the first of them from waiting long for the last."""
 
 _PRIVATE: Final = 0o600
+_PATIENCE: Final = 5.0
+"""Seconds for which a commit waits for an operator's tool that writes to the file."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,12 +89,9 @@ class SqliteStore:
         """See :class:`control.store.base.Store`."""
 
         def run(db: sqlite3.Connection) -> Listing:
-            rows = db.execute(
-                "SELECT key, value, revision FROM entry "
-                "WHERE key >= ? AND substr(key, 1, ?) = ? ORDER BY key",
-                (prefix, len(prefix), prefix),
-            )
-            return Listing(tuple(Entry(*row) for row in rows), read_revision(db))
+            rows = db.execute("SELECT key, value, revision FROM entry WHERE key >= ? ORDER BY key", (prefix,))
+            below = takewhile(lambda row: row[0].startswith(prefix), rows)
+            return Listing(tuple(Entry(*row) for row in below), read_revision(db))
 
         listing: Listing = await self._read(run)
         return listing
@@ -114,6 +115,8 @@ class SqliteStore:
             return
         self._closed = True
         self._queue.put(None)
+        assert self._history is not None
+        self._history.close(self._closing())
         await asyncio.to_thread(self._thread.join)
 
     async def _read(self, run: Callable[[sqlite3.Connection], Any]) -> Any:
@@ -124,21 +127,22 @@ class SqliteStore:
 
     def _refuse_when_closed(self) -> None:
         if self._closed:
-            raise StoreError(f"store {self._path} is closed: the controller is stopping, ask again later")
+            raise self._closing()
+
+    def _closing(self) -> StoreError:
+        return StoreError(f"store {self._path} is closed: the controller is stopping, ask again later")
 
     # ---- in the thread -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            db = _open(self._path)
+            with _owned(self._path), closing(_connect(self._path)) as db:
+                self._tell(_resolve, self._opened, read_revision(db), None)
+                with suppress(EOFError):
+                    while True:
+                        self._serve(db, self._next_group())
         except StoreError as error:
             self._tell(_resolve, self._opened, None, error)
-            return
-        self._tell(_resolve, self._opened, read_revision(db), None)
-        with suppress(EOFError):
-            while True:
-                self._serve(db, self._next_group())
-        db.close()
 
     def _next_group(self) -> list[_Write | _Read]:
         """What is queued, at least one; raises EOFError once the store is to be closed."""
@@ -172,7 +176,7 @@ class SqliteStore:
     def _answer(self, db: sqlite3.Connection, read: _Read) -> None:
         try:
             self._tell(_resolve, read.done, read.run(db), None)
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, the thread goes on and nobody waits for ever
             self._tell(_resolve, read.done, None, self._failure("read", error))
 
     def _commit(self, db: sqlite3.Connection, writes: list[_Write]) -> None:
@@ -183,7 +187,7 @@ class SqliteStore:
             group = Group(db, [write.transaction for write in writes])
             group.write(db)
             db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # as above
             with suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
             failure = self._failure("written", error)
@@ -192,8 +196,10 @@ class SqliteStore:
         outcomes = [(write.done, outcome) for write, outcome in zip(writes, group.outcomes, strict=True)]
         self._tell(self._committed, outcomes, group.changes, group.revision)
 
-    def _failure(self, what: str, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"store {self._path} cannot be {what} ({error}): check disk space and permissions")
+    def _failure(self, what: str, error: Exception) -> StoreError:
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        mend = "stop the controller and restore a backup" if damaged else "check disk space and permissions"
+        return StoreError(f"store {self._path} cannot be {what} ({error}): {mend}")
 
     def _tell(self, callback: Callable[..., None], *arguments: Any) -> None:
         # The loop is gone when the process is stopping without close(); then nobody waits for the answer.
@@ -213,36 +219,64 @@ class SqliteStore:
         _resolve_all(outcomes)
 
 
-def _open(path: Path) -> sqlite3.Connection:
+@contextmanager
+def _owned(path: Path) -> Iterator[None]:
+    """Keep a second controller out: it is refused at its start, not at its first write.
+
+    A lock of its own, beside SQLite's: those let operators read, and make backups, while a controller runs.
+    """
     try:
-        path.touch(mode=_PRIVATE)
-        db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
-        # One controller owns the file: a second one is refused at start instead of at its first write.
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("BEGIN IMMEDIATE")
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"store {path} has schema {version}, this version knows {SCHEMA_VERSION}: start the newer "
-                "Moorline that wrote it, or name another state_dir"
-            )
-        if version == 0:
-            for statement in _SCHEMA:
-                db.execute(statement)
-        db.execute("COMMIT")
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
+        lock = path.with_name(f"{path.name}.lock").open("w")
+    except OSError as error:
+        raise StoreError(
+            f"store {path} cannot be opened ({error.strerror}): check path and permissions"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
             raise StoreError(
                 f"store {path} is in use by another process: stop that controller first"
             ) from error
+        yield
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        path.touch(mode=_PRIVATE)
+        db = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE)
+    except (sqlite3.Error, OSError) as error:
         raise StoreError(f"store {path} cannot be opened ({error}): check path and permissions") from error
-    except (sqlite3.DatabaseError, OSError) as error:
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        _ensure_schema(db, path)
+    except sqlite3.Error as error:
+        db.close()
         raise StoreError(
-            f"store {path} cannot be opened ({error}): restore it, or name another state_dir"
+            f"store {path} cannot be opened ({error}): restore a backup, or name another state_dir"
         ) from error
+    except StoreError:
+        db.close()
+        raise
     return db
+
+
+def _ensure_schema(db: sqlite3.Connection, path: Path) -> None:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"store {path} has schema {version}, this version knows {SCHEMA_VERSION}: start the newer "
+            "Moorline that wrote it, or name another state_dir"
+        )
+    if version == 0:
+        if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise StoreError(f"{path} is a database of something else: name another state_dir")
+        db.execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA:
+            db.execute(statement)
+        db.execute("COMMIT")
+    read_revision(db)
 
 
 def _resolve(future: asyncio.Future[Any], value: Any, error: Exception | None) -> None:
