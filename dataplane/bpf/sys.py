@@ -33,28 +33,6 @@ class _MapInfo(ctypes.Structure):
     )
 
 
-class _TestRunOptions(ctypes.Structure):
-    """``struct bpf_test_run_opts`` of libbpf."""
-
-    _fields_ = (
-        ("sz", ctypes.c_size_t),
-        ("data_in", ctypes.c_void_p),
-        ("data_out", ctypes.c_void_p),
-        ("data_size_in", ctypes.c_uint32),
-        ("data_size_out", ctypes.c_uint32),
-        ("ctx_in", ctypes.c_void_p),
-        ("ctx_out", ctypes.c_void_p),
-        ("ctx_size_in", ctypes.c_uint32),
-        ("ctx_size_out", ctypes.c_uint32),
-        ("retval", ctypes.c_uint32),
-        ("repeat", ctypes.c_int),
-        ("duration", ctypes.c_uint32),
-        ("flags", ctypes.c_uint32),
-        ("cpu", ctypes.c_uint32),
-        ("batch_size", ctypes.c_uint32),
-    )
-
-
 _RING_CALLBACK: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
 _lib.ring_buffer__new.restype = ctypes.c_void_p
@@ -74,17 +52,6 @@ class MapInfo:
     value_size: int
     max_entries: int
     flags: int
-
-
-@dataclass(frozen=True, slots=True)
-class TestRun:
-    """A test run's result: what the program returned, the packet it left, nanoseconds a repetition."""
-
-    __test__ = False
-
-    verdict: int
-    data: bytes
-    nanoseconds: int
 
 
 def _checked(result: int, doing: str) -> int:
@@ -154,30 +121,6 @@ def lookup_range(fd: int, first: int, count: int, octets: int) -> bytes:
     if result < 0 and read.value < count:
         _checked(result, f"elements from {first}")
     return values.raw
-
-
-def test_run(
-    program_fd: int, data: bytes, context: ctypes.Structure | None, *, repeat: int = 1, room: int = 512
-) -> TestRun:
-    """Runs a program on a packet, without any network (BPF_PROG_TEST_RUN).
-
-    ``room``: how much longer than ``data`` the packet may become.
-    """
-    given = ctypes.create_string_buffer(data, len(data))
-    out = ctypes.create_string_buffer(len(data) + room)
-    options = _TestRunOptions(
-        sz=ctypes.sizeof(_TestRunOptions),
-        data_in=ctypes.addressof(given),
-        data_size_in=len(data),
-        data_out=ctypes.addressof(out),
-        data_size_out=len(out),
-        repeat=repeat,
-    )
-    if context is not None:
-        options.ctx_in = ctypes.addressof(context)
-        options.ctx_size_in = ctypes.sizeof(context)
-    _checked(_lib.bpf_prog_test_run_opts(program_fd, ctypes.byref(options)), "test run")
-    return TestRun(options.retval, out.raw[: options.data_size_out], options.duration)
 
 
 class RingBuffer:

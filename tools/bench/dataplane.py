@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from dataplane.agent.port_map import PortEntry, PortMap
 from dataplane.bpf import sys as bpf
+from dataplane.bpf.hook import Hook
 from dataplane.bpf.pipeline import Pipeline, PipelineSpec, ensure_pipeline
-from dataplane.bpf.testrun import skb_context
 from dataplane.contract.binding import Binding
 from dataplane.contract.layout import Field
 from dataplane.contract.p4info import load_p4info
@@ -25,6 +25,7 @@ from tools.bench.frames import HERE, OUTER_DESTINATION, OUTER_SOURCE, THERE, sci
 from tools.bench.p4runtime import P4INFO
 from tools.lab import cleanup
 from tools.lab.namespace import Namespace
+from tools.testrun import TestProgram
 
 UPLINK, ACCESS = 1, 2
 """Port numbers."""
@@ -46,8 +47,8 @@ class MeasuredDataPlane:
         contract = load_p4info(P4INFO, _SIZES)
         self._tables = Tables(Binding(contract, pipeline.shapes), pipeline.tables)
         self._filled = 0
-        self.xdp_fd = bpf.object_get(Path(pipeline.program_path("xdp")))
-        self.tc_fd = bpf.object_get(Path(pipeline.program_path("tc")))
+        self.xdp = self._program(Hook.XDP)
+        self.tc = self._program(Hook.TC)
         self._write_ports()
         self._write_own_rows()
 
@@ -91,19 +92,14 @@ class MeasuredDataPlane:
             connection.insert(encapsulate.key(pair), encapsulate.action, encapsulate.data(sent))
         self._filled = connections
 
-    def run_tc(self, program_fd: int, frames: Sequence[bytes], ifindex: int) -> int:
-        """Run a TC program once on each frame; returns the last verdict."""
-        verdict = -1
-        context = skb_context(ifindex)
-        for frame in frames:
-            verdict = bpf.test_run(program_fd, frame, context, repeat=1).verdict
-        return verdict
-
     @staticmethod
     def expect_redirect(verdict: int) -> None:
         """Raise RuntimeError unless the packet was sent on: what is dropped early must not be measured."""
         if verdict not in _REDIRECTS:
             raise RuntimeError(f"the measured packet was not sent on: verdict {verdict}")
+
+    def _program(self, hook: Hook) -> TestProgram:
+        return TestProgram(bpf.object_get(Path(self._pipeline.program_path(hook))), hook)
 
     def _write_ports(self) -> None:
         mac = bytes.fromhex("020000000001")

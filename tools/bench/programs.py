@@ -19,6 +19,7 @@ from tools.bench.katran import OBJECT_VARIABLE, Katran
 from tools.bench.report import Row
 from tools.bench.restore import Restorer, nanoseconds
 from tools.bench.rounds import Samples, interleave, ratio
+from tools.testrun import TestProgram
 
 FEW = 1_000
 MANY = 1_000_000
@@ -45,7 +46,7 @@ def xdp_terminate() -> list[Row]:
 def _xdp_round(plane: MeasuredDataPlane, restorer: Restorer, connections: int) -> dict[str, Samples]:
     plane.fill(connections)
     frame, header_sum = data_frame()
-    arguments = ("restore_moorline", plane.xdp_fd, frame, header_sum, connections, plane.ifindex(UPLINK))
+    arguments = ("restore_moorline", plane.xdp.fd, frame, header_sum, connections, plane.ifindex(UPLINK))
     plane.expect_redirect(restorer.code(*arguments))
 
     def floor() -> float:
@@ -103,19 +104,20 @@ def _tc_round(plane: MeasuredDataPlane, restorer: Restorer, connections: int) ->
     plane.fill(connections)
     frames = access_frames(connections, RUNS)
     port = plane.ifindex(ACCESS)
-    plane.expect_redirect(plane.run_tc(plane.tc_fd, frames[:1], port))
+    plane.expect_redirect(plane.tc.run(frames[0], port)[0])
 
     def floor() -> float:
         return nanoseconds(restorer.floor_tc, frames[0])
 
-    def clocked(program_fd: int) -> float:
-        before = bpf_stats.run_time(program_fd)
-        plane.run_tc(program_fd, frames, port)
-        return bpf_stats.run_time(program_fd).per_run_since(before)
+    def clocked(program: TestProgram) -> float:
+        before = bpf_stats.run_time(program.fd)
+        for frame in frames:
+            program.run(frame, port)
+        return bpf_stats.run_time(program.fd).per_run_since(before)
 
     def own() -> float:
         # What the clock itself costs shows in the floor, measured both ways.
-        return clocked(plane.tc_fd) - clocked(restorer.floor_tc) + floor()
+        return clocked(plane.tc) - clocked(restorer.floor_tc) + floor()
 
     with bpf_stats.enabled():
         return interleave({"own": own, "floor": floor}, ROUNDS)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from dataplane.bpf.hook import Hook
 from moorline.errors import MoorlineError
 from moorline.wire import Event
+from tools.testrun import TestRunError
 from tools.vectors.bpf_target import DROP, VERDICTS, BpfTarget
 from tools.vectors.model import PacketIn
-from tools.vectors.program import TestRunError
 from tools.vectors.runner import comparable
 from tools.vectors.target import Count
 from tools.vectors.world import ACCESS, GATEWAY

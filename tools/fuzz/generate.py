@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Final, TypeVar
 
 from moorline.wire import OPTION_CLASS
-from tools.vectors.program import LONGEST_FRAME
+from tools.testrun import LONGEST_FRAME
 from tools.vectors.world import ACCESS, ANY4, FORMER4, FORMER6, GATEWAY, SECOND, UNASSIGNED, UNDERLAY
 
 from .scene import LOCAL4, LOCAL6, PEERS

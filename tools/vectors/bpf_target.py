@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Final
 
 from dataplane.agent.port_map import PortEntry, PortMap
+from dataplane.bpf import sys as bpf
 from dataplane.bpf.hook import Hook
 from dataplane.bpf.pipeline import Pipeline, PipelineSpec, ensure_pipeline
-from dataplane.bpf.sys import RingBuffer
 from dataplane.contract.binding import Binding
 from dataplane.contract.p4info import load_p4info
 from dataplane.contract.rows import Tables
 from moorline.errors import MoorlineError
 from moorline.wire import Event
+from tools.testrun import TestProgram, TestRunError
 
 from .live import send_to_tc
 from .model import Entry, Outcome, PacketIn, Value, number
 from .namespace import World, entered, world
-from .program import Program, TestRunError
 from .target import Count, PortEvents
 from .world import ACCESS, GATEWAY, SECOND, UNASSIGNED, UNASSIGNED_INTERFACE, UNDERLAY
 
@@ -64,7 +64,7 @@ class Bench:
         contract = load_p4info(pipeline.spec.p4info, pipeline.spec.sizes)
         self.tables = Tables(Binding(contract, pipeline.shapes), pipeline.tables)
         self.punted: list[tuple[PacketIn, bytes]] = []
-        self.ring = RingBuffer(pipeline.packet_in_fd, self._on_record)
+        self.ring = bpf.RingBuffer(pipeline.packet_in_fd, self._on_record)
         self._loaded: tuple[Entry, ...] = ()
         PortMap(pipeline.ports, pipeline.port_ifindex).write(_port_entries(interfaces))
 
@@ -107,7 +107,7 @@ class BpfTarget:
         self.hook = hook
         self.frames_complete = hook is Hook.XDP
         self.bench = bench
-        self.program = Program(Path(bench.pipeline.program_path(hook)), hook)
+        self.program = TestProgram(bpf.object_get(Path(bench.pipeline.program_path(hook))), hook)
 
     def load(self, entries: Sequence[Entry]) -> None:
         """Hold exactly these entries, with counters at zero."""
@@ -182,7 +182,7 @@ def bpf_targets(hooks: Sequence[Hook] = tuple(Hook)) -> Iterator[list[BpfTarget]
         stack.callback(bench.ring.close)
         targets = [BpfTarget(bench, hook) for hook in hooks]
         for target in targets:
-            stack.callback(target.program.close)
+            stack.callback(os.close, target.program.fd)
         yield targets
 
 
