@@ -4,6 +4,7 @@
 # make test    lint, types, unit tests, packet vectors, lab tests
 # make bench   the benchmarks (ONLY=name for one)
 # make fuzz    a million generated packets through the data plane programs
+# make p4      compile the P4 program anew, after a change to it (needs p4c on the PATH)
 # All of them install what is missing first (Debian 12, as root).
 
 SHELL := /bin/sh
@@ -12,7 +13,7 @@ PROTO := moorline/api/v1/moorline.proto
 C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit bench fuzz stubs format clean
+.PHONY: help setup demo test lint unit bench fuzz p4 stubs format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -37,6 +38,9 @@ bench: setup
 
 fuzz: setup
 	@$(PYTHON) -m tools.fuzz
+
+p4: setup
+	@$(PYTHON) -m tools.contract
 
 stubs: setup
 	@$(PYTHON) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)

@@ -5,6 +5,7 @@
 #define MOORLINE_CHECKSUM_P4
 
 #include "headers.p4"
+#include "metadata.p4"
 
 // Ones' complement sum of 16-bit words, RFC 1071.
 bit<16> fold(in bit<32> sum) {
@@ -19,7 +20,8 @@ bit<32> word_sum(in bit<32> word) {
 
 bit<32> ipv4_sum(in ipv4_t ip) {
     return (bit<32>)(ip.version ++ ip.ihl ++ ip.dscp ++ ip.ecn) + (bit<32>)ip.total_length +
-           (bit<32>)ip.id + (bit<32>)(ip.flags ++ ip.fragment_offset) +
+           (bit<32>)ip.id +
+           (bit<32>)(ip.reserved ++ ip.dont_fragment ++ ip.more_fragments ++ ip.fragment_offset) +
            (bit<32>)(ip.ttl ++ ip.protocol) + (bit<32>)ip.checksum + word_sum(ip.src) +
            word_sum(ip.dst);
 }
@@ -30,7 +32,7 @@ bit<16> checksum_replaced(in bit<16> checksum, in bit<16> before, in bit<16> aft
 }
 
 // Sum of the options of an IPv4 header.
-control OptionSum(in ipv4_option_t[10] options, out bit<32> sum) {
+control OptionSum(in option_word_t[10] options, out bit<32> sum) {
     apply {
         sum = 0;
         if (options[0].isValid()) { sum = sum + word_sum(options[0].word); }
@@ -46,28 +48,44 @@ control OptionSum(in ipv4_option_t[10] options, out bit<32> sum) {
     }
 }
 
+#define FOUR(words, at)                                                                            \
+    words[at].word, words[at + 1].word, words[at + 2].word, words[at + 3].word
+#define SIXTEEN(words, at)                                                                         \
+    FOUR(words, at), FOUR(words, at + 4), FOUR(words, at + 8), FOUR(words, at + 12)
+
+// All that the parser takes from a frame behind the UDP header; headers that are not there count for
+// nothing.
+#define UDP_DATA                                                                                   \
+    hdr.geneve, hdr.option, SIXTEEN(hdr.foreign_options, 0), SIXTEEN(hdr.foreign_options, 16),     \
+        SIXTEEN(hdr.foreign_options, 32), FOUR(hdr.foreign_options, 48),                           \
+        FOUR(hdr.foreign_options, 52), FOUR(hdr.foreign_options, 56),                              \
+        hdr.foreign_options[60].word, hdr.foreign_options[61].word, hdr.foreign_options[62].word,  \
+        hdr.inner_ipv4, FOUR(hdr.inner_ipv4_options, 0), FOUR(hdr.inner_ipv4_options, 4),          \
+        hdr.inner_ipv4_options[8].word, hdr.inner_ipv4_options[9].word, hdr.inner_ipv6
+
 // A UDP checksum of 0 stands for none, also over IPv6 (RFC 6936, RFC 8926 section 3.3).
-control VerifyChecksum(inout headers_t hdr, inout metadata_t meta) {
+control VerifyUdpChecksum(inout headers_t hdr, inout metadata_t meta) {
     apply {
         verify_checksum_with_payload(
             hdr.udp.isValid() && hdr.udp.checksum != 0 && hdr.ipv4.isValid(),
             { hdr.ipv4.src, hdr.ipv4.dst, 8w0, PROTOCOL_UDP, hdr.udp.length, hdr.ports, hdr.udp.length,
-              hdr.geneve, hdr.option, hdr.inner_ipv4, hdr.inner_ipv6 },
+              UDP_DATA },
             hdr.udp.checksum, HashAlgorithm.csum16);
         verify_checksum_with_payload(
             hdr.udp.isValid() && hdr.udp.checksum != 0 && hdr.ipv6.isValid(),
             { hdr.ipv6.src, hdr.ipv6.dst, 16w0, hdr.udp.length, 24w0, PROTOCOL_UDP, hdr.ports,
-              hdr.udp.length, hdr.geneve, hdr.option, hdr.inner_ipv4, hdr.inner_ipv6 },
+              hdr.udp.length, UDP_DATA },
             hdr.udp.checksum, HashAlgorithm.csum16);
     }
 }
 
-control ComputeChecksum(inout headers_t hdr, inout metadata_t meta) {
+control ComputeIpv4Checksum(inout headers_t hdr, inout metadata_t meta) {
     apply {
         update_checksum(
             hdr.tunnel_ipv4.isValid(),
             { hdr.tunnel_ipv4.version, hdr.tunnel_ipv4.ihl, hdr.tunnel_ipv4.dscp, hdr.tunnel_ipv4.ecn,
-              hdr.tunnel_ipv4.total_length, hdr.tunnel_ipv4.id, hdr.tunnel_ipv4.flags,
+              hdr.tunnel_ipv4.total_length, hdr.tunnel_ipv4.id, hdr.tunnel_ipv4.reserved,
+              hdr.tunnel_ipv4.dont_fragment, hdr.tunnel_ipv4.more_fragments,
               hdr.tunnel_ipv4.fragment_offset, hdr.tunnel_ipv4.ttl, hdr.tunnel_ipv4.protocol,
               hdr.tunnel_ipv4.src, hdr.tunnel_ipv4.dst },
             hdr.tunnel_ipv4.checksum, HashAlgorithm.csum16);

@@ -9,7 +9,13 @@ typedef bit<24>  tenant_t;
 typedef bit<64>  scid_t;
 typedef bit<16>  node_t;
 
-const port_t CPU_PORT = 510; // where packet-out comes from and packet-in goes to
+const port_t CPU_PORT  = 510; // where packet-out comes from and packet-in goes to
+const port_t HOST_PORT = 509; // the switch's own network stack, which has what is not Moorline's
+
+// A switch has no neighbour table: on each link, who speaks has the first address plus the port
+// number, and who listens the second.
+const bit<48> OWN_MAC  = 0x024D4C000000;
+const bit<48> PEER_MAC = 0x024D4C010000;
 
 const bit<16> ETHERTYPE_IPV4  = 0x0800;
 const bit<16> ETHERTYPE_IPV6  = 0x86DD;
@@ -33,13 +39,13 @@ const bit<6>  OPTION_TOTAL_WORDS = 4; // the option with its own header
 const bit<96> MAPPED        = 0x0000FFFF; // upper bits of an IPv4 address in its mapped form
 const bit<4>  IPV4_WORDS    = 5;          // IHL of a header without options
 const bit<8>  OUTER_TTL     = 64;
-const bit<3>  DONT_FRAGMENT = 2;
 
 const bit<32> ETHERNET_OCTETS    = 14;
 const bit<32> VLAN_OCTETS        = 4;
 const bit<32> PACKET_OUT_OCTETS  = 2;
 const bit<32> IPV4_OCTETS        = 20;
 const bit<32> IPV6_OCTETS        = 40;
+const bit<32> PORTS_OCTETS       = 4;
 const bit<32> UDP_OCTETS         = 8;
 const bit<32> GENEVE_OCTETS      = 8;
 const bit<32> DATA_HEADER_OCTETS = 24; // Geneve with our option

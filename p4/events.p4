@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What became of a packet: moorline.wire.Event, counted per port.
+// What became of a packet: moorline.wire.Event, counted per port. A switch has no part in those
+// that speak of the host's kernel (DROP_PACKET_IN_FULL, DROP_NO_ROUTE, DROP_NO_NEIGHBOUR).
 #ifndef MOORLINE_EVENTS_P4
 #define MOORLINE_EVENTS_P4
 

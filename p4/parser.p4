@@ -5,10 +5,13 @@
 #define MOORLINE_PARSER_P4
 
 #include "headers.p4"
+#include "metadata.p4"
 
 parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
                       inout standard_metadata_t standard) {
     state start {
+        meta.event = Event.RX;
+        meta.options = {0, 0, false, false, false};
         transition select(standard.ingress_port) {
             CPU_PORT: parse_packet_out;
             default:  parse_ethernet;
@@ -53,7 +56,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_ipv4 {
         packet.extract(hdr.ipv4);
-        meta.words_left = (bit<8>)hdr.ipv4.ihl - (bit<8>)IPV4_WORDS;
+        meta.options.words_left = (bit<8>)hdr.ipv4.ihl - (bit<8>)IPV4_WORDS;
         transition select(hdr.ipv4.version, hdr.ipv4.ihl) {
             (4, 0 .. 5): parse_ipv4_transport;
             (4, _):      parse_ipv4_options;
@@ -63,8 +66,8 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_ipv4_options {
         packet.extract(hdr.ipv4_options.next);
-        meta.words_left = meta.words_left - 1;
-        transition select(meta.words_left) {
+        meta.options.words_left = meta.options.words_left - 1;
+        transition select(meta.options.words_left) {
             0:       parse_ipv4_transport;
             default: parse_ipv4_options;
         }
@@ -118,7 +121,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     state parse_udp {
         packet.extract(hdr.udp);
         packet.extract(hdr.geneve);
-        meta.words_left = (bit<8>)hdr.geneve.option_words;
+        meta.options.words_left = (bit<8>)hdr.geneve.option_words;
         transition select(hdr.geneve.version, hdr.geneve.option_words, hdr.geneve.critical) {
             (0, OPTION_TOTAL_WORDS, 1): parse_first_option;
             (0, _, _):                  parse_next_option;
@@ -143,7 +146,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_next_option {
-        transition select(meta.words_left) {
+        transition select(meta.options.words_left) {
             0:       accept;
             default: parse_foreign_option;
         }
@@ -151,29 +154,31 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_foreign_option {
         bit<32> head = packet.lookahead<bit<32>>();
-        bit<8> words = 1 + (bit<8>)head[4:0];
-        bit<1> own = (bit<1>)(head[31:8] == OPTION_CLASS_TYPE);
+        bool own = head[31:8] == OPTION_CLASS_TYPE;
 
-        meta.own_option = meta.own_option | own;
-        meta.unknown_critical = meta.unknown_critical | (head[15:15] & ~own);
-        meta.bad_options = (bit<1>)(words > meta.words_left);
-        meta.words_left = meta.words_left - words;
-        transition select(meta.bad_options) {
-            1:       accept;
-            default: take_foreign_option;
+        meta.options.own = meta.options.own || own;
+        meta.options.unknown_critical = meta.options.unknown_critical || (head[15:15] == 1 && !own);
+        meta.options.option_words_left = 1 + (bit<8>)head[4:0];
+        meta.options.too_long = meta.options.option_words_left > meta.options.words_left;
+        transition select(meta.options.too_long) {
+            true:  accept;
+            false: parse_foreign_word;
         }
     }
 
-    state take_foreign_option {
-        bit<32> head = packet.lookahead<bit<32>>();
-
-        packet.extract(hdr.foreign_options.next, (bit<32>)head[4:0] << 5);
-        transition parse_next_option;
+    state parse_foreign_word {
+        packet.extract(hdr.foreign_options.next);
+        meta.options.words_left = meta.options.words_left - 1;
+        meta.options.option_words_left = meta.options.option_words_left - 1;
+        transition select(meta.options.option_words_left) {
+            0:       parse_next_option;
+            default: parse_foreign_word;
+        }
     }
 
     state parse_inner_ipv4 {
         packet.extract(hdr.inner_ipv4);
-        meta.words_left = (bit<8>)hdr.inner_ipv4.ihl - (bit<8>)IPV4_WORDS;
+        meta.options.words_left = (bit<8>)hdr.inner_ipv4.ihl - (bit<8>)IPV4_WORDS;
         transition select(hdr.inner_ipv4.version, hdr.inner_ipv4.ihl) {
             (4, 6 .. 15): parse_inner_ipv4_options;
             default:      accept;
@@ -182,8 +187,8 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_inner_ipv4_options {
         packet.extract(hdr.inner_ipv4_options.next);
-        meta.words_left = meta.words_left - 1;
-        transition select(meta.words_left) {
+        meta.options.words_left = meta.options.words_left - 1;
+        transition select(meta.options.words_left) {
             0:       accept;
             default: parse_inner_ipv4_options;
         }

@@ -120,13 +120,13 @@ def first_difference(given: p4i.P4Info, ours: p4i.P4Info) -> str:
 
 def _differing_object(kind: str, theirs: Iterable[p4i.Table], here: Iterable[p4i.Table]) -> str:
     """The first object of one kind that is missing or another; ``kind`` is the P4Info's name for them."""
-    ours = {o.preamble.name: o for o in here}
+    ours = {o.preamble.alias: o for o in here}
     for their in theirs:
-        mine = ours.pop(their.preamble.name, None)
+        mine = ours.pop(their.preamble.alias, None)
         if mine is None:
-            return f"it has no {their.preamble.name} among its {kind}"
+            return f"it has no {their.preamble.alias} among its {kind}"
         if mine != their:
-            return f"{their.preamble.name} among its {kind} is another"
+            return f"{their.preamble.alias} among its {kind} is another"
     return f"its {kind} also hold {min(ours)}" if ours else ""
 
 

@@ -112,7 +112,7 @@ async def test_another_pipeline_is_refused_by_name(peer: Peer) -> None:
         code, told = await refused(peer, action, other)
         assert code == StatusCode.INVALID_ARGUMENT
         assert told == (
-            "this data plane is compiled for another P4 program: ingress.scid among its tables is another; "
+            "this data plane is compiled for another P4 program: scid among its tables is another; "
             "give the P4Info that GetForwardingPipelineConfig returns"
         )
     assert len(await peer.read_table()) == 1
@@ -167,7 +167,7 @@ def test_differences_are_named() -> None:
             case "package":
                 other.pkg_info.version = "99"
             case "more":
-                other.tables.add().preamble.name = "ingress.fib"
+                other.tables.add().preamble.alias = "fib"
             case "fewer":
                 del other.tables[5]
             case "action":
@@ -177,6 +177,6 @@ def test_differences_are_named() -> None:
     assert first_difference(changed("smaller"), ours) == ""
     assert first_difference(changed("package"), ours) == ""
     assert first_difference(changed("larger"), ours) == "table port_role has 512 entries, not 1048576"
-    assert first_difference(changed("more"), ours) == "it has no ingress.fib among its tables"
-    assert first_difference(changed("fewer"), ours) == "its tables also hold ingress.uplink"
-    assert first_difference(changed("action"), ours) == "ingress.access among its actions is another"
+    assert first_difference(changed("more"), ours) == "it has no fib among its tables"
+    assert first_difference(changed("fewer"), ours) == "its tables also hold uplink"
+    assert first_difference(changed("action"), ours) == "access among its actions is another"

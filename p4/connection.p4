@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// The access side of a service connection: which one joins two virtual addresses. Rule A3 of
+// docs/wire-format.md.
+#ifndef MOORLINE_CONNECTION_P4
+#define MOORLINE_CONNECTION_P4
+
+#include "metadata.p4"
+#include "sizes.p4"
+
+// Destinations that stay on the link are the kernel's.
+control LinkLocal(inout metadata_t meta) {
+    apply {
+        if (meta.inner.ipv6) {
+            if (meta.inner.dst[127:120] == 0xFF || meta.inner.dst[127:118] == 0x3FA) { // fe80::/10
+                meta.event = Event.PASS;
+            }
+        } else if (meta.inner.dst[31:28] == 0xE || meta.inner.dst[31:0] == 0xFFFFFFFF ||
+                   meta.inner.dst[31:16] == 0xA9FE) {
+            meta.event = Event.PASS;
+        }
+    }
+}
+
+control Connections(inout metadata_t meta) {
+    LinkLocal() link_local;
+
+    @id(0x13000004)
+    direct_counter(CounterType.packets_and_bytes) connection_counter;
+
+    @id(0x01000008)
+    action miss() {
+        meta.event = Event.PUNT_CONNECTION_MISS;
+    }
+
+    @id(0x01000009)
+    action encapsulate(@id(1) scid_t scid, @id(2) node_t node, @id(3) bit<24> spi,
+                       @id(4) bit<8> si) {
+        meta.scid = scid;
+        meta.node = node;
+        meta.spi = spi;
+        meta.si = si;
+    }
+
+    @id(0x0100000A)
+    action reject() {
+        meta.event = Event.DROP_CONNECTION_DENIED;
+    }
+
+    @id(0x02000004)
+    table connection {
+        key = {
+            meta.tenant    : exact @id(1) @name("tenant");
+            meta.inner.src : exact @id(2) @name("src");
+            meta.inner.dst : exact @id(3) @name("dst");
+        }
+        actions = {
+            encapsulate;
+            reject;
+            @defaultonly miss;
+        }
+        const default_action = miss();
+        counters = connection_counter;
+        support_timeout = true;
+        size = SIZE_CONNECTION;
+    }
+
+    apply {
+        link_local.apply(meta);
+        if (meta.event == Event.RX) {
+            connection.apply();
+        }
+    }
+}
+
+#endif

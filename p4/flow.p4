@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hash of an inner flow: which path it takes, and the entropy that the outer header shows.
+#ifndef MOORLINE_FLOW_P4
+#define MOORLINE_FLOW_P4
+
+#include "headers.p4"
+#include "metadata.p4"
+
+bit<64> mixed(in bit<64> sum, in bit<64> word) {
+    return (sum ^ word) * HASH_FACTOR;
+}
+
+// Addresses, protocol and, if they can be relied on, ports.
+control Flow(in headers_t hdr, inout metadata_t meta) {
+    bit<32> ports = 0;
+    bit<64> sum;
+
+    apply {
+        if (hdr.ports.isValid() && !meta.inner.fragment && !hdr.ipv6_fragment.isValid() &&
+            meta.inner.length >= meta.inner.header_octets + PORTS_OCTETS) {
+            ports = hdr.ports.src ++ hdr.ports.dst;
+        }
+        if (meta.inner.ipv6) {
+            sum = mixed(HASH_SEED, meta.inner.src[127:64]);
+            sum = mixed(sum, meta.inner.src[63:0]);
+            sum = mixed(sum, meta.inner.dst[127:64]);
+            sum = mixed(sum, meta.inner.dst[63:0]);
+        } else {
+            sum = mixed(HASH_SEED, meta.inner.src[31:0] ++ meta.inner.dst[31:0]);
+        }
+        sum = mixed(sum, 24w0 ++ meta.inner.protocol ++ ports);
+        meta.departure.flow = sum[63:32];
+    }
+}
+
+#endif

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Geneve with our option: rules U8 and U9 of docs/wire-format.md. The parser found the option at
+// its fixed place, or walked along whatever options there are.
+#ifndef MOORLINE_GENEVE_P4
+#define MOORLINE_GENEVE_P4
+
+#include "headers.p4"
+#include "metadata.p4"
+
+control Geneve(in headers_t hdr, inout metadata_t meta) {
+    bit<32> octets = GENEVE_OCTETS + ((bit<32>)hdr.geneve.option_words << 2);
+
+    apply {
+        if (hdr.option.isValid() && meta.payload >= DATA_HEADER_OCTETS) {
+            meta.scid = hdr.option.scid;
+            meta.spi = hdr.option.spi;
+            meta.si = hdr.option.si;
+            if (hdr.geneve.control_packet == 1) { // control messages are not forwarded
+                meta.event = Event.DROP_GENEVE_PROTOCOL;
+            } else if (hdr.geneve.protocol != ETHERTYPE_IPV4 &&
+                       hdr.geneve.protocol != ETHERTYPE_IPV6) {
+                meta.event = Event.DROP_GENEVE_PROTOCOL;
+            } else if (meta.scid == 0) {
+                meta.event = Event.DROP_SCID_ZERO;
+            }
+        } else if (!hdr.geneve.isValid() || meta.payload < GENEVE_OCTETS) {
+            meta.event = Event.DROP_GENEVE_TRUNCATED;
+        } else if (hdr.geneve.version != 0) {
+            meta.event = Event.DROP_GENEVE_VERSION;
+        } else if (octets > meta.payload) {
+            meta.event = Event.DROP_GENEVE_TRUNCATED;
+        } else if (meta.options.too_long) {
+            meta.event = Event.DROP_GENEVE_OPTIONS;
+        } else if (meta.options.unknown_critical) {
+            meta.event = Event.DROP_GENEVE_UNKNOWN_CRITICAL;
+        } else if (meta.options.own) {
+            meta.event = Event.DROP_GENEVE_OPTIONS;
+        } else {
+            meta.event = Event.PASS; // somebody else's Geneve
+        }
+    }
+}
+
+#endif

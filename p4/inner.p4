@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The packet that a connection carries: checked alike where it enters (rule A2 of
+// docs/wire-format.md) and where it leaves (U11).
+#ifndef MOORLINE_INNER_P4
+#define MOORLINE_INNER_P4
+
+#include "checksum.p4"
+#include "headers.p4"
+#include "metadata.p4"
+
+// available: octets up to the end of what carries the packet.
+control CheckIpv4(in ipv4_t ip, in option_word_t[10] options, in bit<32> available,
+                  inout metadata_t meta) {
+    OptionSum() option_sum;
+    bit<32> header_octets = (bit<32>)ip.ihl << 2;
+    bit<32> total = (bit<32>)ip.total_length;
+    bit<32> sum;
+
+    apply {
+        option_sum.apply(options, sum);
+        if (!ip.isValid() || available < IPV4_OCTETS) {
+            meta.event = Event.DROP_INNER_TRUNCATED;
+        } else if (ip.version != 4) {
+            meta.event = Event.DROP_INNER_VERSION;
+        } else if (ip.ihl < IPV4_WORDS) {
+            meta.event = Event.DROP_INNER_HEADER_LENGTH;
+        } else if (header_octets > available) {
+            meta.event = Event.DROP_INNER_TRUNCATED;
+        } else if (fold(ipv4_sum(ip) + sum) != 0xFFFF) {
+            meta.event = Event.DROP_INNER_CHECKSUM;
+        } else if (total < header_octets || total > available) {
+            meta.event = Event.DROP_INNER_LENGTH;
+        }
+        meta.inner = {false, ip.fragment_offset != 0 || ip.more_fragments == 1, header_octets, total,
+                      ip.dscp, ip.ecn, ip.protocol, MAPPED ++ ip.src, MAPPED ++ ip.dst};
+    }
+}
+
+control CheckIpv6(in ipv6_t ip, in bit<32> available, inout metadata_t meta) {
+    bit<32> total = IPV6_OCTETS + (bit<32>)ip.payload_length;
+
+    apply {
+        if (!ip.isValid() || available < IPV6_OCTETS) {
+            meta.event = Event.DROP_INNER_TRUNCATED;
+        } else if (ip.version != 6) {
+            meta.event = Event.DROP_INNER_VERSION;
+        } else if (total > available) {
+            meta.event = Event.DROP_INNER_LENGTH;
+        }
+        meta.inner = {true, false, IPV6_OCTETS, total, ip.dscp, ip.ecn, ip.next_header, ip.src,
+                      ip.dst};
+    }
+}
+
+// Whether the addresses are the connection's own.
+control CheckAddresses(inout metadata_t meta) {
+    apply {
+        if (meta.inner.ipv6) {
+            if (meta.inner.dst == 0 || meta.inner.dst != meta.addresses.local6 ||
+                meta.inner.src != meta.addresses.peer6) {
+                meta.event = Event.DROP_INNER_ADDRESS;
+            }
+        } else if (meta.inner.dst[31:0] == 0 || meta.inner.dst[31:0] != meta.addresses.local4 ||
+                   meta.inner.src[31:0] != meta.addresses.peer4) {
+            meta.event = Event.DROP_INNER_ADDRESS;
+        }
+    }
+}
+
+#endif

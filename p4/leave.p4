@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The end of a packet's way: counted, and sent where its event says.
+#ifndef MOORLINE_LEAVE_P4
+#define MOORLINE_LEAVE_P4
+
+#include "headers.p4"
+#include "metadata.p4"
+#include "sizes.p4"
+
+// Each packet is counted at its port of arrival as RX and as exactly one other event.
+control CountEvents(in metadata_t meta) {
+    @id(0x12000001)
+    counter(SIZE_PORT_EVENTS, CounterType.packets_and_bytes) port_events;
+
+    apply {
+        port_events.count((bit<32>)(meta.ingress_port ++ ((bit<8>)Event.RX)[5:0]));
+        port_events.count((bit<32>)(meta.ingress_port ++ ((bit<8>)meta.event)[5:0]));
+    }
+}
+
+control Leave(inout headers_t hdr, in metadata_t meta, inout standard_metadata_t standard) {
+    apply {
+        switch (meta.event) {
+            Event.TX: {
+                hdr.ethernet.dst = PEER_MAC + (bit<48>)meta.port;
+                hdr.ethernet.src = OWN_MAC + (bit<48>)meta.port;
+                standard.egress_spec = meta.port;
+            }
+            Event.PASS: {
+                standard.egress_spec = HOST_PORT;
+            }
+            Event.PUNT_CONNECTION_MISS:
+            Event.PUNT_TOO_BIG:
+            Event.PUNT_TTL_EXPIRED: {
+                hdr.packet_in = {meta.ingress_port, 0, (bit<8>)meta.event, meta.usable_mtu};
+                standard.egress_spec = CPU_PORT;
+            }
+            default: {
+                mark_to_drop(standard);
+            }
+        }
+    }
+}
+
+#endif

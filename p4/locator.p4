@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The paths to a node. An address change is one entry here, however many connections there are.
+#ifndef MOORLINE_LOCATOR_P4
+#define MOORLINE_LOCATOR_P4
+
+#include "headers.p4"
+#include "metadata.p4"
+#include "sizes.p4"
+
+control Locators(inout metadata_t meta) {
+    @id(0x13000005)
+    direct_counter(CounterType.packets_and_bytes) locator_counter;
+
+    @id(0x0100000B)
+    action unknown_node() {
+        meta.event = Event.DROP_NODE_UNKNOWN;
+    }
+
+    // A node with one path has it in both places. previous: from where packets are still accepted
+    // for a while after a change.
+    @id(0x0100000C)
+    action set_paths(@id(1) port_t port0, @id(2) address_t dst0, @id(3) port_t port1,
+                     @id(4) address_t dst1, @id(5) address_t previous0,
+                     @id(6) address_t previous1) {
+        meta.paths = {port0, dst0, port1, dst1, previous0, previous1};
+    }
+
+    @id(0x02000005)
+    table locator {
+        key = {
+            meta.node : exact @id(1) @name("node");
+        }
+        actions = {
+            set_paths;
+            @defaultonly unknown_node;
+        }
+        const default_action = unknown_node();
+        counters = locator_counter;
+        size = SIZE_LOCATOR;
+    }
+
+    apply {
+        locator.apply();
+    }
+}
+
+// Whether a packet from the underlay comes from the node at the connection's other end, and is on
+// no service path: the end of rule U10 of docs/wire-format.md.
+control CheckSource(in headers_t hdr, inout metadata_t meta) {
+    bool never = meta.source == 0 || meta.source == MAPPED ++ 32w0 ||
+                 (hdr.ipv6.isValid() && meta.source[127:32] == MAPPED);
+
+    apply {
+        if (never || (meta.source != meta.paths.dst0 && meta.source != meta.paths.dst1 &&
+                      meta.source != meta.paths.previous0 &&
+                      meta.source != meta.paths.previous1)) {
+            meta.event = Event.DROP_SOURCE;
+        } else if (meta.spi != 0) {
+            meta.event = Event.DROP_SERVICE_PATH;
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the pipeline knows of a packet beside its headers.
+#ifndef MOORLINE_METADATA_P4
+#define MOORLINE_METADATA_P4
+
+#include "constants.p4"
+#include "events.p4"
+
+enum bit<2> Role {
+    UNASSIGNED = 0,
+    UNDERLAY   = 1,
+    ACCESS     = 2
+}
+
+// The list of options of a Geneve packet that is not in our own fixed form.
+struct options_t {
+    bit<8> words_left;       // of the list
+    bit<8> option_words_left; // of the option at hand
+    bool   own;
+    bool   unknown_critical;
+    bool   too_long; // an option is longer than the list
+}
+
+// The packet that a connection carries, once it is found to be sound.
+struct inner_t {
+    bool      ipv6;
+    bool      fragment; // no transport header to rely on
+    bit<32>   header_octets; // octets of its IP header
+    bit<32>   length;   // octets of the packet, by its own header
+    bit<6>    dscp;
+    bit<2>    ecn;
+    bit<8>    protocol;
+    address_t src;
+    address_t dst;
+}
+
+// The connection's own addresses; zeros where it has none of a family.
+struct addresses_t {
+    bit<32>   local4;
+    bit<32>   peer4;
+    address_t local6;
+    address_t peer6;
+}
+
+// The paths to a node, and where its packets may have come from before a change.
+struct paths_t {
+    port_t    port0;
+    address_t dst0;
+    port_t    port1;
+    address_t dst1;
+    address_t previous0;
+    address_t previous1;
+}
+
+// What a packet becomes on its way into a tunnel.
+struct departure_t {
+    bit<32>   flow; // hash
+    address_t dst;
+    bool      ipv6; // the outer packet
+    bit<32>   overhead;
+    bit<32>   src4;
+    address_t src6;
+    bit<16>   vlan;
+    bit<16>   mtu;
+}
+
+struct metadata_t {
+    Event       event;
+    Role        role;
+    port_t      ingress_port;
+    bit<32>     ip_octets;   // that arrived, from the IP header on, padding included
+    bit<32>     payload;     // octets behind the outer UDP header
+    bit<8>      tunnel;
+    address_t   source;      // outer addresses of a packet in a tunnel
+    address_t   destination;
+    options_t   options;
+    tenant_t    tenant;
+    bit<8>      hops;
+    scid_t      scid;
+    node_t      node;        // at the connection's other end
+    bit<24>     spi;
+    bit<8>      si;
+    port_t      port;        // where the packet leaves
+    inner_t     inner;
+    addresses_t addresses;
+    paths_t     paths;
+    departure_t departure;
+    bit<16>     usable_mtu;  // of a packet that is too big: the longest that would go through
+}
+
+#endif

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// Moorline's pipeline for v1model: the contract between the controller and every data plane. What it
+// does with a packet is docs/wire-format.md, rule by rule; its P4Info names every table, action and
+// counter. The programs in ebpf/ implement the same pipeline.
+//
+//          underlay port                                 access port
+//                |                                            |
+//          +-----------+                                +-----------+
+//          | port_role |                                | port_role |
+//          +-----------+                                +-----------+
+//                |                                            |
+//   not   +-----------+                                inner packet sound?
+//   ours: | terminate | destination, tunnel                   |
+//   pass  +-----------+                                 +------------+ miss
+//                |                                      | connection |------> packet-in; comes back
+//     outer headers, Geneve and                         +------------+        as packet-out
+//       our option sound?                                     | SCID, node, SPI, SI
+//                |                                            |
+//          +-----------+                                      |
+//          |   scid    | node, addresses, port                |
+//          +-----------+                                      |
+//                |                                            |
+//                |                 +---------+                |
+//                +---------------->| locator |<---------------+
+//                                  +---------+
+//                +---------------------+ +--------------------+
+//                |                                            | one of two paths
+//      source one of the node's?                        +-----------+
+//      inner packet sound, its                          |  uplink   | source, VLAN, MTU
+//      addresses the connection's?                      +-----------+
+//      congestion marks (RFC 6040)                            |
+//                |                                      does it fit? TTL
+//        outer headers off                                    |
+//                |                                      outer headers on
+//           access port                                       |
+//                                                       underlay port
+//
+// A packet's event is RX while it is on its way. The first control that gives it another one has
+// decided; the rest is passed by. Every packet is counted in port_events as RX and as what it became.
+//
+// What a switch does otherwise than a host: what passes goes to HOST_PORT; link-layer addresses are
+// a function of the port; and a UDP checksum is verified up to the end of the frame, so that padding
+// behind a packet that has one must be zeros.
+
+#include <core.p4>
+#include <v1model.p4>
+
+#include "checksum.p4"
+#include "connection.p4"
+#include "deparser.p4"
+#include "ecn.p4"
+#include "flow.p4"
+#include "geneve.p4"
+#include "headers.p4"
+#include "inner.p4"
+#include "leave.p4"
+#include "locator.p4"
+#include "metadata.p4"
+#include "outer.p4"
+#include "parser.p4"
+#include "ports.p4"
+#include "scid.p4"
+#include "ttl.p4"
+#include "tunnel.p4"
+#include "uplink.p4"
+
+// From an underlay port to the question which node sent the packet: rules U1 to U10.
+control FromUnderlay(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
+    Outer() outer;
+    Geneve() geneve;
+    Scids() scids;
+
+    apply {
+        outer.apply(hdr, meta, standard);
+        if (meta.event == Event.RX) {
+            geneve.apply(hdr, meta);
+        }
+        if (meta.event == Event.RX) {
+            scids.apply(hdr, meta);
+        }
+    }
+}
+
+// From there to the access port: rules U10 to U12.
+control ToAccess(inout headers_t hdr, inout metadata_t meta) {
+    CheckSource() check_source;
+    CheckIpv4() check_ipv4;
+    CheckIpv6() check_ipv6;
+    CheckAddresses() check_addresses;
+    Ecn() ecn;
+    Decapsulate() decapsulate;
+    bit<32> available = meta.payload - DATA_HEADER_OCTETS;
+
+    apply {
+        check_source.apply(hdr, meta);
+        if (meta.event == Event.RX) {
+            if (hdr.geneve.protocol == ETHERTYPE_IPV6) {
+                check_ipv6.apply(hdr.inner_ipv6, available, meta);
+            } else {
+                check_ipv4.apply(hdr.inner_ipv4, hdr.inner_ipv4_options, available, meta);
+            }
+        }
+        if (meta.event == Event.RX && meta.inner.length != available) {
+            meta.event = Event.DROP_INNER_LENGTH;
+        }
+        if (meta.event == Event.RX) {
+            check_addresses.apply(meta);
+        }
+        if (meta.event == Event.RX) {
+            ecn.apply(hdr, meta);
+        }
+        if (meta.event == Event.RX) {
+            decapsulate.apply(hdr, meta);
+            meta.event = Event.TX;
+        }
+    }
+}
+
+// From an access port to the question which node the packet is for: rules A1 to A3.
+control FromAccess(in headers_t hdr, inout metadata_t meta) {
+    CheckIpv4() check_ipv4;
+    CheckIpv6() check_ipv6;
+    Connections() connections;
+
+    apply {
+        if (hdr.ethernet.type == ETHERTYPE_IPV4) {
+            check_ipv4.apply(hdr.ipv4, hdr.ipv4_options, meta.ip_octets, meta);
+        } else if (hdr.ethernet.type == ETHERTYPE_IPV6) {
+            check_ipv6.apply(hdr.ipv6, meta.ip_octets, meta);
+        } else {
+            meta.event = Event.PASS;
+        }
+        if (meta.event == Event.RX) {
+            connections.apply(meta);
+        }
+    }
+}
+
+// From there to the underlay port: rules A4 to A7.
+control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
+    Flow() flow;
+    Uplinks() uplinks;
+    CheckSize() check_size;
+    Ttl() ttl;
+    Encapsulate() encapsulate;
+
+    apply {
+        flow.apply(hdr, meta);
+        uplinks.apply(meta);
+        if (meta.event == Event.RX) {
+            check_size.apply(meta);
+        }
+        if (meta.event == Event.RX) {
+            ttl.apply(hdr, meta);
+        }
+        if (meta.event == Event.RX) {
+            encapsulate.apply(hdr, meta);
+            meta.event = Event.TX;
+        }
+    }
+}
+
+control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    Ports() ports;
+    FromUnderlay() from_underlay;
+    FromAccess() from_access;
+    Locators() locators;
+    ToAccess() to_access;
+    ToUnderlay() to_underlay;
+    CountEvents() count_events;
+    Leave() leave;
+
+    apply {
+        ports.apply(hdr, meta, standard);
+        if (meta.role == Role.UNDERLAY) {
+            from_underlay.apply(hdr, meta, standard);
+        } else if (meta.role == Role.ACCESS) {
+            from_access.apply(hdr, meta);
+        }
+        if (meta.event == Event.RX) {
+            locators.apply(meta);
+        }
+        if (meta.event == Event.RX) {
+            if (meta.role == Role.UNDERLAY) {
+                to_access.apply(hdr, meta);
+            } else {
+                to_underlay.apply(hdr, meta);
+            }
+        }
+        count_events.apply(meta);
+        leave.apply(hdr, meta, standard);
+    }
+}
+
+control egress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    apply {
+    }
+}
+
+@pkginfo(name="moorline", version="1")
+V1Switch(MoorlineParser(), VerifyUdpChecksum(), ingress(), egress(), ComputeIpv4Checksum(),
+         MoorlineDeparser()) main;

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The underlay side of a service connection: whom a packet is for, and what it must look like.
+#ifndef MOORLINE_SCID_P4
+#define MOORLINE_SCID_P4
+
+#include "headers.p4"
+#include "metadata.p4"
+#include "sizes.p4"
+
+control Scids(in headers_t hdr, inout metadata_t meta) {
+    @id(0x13000003)
+    direct_counter(CounterType.packets_and_bytes) scid_counter;
+
+    @id(0x01000006)
+    action unknown_scid() {
+        meta.event = Event.DROP_SCID_UNKNOWN;
+    }
+
+    // port: where the packet goes. node: the other end's. local, peer: the connection's own
+    // addresses, zeros where it has none of a family.
+    @id(0x01000007)
+    action deliver(@id(1) port_t port, @id(2) tenant_t tenant, @id(3) node_t node,
+                   @id(4) bit<32> local4, @id(5) bit<32> peer4, @id(6) address_t local6,
+                   @id(7) address_t peer6) {
+        meta.port = port;
+        meta.tenant = tenant;
+        meta.node = node;
+        meta.addresses = {local4, peer4, local6, peer6};
+    }
+
+    @id(0x02000003)
+    table scid {
+        key = {
+            meta.scid : exact @id(1) @name("scid");
+        }
+        actions = {
+            deliver;
+            @defaultonly unknown_scid;
+        }
+        const default_action = unknown_scid();
+        counters = scid_counter;
+        support_timeout = true;
+        size = SIZE_SCID;
+    }
+
+    apply {
+        if (scid.apply().hit) {
+            if (hdr.geneve.vni != meta.tenant) {
+                meta.event = Event.DROP_TENANT;
+            }
+        }
+    }
+}
+
+#endif

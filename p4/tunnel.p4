@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Outer headers on and off: rules A7 and U12 of docs/wire-format.md.
+#ifndef MOORLINE_TUNNEL_P4
+#define MOORLINE_TUNNEL_P4
+
+#include "headers.p4"
+#include "metadata.p4"
+
+control PutOuterIpv4(inout headers_t hdr, in metadata_t meta) {
+    apply {
+        hdr.tunnel_ipv4 = {
+            4, IPV4_WORDS, meta.inner.dscp, meta.inner.ecn,
+            (bit<16>)(meta.inner.length + OVERHEAD_IPV4),
+            0, 0, 1, 0, 0, // an atomic datagram, RFC 6864: no identification, DF
+            OUTER_TTL, PROTOCOL_UDP, 0, meta.departure.src4, meta.departure.dst[31:0]
+        };
+    }
+}
+
+control PutOuterIpv6(inout headers_t hdr, in metadata_t meta) {
+    apply {
+        hdr.tunnel_ipv6 = {
+            6, meta.inner.dscp, meta.inner.ecn, (bit<20>)meta.departure.flow[31:15],
+            (bit<16>)(meta.inner.length + UDP_OCTETS + DATA_HEADER_OCTETS),
+            PROTOCOL_UDP, OUTER_TTL, meta.departure.src6, meta.departure.dst
+        };
+    }
+}
+
+// UDP, Geneve and our option.
+control PutDataHeader(inout headers_t hdr, in metadata_t meta) {
+    bit<16> protocol = meta.inner.ipv6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
+
+    apply {
+        hdr.tunnel_ports = {FLOW_PORT_BASE | (bit<16>)meta.departure.flow[13:0], GENEVE_PORT};
+        hdr.tunnel_udp = {(bit<16>)(meta.inner.length + UDP_OCTETS + DATA_HEADER_OCTETS), 0};
+        hdr.tunnel_geneve = {0, OPTION_TOTAL_WORDS, 0, 1, 0, protocol, meta.tenant, 0};
+        hdr.tunnel_option = {OPTION_MAGIC, meta.scid, meta.spi, meta.si};
+    }
+}
+
+control Encapsulate(inout headers_t hdr, in metadata_t meta) {
+    PutOuterIpv4() put_ipv4;
+    PutOuterIpv6() put_ipv6;
+    PutDataHeader() put_data_header;
+    bit<16> type = ETHERTYPE_IPV4;
+    bit<32> frame = ETHERNET_OCTETS + meta.departure.overhead + meta.inner.length;
+
+    apply {
+        if (meta.departure.ipv6) {
+            type = ETHERTYPE_IPV6;
+            put_ipv6.apply(hdr, meta);
+        } else {
+            put_ipv4.apply(hdr, meta);
+        }
+        put_data_header.apply(hdr, meta);
+        hdr.ethernet.type = type;
+        if (meta.departure.vlan != 0) {
+            hdr.ethernet.type = ETHERTYPE_VLAN;
+            hdr.vlan[0] = {meta.departure.vlan[15:13], meta.departure.vlan[12:12],
+                           meta.departure.vlan[11:0], type};
+            frame = frame + VLAN_OCTETS;
+        }
+        truncate(frame); // padding of a short frame is cut off
+    }
+}
+
+control Decapsulate(inout headers_t hdr, in metadata_t meta) {
+    apply {
+        hdr.ethernet.type = hdr.geneve.protocol;
+        hdr.vlan[0].setInvalid();
+        hdr.vlan[1].setInvalid();
+        hdr.ipv4.setInvalid();
+        hdr.ipv6.setInvalid();
+        hdr.ports.setInvalid();
+        hdr.udp.setInvalid();
+        hdr.geneve.setInvalid();
+        hdr.option.setInvalid();
+        truncate(ETHERNET_OCTETS + meta.inner.length);
+    }
+}
+
+#endif

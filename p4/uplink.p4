@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way out to the underlay: the path that a flow takes, and the port's own addresses. Rules A4
+// and A5 of docs/wire-format.md.
+#ifndef MOORLINE_UPLINK_P4
+#define MOORLINE_UPLINK_P4
+
+#include "metadata.p4"
+#include "sizes.p4"
+
+control Uplinks(inout metadata_t meta) {
+    @id(0x13000006)
+    direct_counter(CounterType.packets_and_bytes) uplink_counter;
+
+    @id(0x0100000D)
+    action no_uplink() {
+        meta.event = Event.DROP_UPLINK_UNKNOWN;
+    }
+
+    // vlan: 0 = untagged. mtu: of the outer packet.
+    @id(0x0100000E)
+    action set_source(@id(1) bit<32> src4, @id(2) address_t src6, @id(3) bit<16> vlan,
+                      @id(4) bit<16> mtu) {
+        meta.departure.src4 = src4;
+        meta.departure.src6 = src6;
+        meta.departure.vlan = vlan;
+        meta.departure.mtu = mtu;
+    }
+
+    @id(0x02000006)
+    table uplink {
+        key = {
+            meta.port : exact @id(1) @name("port");
+        }
+        actions = {
+            set_source;
+            @defaultonly no_uplink;
+        }
+        const default_action = no_uplink();
+        counters = uplink_counter;
+        size = SIZE_UPLINK;
+    }
+
+    apply {
+        if (meta.departure.flow[14:14] == 1) {
+            meta.port = meta.paths.port1;
+            meta.departure.dst = meta.paths.dst1;
+        } else {
+            meta.port = meta.paths.port0;
+            meta.departure.dst = meta.paths.dst0;
+        }
+        meta.departure.ipv6 = meta.departure.dst[127:32] != MAPPED;
+        meta.departure.overhead = meta.departure.ipv6 ? OVERHEAD_IPV6 : OVERHEAD_IPV4;
+        uplink.apply();
+    }
+}
+
+// Whether the packet will still fit the path, and a length field, with the outer headers on.
+control CheckSize(inout metadata_t meta) {
+    bit<32> outer = meta.inner.length + meta.departure.overhead;
+
+    apply {
+        if (outer > (bit<32>)meta.departure.mtu) {
+            meta.usable_mtu = meta.departure.mtu - (bit<16>)meta.departure.overhead;
+            meta.event = Event.PUNT_TOO_BIG;
+        } else if (outer > LONGEST_PACKET) {
+            meta.event = Event.DROP_NO_ROOM;
+        }
+    }
+}
+
+#endif
