@@ -142,10 +142,10 @@ static inline int check_outer_ipv6(const struct packet *packet, struct outer *ou
 	const struct ipv6hdr *ip = outer->ipv6;
 	u32 payload = bpf_ntohs(ip->payload_len);
 
-	if (payload < sizeof(struct udphdr) || payload > packet->length - offset_of(packet, ip + 1))
-		return EVENT_DROP_OUTER_LENGTH;
 	if (outer->fragment)
 		return EVENT_DROP_OUTER_FRAGMENT;
+	if (payload < sizeof(struct udphdr) || payload > packet->length - offset_of(packet, ip + 1))
+		return EVENT_DROP_OUTER_LENGTH;
 	outer->available = payload;
 	outer->traffic_class = bpf_ntohl(*(const __be32 *)ip) >> 20;
 	outer->pseudo_sum = sum_words((const u32 *)&ip->saddr, 8) + bpf_htons(IPPROTO_UDP);

@@ -8,7 +8,7 @@ every packet-in, so that nothing is accepted against the rules and nothing is le
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dataplane.bpf.hook import Hook
@@ -18,7 +18,7 @@ from tools.testrun import TestRunError
 from tools.vectors.bpf_target import DROP, VERDICTS, BpfTarget
 from tools.vectors.model import PacketIn
 from tools.vectors.runner import comparable
-from tools.vectors.target import Count
+from tools.vectors.target import Count, PortEvents
 from tools.vectors.world import ACCESS, GATEWAY
 
 from .generate import Generator
@@ -73,6 +73,7 @@ class Driver:
         self._done = 0
         self.totals = Totals()
         targets[0].load(ENTRIES)
+        targets[0].bench.fetch_punted()  # what a run before this one may have left
 
     def run(self, frames: int) -> None:
         """Generate and play this many more frames.
@@ -84,7 +85,7 @@ class Driver:
             count = min(frames, BATCH)
             batch = [self._case() for _ in range(count)]
             for target in self._targets:
-                self._play(target, batch)
+                self._play(target, batch, self._done)
             self._done += count
             frames -= count
 
@@ -92,12 +93,12 @@ class Driver:
         port, frame = self._generator.frame()
         return Case(port, frame, self._model.predict(port, frame))
 
-    def _play(self, target: BpfTarget, batch: Sequence[Case]) -> None:
+    def _play(self, target: BpfTarget, batch: Sequence[Case], first: int) -> None:
         before = target.port_events()
         expected: Counter[tuple[int, Event]] = Counter()
         octets: Counter[tuple[int, Event]] = Counter()
         punted: list[tuple[PacketIn, bytes]] = []
-        for number, case in enumerate(batch, start=self._done):
+        for number, case in enumerate(batch, start=first):
             event = self._play_one(target, case, number)
             if event is None:
                 self.totals.refused[target.hook] += 1
@@ -109,9 +110,15 @@ class Driver:
                 punted.append((PacketIn(case.port, event, case.prediction.mtu), case.frame))
             self.totals.frames[target.hook] += 1
             self.totals.events[target.hook, event] += 1
-        self._compare_counters(target, before, expected, octets)
+        wrong = _wrong_counter(before, target.port_events(), expected, octets)
         if target.bench.fetch_punted() != punted:
-            raise self._mismatch(target, f"packet-ins of the batch from frame {self._done}")
+            wrong = wrong or "wrong packet-ins"
+        if not wrong:
+            return
+        if len(batch) > 1:
+            for number, case in enumerate(batch, start=first):
+                self._play(target, [case], number)
+        raise self._mismatch(target, wrong, batch[0], first)
 
     def _play_one(self, target: BpfTarget, case: Case, number: int) -> Event | None:
         """The event that must have been counted; None when the kernel refuses the frame."""
@@ -130,33 +137,27 @@ class Driver:
                 raise self._mismatch(target, f"packet {packet.hex()}", case, number)
         return prediction.event
 
-    def _compare_counters(
-        self,
-        target: BpfTarget,
-        before: dict[tuple[int, Event], Count],
-        expected: Counter[tuple[int, Event]],
-        octets: Counter[tuple[int, Event]],
-    ) -> None:
-        zero = Count(0, 0)
-        after = target.port_events()
-        for key in sorted({*after, *expected}):
-            was, now = before.get(key, zero), after.get(key, zero)
-            moved = (now.packets - was.packets, now.bytes - was.bytes)
-            if moved != (expected[key], octets[key]):
-                wanted = (expected[key], octets[key])
-                what = f"port_events {key[0]} {key[1].name} moved by {moved} instead of {wanted}"
-                raise self._mismatch(target, f"{what} in the batch from frame {self._done}")
-
-    def _mismatch(
-        self, target: BpfTarget, what: str, case: Case | None = None, number: int | None = None
-    ) -> MismatchError:
-        where = f"seed {self._seed}, {target.hook}"
-        if case is None:
-            return MismatchError(f"{where}: {what}; run fewer frames to find the one")
+    def _mismatch(self, target: BpfTarget, what: str, case: Case, number: int) -> MismatchError:
         return MismatchError(
-            f"{where}, frame {number} at port {case.port}: {what} instead of {case.prediction}; "
-            f"the frame is {case.frame.hex()}"
+            f"seed {self._seed}, {target.hook}, frame {number} at port {case.port}: {what} instead of "
+            f"{case.prediction}; the frame is {case.frame.hex()}"
         )
+
+
+def _wrong_counter(
+    before: PortEvents,
+    after: PortEvents,
+    expected: Mapping[tuple[int, Event], int],
+    octets: Mapping[tuple[int, Event], int],
+) -> str | None:
+    """The first counter of ``port_events`` that did not move as expected, in packets and octets."""
+    zero = Count(0, 0)
+    for key in sorted({*after, *expected}):
+        was, now = before.get(key, zero), after.get(key, zero)
+        moved, wanted = (now.packets - was.packets, now.bytes - was.bytes), (expected[key], octets[key])
+        if moved != wanted:
+            return f"port_events {key[0]} {key[1].name} moved by {moved}, not by {wanted},"
+    return None
 
 
 def on_hook(prediction: Prediction, hook: Hook) -> Prediction:

@@ -140,10 +140,10 @@ def outer6(frame: bytes, at: int, opened: frozenset[bytes]) -> Outer:
     source, destination = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
     if u16(frame, udp + 2) != GENEVE_PORT or destination not in opened:  # U4
         end(Event.PASS)
-    if first_fragment:  # U6
-        end(Event.DROP_OUTER_FRAGMENT)
     if len(frame) < udp + 8:  # U5
         end(Event.DROP_OUTER_TRUNCATED)
+    if first_fragment:  # U6
+        end(Event.DROP_OUTER_FRAGMENT)
     length = u16(frame, at + 4)
     if not 8 <= length <= len(frame) - udp:  # U6
         end(Event.DROP_OUTER_LENGTH)

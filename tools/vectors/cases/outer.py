@@ -177,6 +177,14 @@ case(
     drops(_behind(IPv6ExtHdrFragment(m=0, id=7)), Event.DROP_OUTER_FRAGMENT),
 )
 case(
+    "ipv6-fragment-first-malformed",
+    "A first fragment over IPv6 that ends inside the UDP header, and ones whose payload length is wrong",
+    "U6",
+    drops(_behind(IPv6ExtHdrFragment(m=1, id=7))[: ETHERNET + IPV6_HEADER + 15], Event.DROP_OUTER_TRUNCATED),
+    drops(_patched(_behind(IPv6ExtHdrFragment(m=1, id=7)), ETHERNET + 5, 7), Event.DROP_OUTER_FRAGMENT),
+    drops(_behind(IPv6ExtHdrFragment(m=1, id=7))[:-1], Event.DROP_OUTER_FRAGMENT),
+)
+case(
     "ipv6-fragment-later",
     "A later fragment over IPv6 shows no port: the kernel's",
     "U3",
