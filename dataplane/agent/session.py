@@ -89,7 +89,8 @@ class Session:
                 delay = FIRST_DELAY
             pause = delay * random.uniform(0.5, 1.0)  # noqa: S311 - only to spread the attempts of many nodes
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._retry.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._retry.wait()
             delay = min(2 * delay, LAST_DELAY)
 
     async def _until_dead(self) -> bool:
@@ -112,7 +113,9 @@ class Session:
             sender: asyncio.Task[None] | None = None
             try:
                 call = rpc.NodeSessionStub(channel).Attach()
-                await asyncio.wait_for(self._greet(call), CONNECT_SECONDS)
+                # Not wait_for(): until Python 3.12 it may swallow a cancellation that comes with the answer.
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._greet(call)
                 stood = True
                 self._why_away = ""
                 log.info("controller_attached", controller=self._target)
