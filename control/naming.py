@@ -117,7 +117,8 @@ class Naming:
             delay = self._expire_due()
             self._earlier.clear()
             try:
-                await asyncio.wait_for(self._earlier.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._earlier.wait()
             except TimeoutError:
                 continue
 

@@ -160,7 +160,8 @@ class DataPlane:
                 if self._changed.is_set():
                     break
             try:
-                await asyncio.wait_for(self._changed.wait(), backoff)
+                async with asyncio.timeout(backoff):
+                    await self._changed.wait()
                 backoff = BACKOFF_FIRST
             except TimeoutError:
                 backoff = min(2 * backoff, BACKOFF_LAST)
