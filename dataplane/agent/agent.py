@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import structlog
@@ -32,7 +32,7 @@ from dataplane.agent.resolver import Resolver
 from dataplane.agent.servers import serve_controller, serve_locally, stopping
 from dataplane.agent.service import AgentService
 from dataplane.agent.session import Session, to_api
-from dataplane.agent.state import NodeState, write_state
+from dataplane.agent.state import NodeState, StateError, write_state
 from dataplane.agent.translations import Translations
 from dataplane.agent.watch import HostWatch
 from dataplane.bpf import sys as bpf
@@ -47,6 +47,9 @@ from moorline.api.v1 import moorline_pb2_grpc as rpc
 from moorline.collector import spare_full_collections
 
 log = structlog.get_logger(__name__)
+
+SAVE_AGAIN_SECONDS: Final = 5.0
+"""After a file could not be written."""
 
 
 class Agent:
@@ -143,9 +146,14 @@ class Agent:
         await self._make_pair()
         self._mobility.start(self._watch.table)
         self._state.generation = self._mobility.own.generation
-        await self._follow_ports()
-        await self._ports.detach_others(self._watch.table)
-        self._unsaved.set()
+        await self._neighbours.take_over()
+        try:
+            await self._follow_ports()
+            await self._ports.detach_others(self._watch.table)
+            await self._forward_no_more()
+        finally:
+            # Also when it ends here: 'node leave' has to find what was attached.
+            await self._save()
         access = self._ports.access.number
         stack.callback(self._backend.close)
         pump = Pump(self._pipeline.packet_in_fd, access, self._p4runtime, self._backend)
@@ -165,7 +173,7 @@ class Agent:
         if await self._ports.attach(host):
             self._unsaved.set()
             for interface in self._forwarding_interfaces():
-                forwarding.forward_on(interface)
+                forwarding.forward_on(interface, self._state.former_sysctls)
         await self._access.set_mtu(self._inner_mtu())
         report = self._ports.report(host)
         if report != self._reported and self._mobility.session is not None:
@@ -193,6 +201,12 @@ class Agent:
             self._unsaved.set()
         if Changed.ADDRESSES in changed:
             self._host_moved.set()
+
+    async def _forward_no_more(self) -> None:
+        """Set back what an earlier agent changed for an access port that was at XDP then."""
+        if not self._forwarding_interfaces():
+            forwarding.restore(self._state.former_sysctls)
+            await forwarding.guard(self._netlink, (), ())
 
     async def _keep_neighbours(self) -> None:
         interfaces = frozenset(
@@ -274,5 +288,13 @@ class Agent:
         while True:
             await self._unsaved.wait()
             self._unsaved.clear()
-            state = self._state.model_copy(deep=True)
-            await asyncio.to_thread(write_state, self._config.state_dir / "node.json", state)
+            try:
+                await self._save()
+            except StateError as error:  # a full disk is no reason to give up the sessions
+                log.warning("state_not_saved", why=str(error))
+                self._unsaved.set()
+                await asyncio.sleep(SAVE_AGAIN_SECONDS)
+
+    async def _save(self) -> None:
+        state = self._state.model_copy(deep=True)
+        await asyncio.to_thread(write_state, self._config.state_dir / "node.json", state)

@@ -92,7 +92,9 @@ class Received:
 
 @dataclass(slots=True)
 class _Pending:
+    scid: int
     generation: int
+    body: bytes
     datagram: bytes
     tries: int
     due: float
@@ -132,6 +134,10 @@ class ChangeExchange:
         if not of_peer:
             del self._of_peer[channel.peer]
             self._pending.pop(channel.peer, None)
+            return
+        pending = self._pending.get(channel.peer)
+        if pending is not None and pending.scid == scid:  # the peer would not take it any more
+            self._seal_change(channel.peer, pending.generation, pending.body, pending.tries, pending.due)
 
     def heard(self, peer: int, generation: int) -> None:
         """The peer's locators of this generation are known from elsewhere."""
@@ -140,10 +146,8 @@ class ChangeExchange:
     def announce(self, generation: int, locators: Iterable[Locator], now: float) -> None:
         """This node has moved: a message to each peer is due at once."""
         body = encode_locators(locators)
-        for peer, scids in self._of_peer.items():
-            channel = self._channels[next(iter(scids))]
-            datagram = _seal(Kind.CHANGE, channel, self._node_id, peer, generation, body)
-            self._pending[peer] = _Pending(generation, datagram, 0, now)
+        for peer in self._of_peer:
+            self._seal_change(peer, generation, body, 0, now)
 
     def hurry(self, now: float, peer: int | None = None) -> None:
         """Send at once what is still unanswered, to one peer or to all: it has moved too, or there is a route
@@ -182,6 +186,11 @@ class ChangeExchange:
             return Received(self._acknowledged(sender, generation))
         locators = decode_locators(body)
         return self._changed(channel, generation, locators)
+
+    def _seal_change(self, peer: int, generation: int, body: bytes, tries: int, due: float) -> None:
+        channel = self._channels[next(iter(self._of_peer[peer]))]
+        datagram = _seal(Kind.CHANGE, channel, self._node_id, peer, generation, body)
+        self._pending[peer] = _Pending(channel.scid, generation, body, datagram, tries, due)
 
     def _acknowledged(self, peer: int, generation: int) -> Acknowledged | None:
         pending = self._pending.get(peer)

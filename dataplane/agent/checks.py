@@ -9,10 +9,14 @@ import os
 from pathlib import Path
 from typing import IO, Final
 
+import structlog
+
 from dataplane.agent.config import NodeConfig
 from dataplane.agent.netlink import HostTable
 from dataplane.agent.state import NodeState
 from moorline.errors import MoorlineError
+
+log = structlog.get_logger(__name__)
 
 _BPF_FS_MAGIC: Final = 0xCAFE4A11
 
@@ -38,16 +42,33 @@ def check_pins(pins: Path) -> None:
         )
 
 
-def check_interfaces(config: NodeConfig, host: HostTable) -> None:
-    """At least one port, and each with its interface. Raises StartError."""
+def check_joined(config: NodeConfig) -> None:
+    """Only a machine that has joined is a node. Raises StartError."""
+    if not config.credentials_dir.exists():
+        raise StartError(
+            f"this machine is no node yet, {config.credentials_dir} does not exist: "
+            "join with 'moorline node join TOKEN'"
+        )
+
+
+def check_interfaces(config: NodeConfig, state: NodeState, host: HostTable) -> None:
+    """At least one underlay port, and each port with an interface or one that it had: it may come back.
+
+    Raises:
+        StartError: an interface never was there, most likely misspelt, or no underlay port is configured.
+    """
     if not any(port.role == "underlay" for port in config.ports):
         raise StartError(
             'no underlay port is configured: add [[node.port]] with name = "..." for the network interface'
         )
     for port in config.ports:
-        if host.link_named(port.name) is None:
-            known = ", ".join(sorted(link.name for link in host.links.values()))
-            raise StartError(f"interface {port.name} does not exist: name one of {known} in [[node.port]]")
+        if host.link_named(port.name) is not None:
+            continue
+        if port.name in state.ports:
+            log.warning("interface_missing", interface=port.name)
+            continue
+        known = ", ".join(sorted(link.name for link in host.links.values()))
+        raise StartError(f"interface {port.name} does not exist: name one of {known} in [[node.port]]")
 
 
 def check_controller(config: NodeConfig, state: NodeState) -> None:

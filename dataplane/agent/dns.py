@@ -68,8 +68,7 @@ class Upstream:
                     found = await (_ask_tcp if tcp else _ask_udp)(packet, server)
             except (OSError, TimeoutError, asyncio.IncompleteReadError):
                 continue
-            if core.is_answer_to(found, packet):
-                return found
+            return found
         return None
 
 
@@ -195,7 +194,7 @@ async def _ask_udp(packet: bytes, server: str) -> bytes:
         await loop.sock_sendall(handle, packet)
         while True:
             answer = await loop.sock_recv(handle, 65535)
-            if answer[:2] == packet[:2]:
+            if core.is_answer_to(answer, packet):  # what is none may be forged, and the true one still come
                 return answer
 
 
@@ -204,6 +203,9 @@ async def _ask_tcp(packet: bytes, server: str) -> bytes:
     try:
         writer.write(len(packet).to_bytes(2) + packet)
         await writer.drain()
-        return await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+        while True:
+            answer = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+            if core.is_answer_to(answer, packet):
+                return answer
     finally:
         writer.close()

@@ -9,7 +9,21 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Protocol
 
-from dnslib import AAAA, CLASS, EDNS0, PTR, QTYPE, RCODE, RR, A, DNSError, DNSHeader, DNSRecord
+from dnslib import (
+    AAAA,
+    CLASS,
+    EDNS0,
+    PTR,
+    QTYPE,
+    RCODE,
+    RR,
+    A,
+    DNSBuffer,
+    DNSError,
+    DNSHeader,
+    DNSRecord,
+)
+from dnslib.label import DNSLabelError
 
 from moorline.names import InvalidNameError, ServiceName
 
@@ -21,6 +35,13 @@ MAX_UDP: Final = 1232
 
 _HEADER_OCTETS: Final = 12
 _RESPONSE_FLAG: Final = 0x80
+_BADVERS_UPPER: Final = 1
+"""The upper bits of BADVERS (16); the lower ones are 0."""
+
+_LONGEST_LABEL: Final = 63
+_QUESTION_TAIL_OCTETS: Final = 4
+"""Type and class."""
+
 _IPV4_LABELS: Final = 4
 _IPV6_LABELS: Final = 32
 
@@ -82,23 +103,29 @@ def decide(packet: bytes, directory: Directory) -> Answer | Ask | Forward | None
     """What to do with a datagram or message; None: nothing at all (it is no query)."""
     if len(packet) < _HEADER_OCTETS or packet[2] & _RESPONSE_FLAG:
         return None
+    query = _parse(packet)
+    if query is None:
+        return Answer(_header_only(packet, RCODE.FORMERR))
+    if query.record.header.opcode != 0:
+        return Answer(refuse(query, RCODE.NOTIMP))
+    if _edns_version(query.record) > 0:
+        return Answer(_bad_version(query))
+    if query.record.questions[0].qclass != CLASS.IN:
+        return Answer(refuse(query, RCODE.REFUSED))
+    return _reverse(query, directory) if query.kind == QTYPE.PTR else _by_name(query, directory)
+
+
+def _parse(packet: bytes) -> Query | None:
+    """The question in a message; None where there is not just one, or none that can be said again."""
     try:
         record = DNSRecord.parse(packet)
-        question = record.questions[0] if len(record.questions) == 1 else None
-        name = "" if question is None else str(question.qname).rstrip(".").lower()
-    except (DNSError, ValueError, IndexError):
-        question = None
-        name = ""
-    if question is None:
-        return Answer(_header_only(packet, RCODE.FORMERR))
-    query = Query(packet, name, question.qtype, record)
-    if record.header.opcode != 0:
-        return Answer(refuse(query, RCODE.NOTIMP))
-    if question.qclass != CLASS.IN:
-        return Answer(refuse(query, RCODE.REFUSED))
-    if query.kind == QTYPE.PTR:
-        return _reverse(query, directory)
-    return _by_name(query, directory)
+        if len(record.questions) != 1:
+            return None
+        question = record.questions[0]
+        question.pack(DNSBuffer())  # a name that was read may be too long to be written
+        return Query(packet, str(question.qname).rstrip(".").lower(), question.qtype, record)
+    except (DNSError, DNSLabelError, BufferError, ValueError, IndexError):
+        return None
 
 
 def _reverse(query: Query, directory: Directory) -> Answer | Forward:
@@ -155,15 +182,29 @@ def says_no_such_name(packet: bytes) -> bool:
 
 
 def is_answer_to(packet: bytes, query: bytes) -> bool:
-    """Whether ``packet`` is a response with the query's id and question (RFC 5452, section 9.1)."""
+    """Whether ``packet`` is a response with the query's id and question (RFC 5452, section 9.1).
+
+    No more of it is read: what is in the answer is between the client and the server.
+    """
     if len(packet) < _HEADER_OCTETS or packet[:2] != query[:2] or not packet[2] & _RESPONSE_FLAG:
         return False
-    try:
-        asked, answered = DNSRecord.parse(query).questions, DNSRecord.parse(packet).questions
-    except (DNSError, ValueError, IndexError):
-        return False
-    # Some servers leave the question out of an error.
-    return not answered or bool(asked == answered)
+    if packet[4:6] == b"\0\0":  # some servers leave the question out of an error
+        return True
+    asked = _question(query)
+    return asked is not None and _question(packet) == asked
+
+
+def _question(packet: bytes) -> bytes | None:
+    """The one question as it stands in a message, the name in small letters; None where there is not one."""
+    at = _HEADER_OCTETS
+    if packet[4:6] != b"\0\1":
+        return None
+    while at < len(packet) and 0 < packet[at] <= _LONGEST_LABEL:
+        at += 1 + packet[at]
+    end = at + 1 + _QUESTION_TAIL_OCTETS
+    if end > len(packet) or packet[at]:
+        return None
+    return packet[_HEADER_OCTETS:at].lower() + packet[at:end]
 
 
 def reverse_address(name: str) -> IPv4Address | IPv6Address | None:
@@ -190,6 +231,18 @@ def nameservers(resolv_conf: str, but: frozenset[str]) -> tuple[str, ...]:
             except ValueError:
                 continue
     return tuple(address for address in dict.fromkeys(found) if address not in but)
+
+
+def _edns_version(record: DNSRecord) -> int:
+    """The version of EDNS in a query; 0 where it has none."""
+    return next((found.ttl >> 16 & 0xFF for found in record.ar if found.rtype == QTYPE.OPT), 0)
+
+
+def _bad_version(query: Query) -> bytes:
+    """The answer to a version of EDNS that this server does not know (RFC 6891, section 6.1.3)."""
+    reply = query.record.reply(ra=1, aa=0)
+    reply.add_ar(EDNS0(udp_len=MAX_UDP, ext_rcode=_BADVERS_UPPER))
+    return bytes(reply.pack())
 
 
 def _reply(query: Query) -> DNSRecord:

@@ -8,7 +8,8 @@ the host's own; a rule stops these.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
@@ -16,6 +17,7 @@ from typing import Any, Final
 import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
+from dataplane.agent.marks import PROTOCOL
 from dataplane.agent.sysctl import read_sysctl, write_sysctl
 
 log = structlog.get_logger(__name__)
@@ -24,30 +26,81 @@ RULE_PRIORITY: Final = 6081
 _ACCEPT_EVEN_IF_FORWARDING: Final = "2"
 
 
-def forward_on(interface: str) -> None:
-    """Switch forwarding on for one interface; addresses by router advertisement stay as they were."""
-    write_sysctl(f"ipv4/conf/{interface}/forwarding", "1")
+def forward_on(interface: str, former: dict[str, str]) -> None:
+    """Switch forwarding on for one interface; addresses by router advertisement stay as they were.
+
+    Args:
+        interface: its name.
+        former: gets the settings as they were, for :func:`restore`; what it has already stays.
+    """
+    settings = {f"ipv4/conf/{interface}/forwarding": "1"}
     if read_sysctl(f"ipv6/conf/{interface}/accept_ra") == "1":
-        write_sysctl(f"ipv6/conf/{interface}/accept_ra", _ACCEPT_EVEN_IF_FORWARDING)
-    write_sysctl(f"ipv6/conf/{interface}/forwarding", "1")
+        settings[f"ipv6/conf/{interface}/accept_ra"] = _ACCEPT_EVEN_IF_FORWARDING
+    settings[f"ipv6/conf/{interface}/forwarding"] = "1"
+    for name, value in settings.items():
+        before = read_sysctl(name)
+        if before not in ("", value):
+            former.setdefault(name, before)
+            write_sysctl(name, value)
     log.info("forwarding_switched_on", interface=interface)
 
 
+def restore(former: dict[str, str]) -> None:
+    """Set back what :func:`forward_on` changed, the last first; ``former`` is empty then."""
+    while former:
+        write_sysctl(*former.popitem())
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    interface: str
+    destination: str
+    length: int
+    family: int
+
+    def request(self) -> dict[str, Any]:
+        return {
+            "iifname": self.interface,
+            "dst": self.destination,
+            "dst_len": self.length,
+            "family": self.family,
+            "priority": RULE_PRIORITY,
+            "protocol": PROTOCOL,
+            "action": "FR_ACT_BLACKHOLE",
+        }
+
+
 async def guard(
-    netlink: Any, interfaces: Sequence[str], prefixes: Sequence[IPv4Network | IPv6Network]
+    netlink: Any, interfaces: Iterable[str], prefixes: Sequence[IPv4Network | IPv6Network]
 ) -> None:
-    """Drop what comes in on these interfaces and would be forwarded to virtual addresses."""
-    for interface in interfaces:
-        for prefix in prefixes:
-            rule = {
-                "iifname": interface,
-                "dst": str(prefix.network_address),
-                "dst_len": prefix.prefixlen,
-                "family": AF_INET if prefix.version == 4 else AF_INET6,
-                "priority": RULE_PRIORITY,
-                "action": "FR_ACT_BLACKHOLE",
-            }
-            try:
-                await netlink.rule("add", **rule)
-            except NetlinkError as error:
-                log.debug("rule_not_added", interface=interface, code=error.code)  # it is there already
+    """Drop what comes in on these interfaces and would be forwarded to virtual addresses; nothing else."""
+    wanted = {
+        _Rule(interface, str(prefix.network_address), prefix.prefixlen, _family(prefix))
+        for interface in interfaces
+        for prefix in prefixes
+    }
+    present = {rule for family in (AF_INET, AF_INET6) for rule in await _rules(netlink, family)}
+    for rule in wanted - present:
+        await _change(netlink, "add", rule)
+    for rule in present - wanted:
+        await _change(netlink, "del", rule)
+
+
+async def _rules(netlink: Any, family: int) -> list[_Rule]:
+    """The rules that an agent made."""
+    return [
+        _Rule(found.get_attr("FRA_IIFNAME"), found.get_attr("FRA_DST"), found["dst_len"], family)
+        async for found in await netlink.rule("dump", family=family)
+        if found.get_attr("FRA_PROTOCOL") == PROTOCOL
+    ]
+
+
+async def _change(netlink: Any, command: str, rule: _Rule) -> None:
+    try:
+        await netlink.rule(command, **rule.request())
+    except NetlinkError as error:
+        log.warning("rule_not_changed", command=command, interface=rule.interface, code=error.code)
+
+
+def _family(prefix: IPv4Network | IPv6Network) -> int:
+    return AF_INET if prefix.version == 4 else AF_INET6

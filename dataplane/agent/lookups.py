@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ from moorline.errors import MoorlineError
 log = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS: Final = 3.0
+AGAIN_SECONDS: Final = 0.2
+"""Until another stream is tried after one has ended."""
+
 QUEUE: Final = 4096
 """Lookups that may wait to be sent."""
 
@@ -75,24 +79,32 @@ class Lookups:
         return response
 
     async def _run(self, channel: grpc.aio.Channel) -> None:
-        try:
-            call = rpc.NamingStub(channel).LookupStream()
-            sender = asyncio.create_task(self._send(call), name="lookups-send")
+        """One stream after another, for as long as the channel is the one to use."""
+        while True:
             try:
-                async for response in call:
-                    waiting = self._waiting.get(response.request_id)
-                    if waiting is not None and not waiting.done():
-                        waiting.set_result(response)
+                await self._answers(rpc.NamingStub(channel).LookupStream())
+                log.info("lookups_interrupted", code="none")
+            except grpc.aio.AioRpcError as error:
+                log.info("lookups_interrupted", code=error.code().name)
             finally:
-                sender.cancel()
-        except grpc.aio.AioRpcError as error:
-            log.info("lookups_interrupted", code=error.code().name)
+                self._fail_all()
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _answers(self, call: Any) -> None:
+        sender = asyncio.create_task(self._send(call), name="lookups-send")
+        try:
+            async for response in call:
+                waiting = self._waiting.get(response.request_id)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(response)
         finally:
-            self._fail_all()
+            sender.cancel()
 
     async def _send(self, call: Any) -> None:
-        while True:
-            await call.write(await self._queue.get())
+        # When the stream ends, whoever reads it learns why.
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            while True:
+                await call.write(await self._queue.get())
 
     def _fail_all(self) -> None:
         while not self._queue.empty():

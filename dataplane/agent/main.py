@@ -1,29 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting an agent, and taking all that it made off the machine again."""
+"""Starting an agent."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
 from pyroute2 import AsyncIPRoute
 
 from dataplane.agent import checks
-from dataplane.agent.access import AccessPair
 from dataplane.agent.config import NodeConfig
 from dataplane.agent.state import NodeState, read_state
 from dataplane.agent.watch import read_host
-from dataplane.bpf import attach
-from dataplane.bpf.hook import Hook
 from dataplane.bpf.manifest import PipelineSpec
 from moorline import tls
 
 if TYPE_CHECKING:
     from dataplane.agent.agent import Agent
-
-log = structlog.get_logger(__name__)
 
 P4INFO: Final = Path(__file__).resolve().parents[2] / "p4" / "moorline.p4info.txtpb"
 """The contract."""
@@ -36,11 +29,12 @@ async def run_agent(config: NodeConfig) -> None:
         MoorlineError: it cannot start; one sentence says why.
     """
     checks.check_root()
+    checks.check_joined(config)
     credentials = tls.Credentials.read(config.credentials_dir)
-    checks.check_interfaces(config, read_host())
     checks.check_pins(config.pins)
     with checks.only_agent(config.state_dir):
         state = read_state(config.state_dir / "node.json")
+        checks.check_interfaces(config, state, read_host())
         async with AsyncIPRoute() as netlink:
             agent = await _make_agent(config, state, credentials, netlink)
             await agent.run()
@@ -66,26 +60,3 @@ async def _make_agent(
 def pipeline_spec(config: NodeConfig) -> PipelineSpec:
     """The pipeline that a node's settings ask for."""
     return PipelineSpec(P4INFO, config.pins, config.state_dir, config.table_sizes)
-
-
-async def remove_node_state(config: NodeConfig) -> None:
-    """Take programs, pins, interfaces, credentials and state of a node off this machine.
-
-    Raises:
-        StartError: the agent runs.
-        MoorlineError: something cannot be removed.
-    """
-    checks.check_root()
-    with checks.only_agent(config.state_dir):
-        state = read_state(config.state_dir / "node.json")
-        async with AsyncIPRoute() as netlink:
-            host = read_host()
-            for interface, hook in state.hooks.items():
-                link = host.link_named(interface)
-                if link is not None:
-                    await attach.detach(netlink, link.index, Hook(hook))
-            await AccessPair(netlink, config.interface, config.far_interface).remove()
-        shutil.rmtree(config.pins, ignore_errors=True)
-        config.socket.unlink(missing_ok=True)
-    shutil.rmtree(config.state_dir, ignore_errors=True)
-    log.info("node_state_removed", state_dir=str(config.state_dir))

@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
+from dataplane.agent.marks import PROTOCOL
 from moorline.addresses import unmapped
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,14 @@ class Neighbours:
         self._netlink = netlink
         self._kept: set[tuple[int, str]] = set()
 
+    async def take_over(self) -> None:
+        """Learn which entries an earlier agent made."""
+        self._kept = {
+            (found["ifindex"], found.get_attr("NDA_DST"))
+            async for found in await self._netlink.neigh("dump")
+            if found.get_attr("NDA_PROTOCOL") == PROTOCOL
+        }
+
     async def keep(self, destinations: Iterable[bytes], interfaces: frozenset[int]) -> None:
         """Have the next hops to these addresses (16 octets) resolved that lead out of these interfaces."""
         wanted = set()
@@ -34,7 +43,7 @@ class Neighbours:
             if hop is not None and hop[0] in interfaces:
                 wanted.add(hop)
         for hop in wanted - self._kept:
-            await self._neighbour("replace", hop, NDA_FLAGS_EXT=_NTF_EXT_MANAGED)
+            await self._neighbour("replace", hop, NDA_FLAGS_EXT=_NTF_EXT_MANAGED, NDA_PROTOCOL=PROTOCOL)
         for hop in self._kept - wanted:
             await self._neighbour("del", hop)
         self._kept = wanted

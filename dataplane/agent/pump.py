@@ -4,21 +4,33 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
-from dataplane.agent.punts import Limiter, Punt, icmp_answer, is_for_one_host, with_checksum
+from dataplane.agent.punts import (
+    ANSWERS_BURST,
+    ANSWERS_PER_SECOND,
+    Limiter,
+    Punt,
+    SourceLimits,
+    icmp_answer,
+    is_for_one_host,
+    source_of,
+    with_checksum,
+)
 from dataplane.bpf.sys import RingBuffer
 from moorline.wire import Event
 
 log = structlog.get_logger(__name__)
 
+COMPLAINTS_PER_SECOND: Final = 0.1
+
 
 class Upwards(Protocol):
     """The P4Runtime server."""
 
-    def packet_in(self, port: int, reason: int, mtu: int, payload: bytes) -> None:
+    def packet_in(self, port: int, reason: int, mtu: int, payload: bytes, source: bytes) -> None:
         """Hand a packet to the primary controller, or keep it until there is one."""
 
 
@@ -43,7 +55,9 @@ class Pump:
         self._access_port = access_port
         self._upwards = upwards
         self._host = host
-        self._limiter = Limiter()
+        self._limiter = Limiter(ANSWERS_PER_SECOND, ANSWERS_BURST)
+        self._sources = SourceLimits()
+        self._complaints = Limiter(COMPLAINTS_PER_SECOND, 1)
         self._loop = asyncio.get_running_loop()
         self._ring = RingBuffer(ring, self.take)
         self._loop.add_reader(self._ring.fileno(), self._ring.consume)
@@ -68,7 +82,14 @@ class Pump:
     def _miss(self, punt: Punt) -> None:
         if not is_for_one_host(punt.packet):  # the kernel's own neighbour and group messages
             return
+        source = source_of(punt.packet)
+        if not self._sources.allows(source, now := self._loop.time()):
+            if self._complaints.allows(now):
+                log.warning(
+                    "packets_without_connection_dropped", port=punt.port, why="one source sends too many"
+                )
+            return
         frame = punt.frame
         if punt.whole and punt.port == self._access_port:
             frame = with_checksum(frame)
-        self._upwards.packet_in(punt.port, punt.reason, punt.mtu, frame)
+        self._upwards.packet_in(punt.port, punt.reason, punt.mtu, frame, source)

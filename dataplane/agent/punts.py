@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 from moorline import icmp
@@ -13,6 +14,11 @@ from moorline.wire import Event
 ANSWERS_PER_SECOND: Final = 1000.0
 ANSWERS_BURST: Final = 100.0
 """Limits of ICMP answers (RFC 1812, section 4.3.2.8; RFC 4443, section 2.4 (f))."""
+
+MISSES_PER_SECOND: Final = 2000.0
+MISSES_BURST: Final = 1024.0
+SOURCES: Final = 1024
+"""Limits of the packets of one source without a connection; many sources share what the ring lets through."""
 
 _RECORD: Final = struct.Struct("=IHHHH")
 _ETHERNET: Final = 14
@@ -56,6 +62,13 @@ def is_for_one_host(packet: bytes) -> bool:
     if len(packet) >= 20 and packet[0] >> 4 == 4:
         return packet[16] < 224  # RFC 5771, section 3: groups, and what is reserved above
     return len(packet) >= 40 and packet[0] >> 4 == 6 and packet[24] != 0xFF
+
+
+def source_of(packet: bytes) -> bytes:
+    """Source address of an IP packet; empty where it has none."""
+    if len(packet) >= 20 and packet[0] >> 4 == 4:
+        return packet[12:16]
+    return packet[8:24] if len(packet) >= 40 and packet[0] >> 4 == 6 else b""
 
 
 def icmp_answer(punt: Punt) -> bytes | None:
@@ -117,10 +130,13 @@ def _transport(protocol: int, pseudo: bytes, segment: bytes) -> bytes:
 class Limiter:
     """A token bucket: at most ``rate`` a second, ``burst`` at once."""
 
-    rate: float = ANSWERS_PER_SECOND
-    burst: float = ANSWERS_BURST
-    _tokens: float = ANSWERS_BURST
+    rate: float
+    burst: float
+    _tokens: float = field(init=False)
     _at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._tokens = self.burst
 
     def allows(self, now: float) -> bool:
         """Whether one more may go at this time (seconds)."""
@@ -130,3 +146,20 @@ class Limiter:
             return False
         self._tokens -= 1
         return True
+
+
+class SourceLimits:
+    """A bucket for each source address, of which the ones seen last are remembered."""
+
+    def __init__(self) -> None:
+        self._limiters: OrderedDict[bytes, Limiter] = OrderedDict()
+
+    def allows(self, source: bytes, now: float) -> bool:
+        """Whether one more packet of this source may go up at this time (seconds)."""
+        limiter = self._limiters.get(source)
+        if limiter is None:
+            if len(self._limiters) >= SOURCES:
+                self._limiters.popitem(last=False)
+            limiter = self._limiters[source] = Limiter(MISSES_PER_SECOND, MISSES_BURST)
+        self._limiters.move_to_end(source)
+        return limiter.allows(now)

@@ -91,7 +91,11 @@ class Resolver:
                 raise ControllerAwayError(
                     f"node {self._node} has no service to ask with: see that the controller is reached"
                 ) from None
-        return self._translations.endpoints[0].service
+        # They may have gone again meanwhile, just before the host's addresses follow.
+        own = next((endpoint.service for endpoint in self._translations.endpoints), None)
+        if own is None:
+            raise ControllerAwayError(f"node {self._node} has lost its last service: try again later")
+        return own
 
     async def _register(self) -> None:
         if self._channel is None:

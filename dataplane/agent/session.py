@@ -70,6 +70,7 @@ class Session:
     def reconnect(self) -> None:
         """The TCP connection is dead (its address is gone): make a new one at once."""
         self._dead.set()
+        self._retry.set()
 
     def retry_now(self) -> None:
         """Do not wait for the next attempt: something has changed on the way."""

@@ -38,6 +38,8 @@ class NodeState(BaseModel):
     """Hook that holds a program of ours, by interface."""
     whole_checksums: list[str] = Field(default_factory=list)
     """Interfaces that were told to leave the completion of checksums to the kernel."""
+    former_sysctls: dict[str, str] = Field(default_factory=dict)
+    """Settings of the network, below /proc/sys/net, as they were before the agent changed them."""
     virtual_prefixes: list[str] = Field(default_factory=list)
 
     def port_number(self, interface: str) -> int:

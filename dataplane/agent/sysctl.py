@@ -22,10 +22,10 @@ def read_sysctl(name: str) -> str:
 
 
 def write_sysctl(name: str, value: str) -> None:
-    """Change a setting, where there is one and it may be changed (a kernel may have no IPv6)."""
-    if read_sysctl(name) == value:
+    """Change a setting, where there is one (a kernel may have no IPv6)."""
+    if read_sysctl(name) in ("", value):
         return
     try:
         (_ROOT / name).write_text(value)
-    except OSError as error:
-        log.debug("sysctl_not_set", name=name, error=error.strerror)
+    except OSError as error:  # a container with /proc/sys read-only, say: the log names what to set outside
+        log.warning("sysctl_not_set", name=name, value=value, error=error.strerror)

@@ -17,8 +17,7 @@ class Translations:
 
     def __init__(self) -> None:
         self._rows: dict[int, bytes] = {}
-        self._by_name: dict[str, Addresses] = {}
-        self._by_address: dict[bytes, str] = {}
+        self._names = _Names()
         self._endpoints: tuple[api.Endpoint, ...] = ()
         self._prefixes: list[IPv4Network | IPv6Network] = []
 
@@ -36,18 +35,21 @@ class Translations:
         row = api.Translation()
         row.CopyFrom(translation)
         row.ClearField("key")
+        self.remove(row.scid)
         self._rows[row.scid] = row.SerializeToString()
-        self._learn(row.peer.service, Addresses(row.peer.ipv4, row.peer.ipv6))
+        self._names.learn(row.peer.service, Addresses(row.peer.ipv4, row.peer.ipv6))
 
     def remove(self, scid: int) -> None:
-        """Take a row away."""
-        self._rows.pop(scid, None)
+        """Take a row away; a service of which none is left is forgotten."""
+        row = self._rows.pop(scid, None)
+        if row is not None:
+            self._names.forget(api.Translation.FromString(row).peer.service)
 
     def keep_only(self, scids: set[int]) -> list[int]:
         """Take away all other rows; returns theirs."""
         gone = [scid for scid in self._rows if scid not in scids]
         for scid in gone:
-            del self._rows[scid]
+            self.remove(scid)
         return gone
 
     @property
@@ -57,9 +59,11 @@ class Translations:
 
     def set_endpoints(self, endpoints: Iterable[api.Endpoint]) -> None:
         """The services that this node has, in the controller's order."""
-        self._endpoints = tuple(endpoints)
+        former, self._endpoints = self._endpoints, tuple(endpoints)
         for endpoint in self._endpoints:
-            self._learn(endpoint.service, Addresses(endpoint.ipv4, endpoint.ipv6))
+            self._names.learn(endpoint.service, Addresses(endpoint.ipv4, endpoint.ipv6))
+        for endpoint in former:
+            self._names.forget(endpoint.service)
 
     def set_prefixes(self, prefixes: Iterable[str]) -> None:
         """The prefixes of virtual addresses, in text form."""
@@ -72,21 +76,58 @@ class Translations:
 
     def name_of(self, address: bytes) -> str | None:
         """The service with this virtual address, if this node has met it."""
-        return self._by_address.get(address)
+        return self._names.name_of(address)
 
     def addresses_of(self, name: str) -> Addresses | None:
         """A service that this node has, or has met."""
-        return self._by_name.get(name)
+        return self._names.addresses_of(name)
 
     def is_virtual(self, address: bytes) -> bool:
         """Whether an address (4 or 16 octets) is in a virtual prefix."""
         found = ip_address(address)
         return any(found.version == prefix.version and found in prefix for prefix in self._prefixes)
 
-    def _learn(self, name: str, addresses: Addresses) -> None:
+
+class _Names:
+    """Services by name and by address, each for as long as somebody has learnt it and not forgotten it."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, tuple[Addresses, int]] = {}
+        self._by_address: dict[bytes, str] = {}
+
+    def learn(self, name: str, addresses: Addresses) -> None:
         if not name:
             return
-        self._by_name[name] = addresses
-        for address in (addresses.ipv4, addresses.ipv6):
-            if address:
-                self._by_address[address] = name
+        known, times = self._by_name.get(name, (addresses, 0))
+        if known != addresses:  # registered anew
+            self._clear(name, known)
+        self._by_name[name] = addresses, times + 1
+        for address in _present(addresses):
+            self._by_address[address] = name
+
+    def forget(self, name: str) -> None:
+        found = self._by_name.get(name)
+        if found is None:
+            return
+        addresses, times = found
+        if times > 1:
+            self._by_name[name] = addresses, times - 1
+            return
+        del self._by_name[name]
+        self._clear(name, addresses)
+
+    def name_of(self, address: bytes) -> str | None:
+        return self._by_address.get(address)
+
+    def addresses_of(self, name: str) -> Addresses | None:
+        found = self._by_name.get(name)
+        return None if found is None else found[0]
+
+    def _clear(self, name: str, addresses: Addresses) -> None:
+        for address in _present(addresses):
+            if self._by_address.get(address) == name:  # else it is another service's by now
+                del self._by_address[address]
+
+
+def _present(addresses: Addresses) -> list[bytes]:
+    return [address for address in (addresses.ipv4, addresses.ipv6) if address]

@@ -30,6 +30,8 @@ _NATIVE_XDP: Final = frozenset(
 
 _XDP_FLAGS_DRV_MODE: Final = 1 << 2
 _INGRESS: Final = "ffff:fff2"
+_INGRESS_PARENT: Final = 0xFFFFFFF2
+_EGRESS_PARENT: Final = 0xFFFFFFF3
 _FILTER_NAME: Final = "moorline"
 _PRIORITY: Final = 6081
 _FILTER_HANDLE: Final = 1
@@ -130,9 +132,18 @@ async def detach(netlink: Any, index: int, hook: Hook) -> None:
                 prio=_PRIORITY,
                 protocol=_PROTOCOL_ALL,
             )
+            await _remove_if_empty(netlink, index)
     except NetlinkError as error:
         if error.code not in (errno.ENODEV, errno.ENOENT, errno.EINVAL):
             raise
+
+
+async def _remove_if_empty(netlink: Any, index: int) -> None:
+    """Take the place of filters away when nobody else has one there."""
+    for parent in (_INGRESS_PARENT, _EGRESS_PARENT):
+        async for _ in await netlink.get_filters(index=index, parent=parent):
+            return
+    await netlink.tc("del", "clsact", index)
 
 
 async def _set_xdp(netlink: Any, index: int, program: int) -> None:

@@ -7,6 +7,7 @@ All functions raise ``OSError`` with the kernel's error number.
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
 from collections.abc import Callable
@@ -123,11 +124,19 @@ def lookup_range(fd: int, first: int, count: int, octets: int) -> bytes:
     return values.raw
 
 
+_BATCH: Final = 64
+"""Records handed out at once, so that whoever fills the ring does not keep its reader from all else."""
+
+
 class RingBuffer:
-    """A BPF ring buffer, read in the process: wait until ``fileno()`` is readable, then ``consume()``."""
+    """A BPF ring buffer, read in the process: wait until ``fileno()`` is readable, then ``consume()``.
+
+    It stays readable as long as records are there.
+    """
 
     def __init__(self, map_fd: int, on_record: Callable[[bytes], None]) -> None:
         self._on_record = on_record
+        self._left = 0
         self._callback = _RING_CALLBACK(self._record)  # must live as long as the ring
         ring = _lib.ring_buffer__new(map_fd, self._callback, None, None)
         if not ring:
@@ -138,9 +147,14 @@ class RingBuffer:
         """The descriptor to wait for."""
         return int(_lib.ring_buffer__epoll_fd(self._ring))
 
-    def consume(self) -> int:
-        """Hands out all records that are there; returns how many."""
-        return _checked(_lib.ring_buffer__consume(self._ring), "ring buffer")
+    def consume(self) -> bool:
+        """Hands out the records that are there, a batch of them at most; whether more may be left."""
+        self._left = _BATCH
+        result = _lib.ring_buffer__consume(self._ring)
+        if self._left == 0:  # it was the callback that ended it
+            return True
+        _checked(result, "ring buffer")
+        return False
 
     def close(self) -> None:
         """Gives the memory back."""
@@ -150,7 +164,9 @@ class RingBuffer:
 
     def _record(self, _context: Any, data: int, size: int) -> int:
         self._on_record(ctypes.string_at(data, size))
-        return 0
+        self._left -= 1
+        # A record that was handed out is consumed, also when the callback says that it is enough.
+        return 0 if self._left else -errno.ECANCELED
 
 
 def _up_to_8(octets: int) -> int:

@@ -82,9 +82,12 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
         self._writer = Writer(self._tables, counters)
         self._reader = Reader(self._tables, counters)
 
-    def packet_in(self, port: int, reason: int, mtu: int, payload: bytes) -> None:
-        """Hands a packet of the data plane to the primary, or keeps it until there is one."""
-        self._streams.packet_in({"ingress_port": port, "reason": reason, "mtu": mtu}, payload)
+    def packet_in(self, port: int, reason: int, mtu: int, payload: bytes, source: bytes = b"") -> None:
+        """Hands a packet of the data plane to the primary, or keeps it until there is one.
+
+        ``source`` is any name for its sender: each has its share of the room for those that wait.
+        """
+        self._streams.packet_in({"ingress_port": port, "reason": reason, "mtu": mtu}, payload, source)
 
     async def watch_idle(self) -> None:
         """Tells the primary of idle entries, until cancelled."""

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
-from typing import Final
 
 import grpc
 import structlog
@@ -16,15 +14,13 @@ from grpc import StatusCode
 from dataplane.contract.errors import EntryError
 from dataplane.p4runtime.arbitration import Arbitration, Notification
 from dataplane.p4runtime.backend import Backend
+from dataplane.p4runtime.early import EarlyPackets
 from dataplane.p4runtime.errors import SPACE, Refused, abort, code_of, number_of
 from dataplane.p4runtime.outbox import Outbox
 from dataplane.p4runtime.packet_io import INGRESS_PORT, packet_in, packet_out
 from moorline.errors import MoorlineError
 
 log = structlog.get_logger(__name__)
-
-PACKETS_WAITING: Final = 1024
-"""Packets kept while there is no primary; beyond, the oldest go."""
 
 
 class Streams:
@@ -36,7 +32,7 @@ class Streams:
         self._arbitration = arbitration
         self._writing = writing
         self._outboxes: dict[object, Outbox] = {}
-        self._early: deque[p4r.StreamMessageResponse] = deque(maxlen=PACKETS_WAITING)
+        self._early = EarlyPackets()
 
     async def serve(
         self, requests: AsyncIterator[p4r.StreamMessageRequest], context: grpc.aio.ServicerContext
@@ -60,11 +56,11 @@ class Streams:
         primary = self._arbitration.primary
         return primary is not None and self._outboxes[primary].put(message)
 
-    def packet_in(self, values: dict[str, int], payload: bytes) -> None:
-        """A packet for the primary; without one it waits, and the oldest go when too many do."""
+    def packet_in(self, values: dict[str, int], payload: bytes, source: bytes) -> None:
+        """A packet for the primary; without one it waits for a while."""
         message = packet_in(self._p4info.packet_in, values, payload)
         if self._arbitration.primary is None:
-            self._early.append(message)
+            self._early.put(source, message, asyncio.get_running_loop().time())
         elif not self.to_primary(message):
             log.warning("packet_in_dropped", reason="the controller is too slow")
 
@@ -101,8 +97,9 @@ class Streams:
             if outbox is not None:
                 outbox.put(message)
         if notifications and self._arbitration.primary is not None:
-            while self._early and self.to_primary(self._early[0]):
-                self._early.popleft()
+            now = asyncio.get_running_loop().time()
+            while (packet := self._early.pop(now)) is not None and self.to_primary(packet):
+                pass
 
 
 async def _send(outbox: Outbox, context: grpc.aio.ServicerContext) -> None:

@@ -124,6 +124,6 @@ def leave(ctx: typer.Context) -> None:
     Detaches the programs and removes pins, virtual interfaces, credentials and state. Stop the agent before.
     """
     settings = daemon.logging_settings(ctx)
-    from dataplane.agent.main import remove_node_state
+    from dataplane.agent.removal import remove_node_state
 
     asyncio.run(remove_node_state(settings.node))

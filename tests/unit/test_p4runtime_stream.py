@@ -10,8 +10,8 @@ import pytest
 from finsy.proto import p4r
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from dataplane.p4runtime.early import PACKETS
 from dataplane.p4runtime.outbox import LIMIT, Outbox
-from dataplane.p4runtime.stream import PACKETS_WAITING
 from tests.unit.p4runtime_fixtures import Peer, delete, insert, modify, serving
 
 SECOND = 10**9
@@ -36,13 +36,14 @@ async def test_packet_in_with_metadata(peer: Peer) -> None:
 
 
 async def test_packets_wait_for_a_primary(peer: Peer) -> None:
-    for number in range(PACKETS_WAITING + 3):
-        peer.server.packet_in(1, 3, 0, number.to_bytes(2, "big"))
+    for number in range(PACKETS + 3):
+        payload = number.to_bytes(2, "big")
+        peer.server.packet_in(1, 3, 0, payload, source=payload)
     backup = peer.stream()
     await backup.arbitrate(None)
     stream = await peer.become_primary()
-    packets = [int.from_bytes((await stream.read()).packet.payload, "big") for _ in range(PACKETS_WAITING)]
-    assert packets == list(range(3, PACKETS_WAITING + 3))  # the oldest are gone, the order is kept
+    packets = [int.from_bytes((await stream.read()).packet.payload, "big") for _ in range(PACKETS)]
+    assert packets == list(range(3, PACKETS + 3))  # the oldest are gone, the order is kept
     peer.server.packet_in(1, 3, 0, b"next")
     assert (await stream.read()).packet.payload == b"next"
 

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes off the machine all that an agent made there."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pyroute2 import AsyncIPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from dataplane.agent import checks, forwarding
+from dataplane.agent.access import AccessPair
+from dataplane.agent.config import NodeConfig
+from dataplane.agent.features import Feature, switch
+from dataplane.agent.neighbours import Neighbours
+from dataplane.agent.state import NodeState, read_state
+from dataplane.agent.watch import read_host
+from dataplane.bpf import attach
+from dataplane.bpf.hook import Hook
+from moorline.errors import MoorlineError
+
+log = structlog.get_logger(__name__)
+
+
+class RemovalError(MoorlineError):
+    """Something of a node's stays on the machine."""
+
+
+async def remove_node_state(config: NodeConfig) -> None:
+    """Take programs, pins, interfaces, credentials and state of a node off this machine, and set back what it
+    changed. The state goes last: until then the removal can be repeated.
+
+    Raises:
+        StartError: the agent runs.
+        RemovalError: something cannot be removed.
+    """
+    checks.check_root()
+    if not config.state_dir.exists():
+        log.info("no_node_state", state_dir=str(config.state_dir))
+        return
+    with checks.only_agent(config.state_dir):
+        state = read_state(config.state_dir / "node.json")
+        async with AsyncIPRoute() as netlink:
+            try:
+                await _clean_network(netlink, config, state)
+            except NetlinkError as error:
+                raise RemovalError(
+                    f"the node's network settings stay in part ({error.args[-1]}): see the log, and try again"
+                ) from error
+        _remove(config.pins)
+        with contextlib.suppress(OSError):  # other nodes' pins, or not ours
+            config.pins.parent.rmdir()
+        config.socket.unlink(missing_ok=True)
+        _remove(config.state_dir)
+    log.info("node_state_removed", state_dir=str(config.state_dir))
+
+
+async def _clean_network(netlink: Any, config: NodeConfig, state: NodeState) -> None:
+    host = read_host()
+    for interface, hook in state.hooks.items():
+        link = host.link_named(interface)
+        if link is not None:
+            await attach.detach(netlink, link.index, Hook(hook))
+    for interface in state.whole_checksums:
+        if host.link_named(interface) is not None:
+            switch(interface, Feature.TRANSMIT_CHECKSUMS, on=True)
+    forwarding.restore(state.former_sysctls)
+    await forwarding.guard(netlink, (), ())
+    neighbours = Neighbours(netlink)
+    await neighbours.take_over()
+    await neighbours.keep((), frozenset())
+    await AccessPair(netlink, config.interface, config.far_interface).remove()
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise RemovalError(f"{error.filename} cannot be removed ({error.strerror}): remove it") from error
