@@ -5,19 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
 from finsy.proto import p4r
 
-from control.errors import NodeAwayError
-from control.records import USAGE, Connection, Node
+from control.errors import NodeAwayError, StoreError
+from control.records import USAGE, Connection, Node, Status
 from control.southbound.contract import canonical
 from control.southbound.dataplanes import DataPlanes
 from control.state import State
 from control.store.base import Store, Transaction
-from control.usage import Flow, Usage
+from control.usage import Flow, Meter, Usage
 from moorline.addresses import MAPPED_PREFIX
 
 log = structlog.get_logger(__name__)
@@ -43,17 +44,16 @@ class Accounting:
         self._store = store
         self._planes = planes
         self._interval = interval
-        self._accounts: dict[int, Usage] = {}
-        self._changed: set[int] = set()
+        self._changed: set[Connection] = set()
         self._polled: dict[int, float] = {}
         self._polls: dict[int, asyncio.Task[None]] = {}
 
     async def load(self) -> None:
         """Take up the stored accounts."""
         for entry in (await self._store.scan(USAGE)).entries:
-            scid = int(entry.key.removeprefix(USAGE), 16)
-            if scid in self._state.connections:
-                self._accounts[scid] = Usage.decode(entry.value)
+            connection = self._state.connections.get(int(entry.key.removeprefix(USAGE), 16))
+            if connection is not None:
+                connection.usage = Usage.decode(entry.value)
 
     async def run(self) -> None:
         """Read and store, for ever."""
@@ -62,56 +62,71 @@ class Accounting:
             begun = time.monotonic()
             await self.refresh(self._state.nodes.values())
             if time.monotonic() - stored >= STORE_INTERVAL:
-                await self.save()
+                with suppress(StoreError):  # which is logged; the next time all is stored that was not
+                    await self.save()
                 stored = time.monotonic()
             await asyncio.sleep(max(self._interval, _SHARE * (time.monotonic() - begun)))
 
     # ---- for those who ask ---------------------------------------------------------------------------------
 
-    def flows(self, connection: Connection) -> tuple[Flow, Flow]:
-        """What client and server sent, as last read."""
-        usage = self._accounts.get(connection.scid)
+    @staticmethod
+    def flows(connection: Connection) -> tuple[Flow, Flow]:
+        """What client and server sent, as last read; also of a connection that was closed."""
+        usage = connection.usage
         return (usage.client.flow, usage.server.flow) if usage else (Flow(), Flow())
 
     async def refresh(self, nodes: Iterable[Node]) -> None:
         """Read all counters of ``nodes`` unless that was just done; those away keep what they had."""
         await asyncio.gather(*(self._poll_once(node) for node in list(nodes)))
 
-    async def refresh_one(self, connection: Connection) -> None:
-        """Read the counters of one connection."""
-        ends = connection.nodes
-        for node in ends[:1] if ends[0] is ends[1] else ends:
-            await self._read(node, self._entities(connection, node))
+    async def refresh_some(self, connections: Sequence[Connection]) -> None:
+        """Read the counters of some connections."""
+        wanted: dict[Node, list[p4r.Entity]] = {}
+        for connection in connections:
+            for node in dict.fromkeys(connection.nodes):
+                wanted.setdefault(node, []).extend(self._entities(connection, node))
+        await asyncio.gather(*(self._read(node, entities) for node, entities in wanted.items()))
 
     # ---- for the life of connections -----------------------------------------------------------------------
 
-    async def settle(self, connection: Connection) -> None:
-        """Take a last reading before the entries of ``connection`` are deleted."""
-        await self.refresh_one(connection)
-        usage = self._accounts.get(connection.scid)
-        if usage is not None:
-            usage.client.restart()
-            usage.server.restart()
+    @staticmethod
+    def counters_deleted(connection: Connection) -> None:
+        """The entries of ``connection`` are being deleted; a last reading was taken."""
+        if connection.usage is not None:
+            connection.usage.client.restart()
+            connection.usage.server.restart()
 
     def key_of(self, connection: Connection) -> str:
         """The key of its account in the store."""
         return f"{USAGE}{connection.scid:016x}"
 
-    def forget(self, connection: Connection) -> None:
-        """The connection is closed and its account deleted from the store."""
-        self._accounts.pop(connection.scid, None)
-        self._changed.discard(connection.scid)
+    def closed(self, connection: Connection) -> None:
+        """The connection is closed, and its account deleted from the store: write it into the log instead."""
+        self._changed.discard(connection)
+        client, server = self.flows(connection)
+        log.info(
+            "connection_closed",
+            client=connection.client.name,
+            server=connection.server.name,
+            client_packets=client.packets,
+            client_bytes=client.octets,
+            server_packets=server.packets,
+            server_bytes=server.octets,
+        )
 
     async def save(self) -> None:
-        """Store what changed."""
-        changed, self._changed = list(self._changed), set()
+        """Store what changed; raises :class:`StoreError`."""
+        changed = list(self._changed)
         for start in range(0, len(changed), _CHUNK):
-            puts = {
-                f"{USAGE}{scid:016x}": self._accounts[scid].encode()
-                for scid in changed[start : start + _CHUNK]
-                if scid in self._accounts
-            }
-            await self._store.commit(Transaction(puts=puts))
+            some = [c for c in changed[start : start + _CHUNK] if c in self._changed]
+            puts = {self.key_of(c): c.usage.encode() for c in some if c.usage is not None}
+            self._changed.difference_update(some)
+            try:
+                await self._store.commit(Transaction(puts=puts))
+            except StoreError as error:
+                log.error("accounts_not_stored", why=str(error))
+                self._changed.update(c for c in some if c.scid in self._state.connections)
+                raise
 
     # ---- reading -------------------------------------------------------------------------------------------
 
@@ -130,7 +145,7 @@ class Accounting:
         self._polled[node.id] = time.monotonic()
 
     async def _read(self, node: Node, entities: list[p4r.Entity]) -> None:
-        touched: set[int] = set()
+        touched: set[Connection] = set()
         try:
             if not entities or not self._planes.of(node).ready:
                 return
@@ -142,21 +157,17 @@ class Accounting:
         except NodeAwayError as error:
             log.info("counters_unread", node=node.name, why=str(error))
         now = time.monotonic()
-        for scid in touched:
-            if (usage := self._accounts.get(scid)) is not None:
-                connection = self._state.connections[scid]
-                (usage.client if connection.client.node is node else usage.server).measure(now)
+        for connection in touched:
+            _meter(connection, node).measure(now)
 
-    def _take(self, node: Node, entry: p4r.TableEntry, touched: set[int]) -> None:
+    def _take(self, node: Node, entry: p4r.TableEntry, touched: set[Connection]) -> None:
         counted = entry.counter_data
         if not counted.packet_count or entry.action.action.action_id != self._planes.entries.encapsulate:
             return
-        scid = int.from_bytes(entry.action.action.params[0].value, "big")
-        connection = self._state.connections.get(scid)
-        if connection is None:
+        connection = self._state.connections.get(int.from_bytes(entry.action.action.params[0].value, "big"))
+        if connection is None or connection.status is not Status.UP:
             return
-        usage = self._accounts.setdefault(scid, Usage())
-        meter = usage.client if connection.client.node is node else usage.server
+        meter = _meter(connection, node)
         destination = canonical(entry.match[2].exact.value)
         before = meter.flow.packets
         meter.read(
@@ -164,9 +175,9 @@ class Accounting:
             counted.packet_count,
             counted.byte_count,
         )
-        touched.add(scid)
+        touched.add(connection)
         if meter.flow.packets != before:
-            self._changed.add(scid)
+            self._changed.add(connection)
 
     def _entities(self, connection: Connection, node: Node) -> list[p4r.Entity]:
         entities = []
@@ -176,3 +187,10 @@ class Accounting:
                 entry.match.add(field_id=number).exact.value = value
             entities.append(p4r.Entity(table_entry=entry))
         return entities
+
+
+def _meter(connection: Connection, node: Node) -> Meter:
+    """What counts that which the end of ``connection`` at ``node`` sends."""
+    if connection.usage is None:
+        connection.usage = Usage()
+    return connection.usage.client if connection.client.node is node else connection.usage.server

@@ -10,12 +10,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from control.accounting import Accounting
-from control.errors import ControlError, DeniedError, InvalidRequestError, NodeAwayError, PreconditionError
+from control.errors import (
+    ControlError,
+    DeniedError,
+    InvalidRequestError,
+    NodeAwayError,
+    NotFoundError,
+    PreconditionError,
+)
 from control.events import Events, Kind
 from control.records import Connection, Node, Service, Status
 from control.rejects import Rejects
@@ -30,6 +37,7 @@ from moorline.wire import OVERHEAD_IPV6, SLOT_BITS
 
 _RANDOM_BITS: Final = 64 - SLOT_BITS
 _KEY_OCTETS: Final = 32
+_CHUNK: Final = 500
 _SMALLEST_MTU: Final = 1280
 """What IPv6 asks of every link (RFC 8200, section 5)."""
 
@@ -62,6 +70,7 @@ class Connections:
         self._idle_timeout_seconds = idle_timeout_seconds
         self._operations: dict[Pair, asyncio.Task[Any]] = {}
         self._lookups: dict[Pair, asyncio.Task[Connection]] = {}
+        """By client and server: the rules may allow one direction only."""
 
     # ---- lookup --------------------------------------------------------------------------------------------
 
@@ -87,13 +96,13 @@ class Connections:
         return await asyncio.shield(self.begin_lookup(client, server))
 
     def begin_lookup(self, client: str, server: str) -> asyncio.Task[Connection]:
-        """The task that makes the connection, or brings it up; all who ask meanwhile share it."""
-        pair = pair_of(client, server)
-        task = self._lookups.get(pair)
+        """The task that makes the connection, or brings it up; all who ask the same meanwhile share it."""
+        asked = client, server
+        task = self._lookups.get(asked)
         if task is None:
-            task = asyncio.create_task(self._alone(pair, self._establish(client, server)))
-            self._lookups[pair] = task
-            task.add_done_callback(lambda _: self._lookups.pop(pair, None))
+            task = asyncio.create_task(self._alone(pair_of(client, server), self._establish(client, server)))
+            self._lookups[asked] = task
+            task.add_done_callback(lambda _: self._lookups.pop(asked, None))
         return task
 
     async def _establish(self, client_name: str, server_name: str) -> Connection:
@@ -107,7 +116,8 @@ class Connections:
         return connection
 
     async def _make(self, client: Service, server: Service) -> Connection:
-        self._check(client, server)
+        self._permit(client, server)
+        self._require_path(client.node, server.node)
         connection = self._new(client, server)
         self._state.take_slot(connection)
         try:
@@ -117,22 +127,27 @@ class Connections:
         except ControlError:
             self._state.release_slot(connection)
             raise
-        gone = [s for s in (client, server) if self._state.services.get(s.name) is not s]
-        if gone:
+        try:
+            self._permit(client, server)  # services and rules may have changed while it was stored
+        except ControlError:
             self._state.release_slot(connection)
             await self._store.commit(Transaction(deletes=frozenset([connection.key])))
-            self._state.service(gone[0].name)
+            raise
         self._state.add_connection(connection)
         self._tell_added(connection)
         await self._program(connection)
         return connection
 
-    def _check(self, client: Service, server: Service) -> None:
+    def _permit(self, client: Service, server: Service) -> None:
+        for service in (client, server):
+            if service.leaving or self._state.services.get(service.name) is not service:
+                raise NotFoundError(f"service {service.name} has just been taken back: register it again")
         if client is server:
             raise InvalidRequestError(f"{client.name} asks for a connection to itself: name another service")
         if not self._rules.allows(client.name, server.name):
             raise DeniedError(f"no rule lets {client.name} connect to {server.name}: put one that allows it")
-        one, other = client.node, server.node
+
+    def _require_path(self, one: Node, other: Node) -> None:
         if one is other:
             return
         self._planes.require(one, other)
@@ -190,9 +205,10 @@ class Connections:
             )
         if connection.status is Status.DOWN or self._gone(connection):
             return
-        await self._usage.settle(connection)
+        await self._usage.refresh_some([connection])
         rows = self._rows(connection)
         await self._store_status(connection, Status.DOWN)
+        self._usage.counters_deleted(connection)
         connection.programmed = False
         self._tell_changed(connection)
         await self._planes.uninstall(connection, rows)
@@ -212,33 +228,38 @@ class Connections:
 
     async def close(self, connection: Connection) -> None:
         """Forget the connection; its SCID is not used again."""
-        await self._run(connection, self._close(connection))
+        await self.close_all([connection])
 
-    async def close_all(self, connections: Iterable[Connection]) -> None:
-        """Close many."""
-        await asyncio.gather(*(self.close(connection) for connection in connections))
+    async def close_all(self, connections: Sequence[Connection]) -> None:
+        """Close many; raises the first error when the others are through."""
+        for start in range(0, len(connections), _CHUNK):
+            some = connections[start : start + _CHUNK]
+            await self._usage.refresh_some(some)
+            closing = (self._run(connection, self._close(connection)) for connection in some)
+            outcomes = await asyncio.gather(*closing, return_exceptions=True)
+            for error in outcomes:
+                if error is not None:
+                    raise error
 
     async def close_denied(self) -> None:
         """Close what the rules no longer allow."""
-        await self.close_all(
-            [
-                c
-                for c in self._state.connections.values()
-                if not self._rules.allows(c.client.name, c.server.name)
-            ]
-        )
+        connections = list(self._state.connections.values())
+        for start in range(0, len(connections), _CHUNK):
+            some = connections[start : start + _CHUNK]
+            denied = [c for c in some if not self._rules.allows(c.client.name, c.server.name)]
+            await self.close_all(denied)
+            await asyncio.sleep(0)
 
     async def _close(self, connection: Connection) -> None:
         if self._gone(connection):
             return
-        await self._usage.settle(connection)
         rows = self._rows(connection)
         await self._store.commit(
             Transaction(deletes=frozenset([connection.key, self._usage.key_of(connection)]))
         )
         self._state.remove_connection(connection)
+        self._usage.closed(connection)
         self._events.publish(Kind.REMOVED, connection)
-        self._usage.forget(connection)
         for node, peer in self._ends(connection):
             self._sessions.translation_removed(node, connection)
             if node is not peer and peer.id not in node.peers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from enum import IntEnum
 from typing import Final
 
@@ -44,7 +44,7 @@ class Events:
         for watcher in self._watchers:
             watcher.add((kind, connection))
 
-    async def watch(self) -> AsyncIterator[Event]:
+    async def watch(self) -> AsyncGenerator[Event, None]:
         """Events from now on, for ever; raises :class:`ExhaustedError` when the reader lags too far."""
         watcher = _Watcher()
         self._watchers.add(watcher)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import IPv4Address, ip_address
+from typing import Final
 
 from control.errors import InvalidRequestError
 from control.records import Connection, Node, Port, Rule, Service
@@ -11,7 +13,11 @@ from control.usage import Flow
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.paths import Locator
 
-_MAX_LOCATORS = 16
+MAX_PORT: Final = 511
+"""The contract's ports have 9 bits; 0 is none."""
+
+_MAX_LOCATORS: Final = 16
+_BROADCAST: Final = IPv4Address("255.255.255.255")
 
 
 def service(record: Service) -> pb.Service:
@@ -124,21 +130,37 @@ def locators(records: Iterable[Locator]) -> list[pb.Locator]:
 
 
 def read_locators(messages: Iterable[pb.Locator]) -> tuple[Locator, ...]:
-    """Locators that a node reported; raises :class:`InvalidRequestError`."""
+    """Locators that a node reported; raises :class:`InvalidRequestError` when one could lead nowhere."""
     found = tuple(Locator(m.address, m.port, m.interface, m.mtu) for m in messages)
     if len(found) > _MAX_LOCATORS:
         raise InvalidRequestError(f"{len(found)} locators are reported: report {_MAX_LOCATORS} at most")
     for at in found:
+        _check_port(at.port, at.interface)
         if len(at.address) not in (4, 16):
             raise InvalidRequestError(
                 f"locator on {at.interface!r} has {len(at.address)} octets: report 4 (IPv4) or 16 (IPv6)"
+            )
+        address = ip_address(at.address)
+        if address.is_unspecified or address.is_multicast or address == _BROADCAST:
+            raise InvalidRequestError(
+                f"locator {address} on {at.interface!r} is no host's: report unicast ones"
             )
     return found
 
 
 def read_ports(messages: Iterable[pb.Port]) -> tuple[Port, ...]:
-    """Ports that a node reported."""
-    return tuple(Port(m.number, m.interface, m.role, m.hook, m.up, m.mtu) for m in messages)
+    """Ports that a node reported; raises :class:`InvalidRequestError`."""
+    found = tuple(Port(m.number, m.interface, m.role, m.hook, m.up, m.mtu) for m in messages)
+    for port in found:
+        _check_port(port.number, port.interface)
+    if len({port.number for port in found}) < len(found):
+        raise InvalidRequestError("ports are reported twice with the same number: report each once")
+    return found
+
+
+def _check_port(number: int, interface: str) -> None:
+    if not 0 < number <= MAX_PORT:
+        raise InvalidRequestError(f"port of {interface!r} has number {number}: report 1 to {MAX_PORT}")
 
 
 def _usage(flow: Flow) -> pb.Usage:

@@ -6,20 +6,19 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from control.connections import Connections
-from control.errors import AlreadyExistsError, ControlError, InvalidRequestError
+from control.errors import AlreadyExistsError, ControlError, InvalidRequestError, NotFoundError
 from control.records import Service
 from control.rejects import Rejects
 from control.sessions import Sessions
 from control.state import State
 from control.store.base import Store, Transaction
 from control.virtual import AddressPool
-from moorline.names import ServiceName
+from moorline.names import NodeName, ServiceName
 
 log = structlog.get_logger(__name__)
 
@@ -48,24 +47,29 @@ class Naming:
         self._sessions = sessions
         self._rejects = rejects
         self._registering: set[str] = set()
+        self._expiries: set[asyncio.Task[None]] = set()
         self._leases: list[tuple[int, str]] = []
         self._earlier = asyncio.Event()
+        now = time.time_ns()
         for service in state.services.values():
-            pool.restore(service.ipv4)
+            pool.restore(service.ipv4, service.ipv6)
+            if service.ttl_seconds:
+                # Nobody could renew while no controller ran.
+                service.expires_ns = max(service.expires_ns, now + service.ttl_seconds * _SECOND)
             self._lease(service)
 
     async def register(self, text: str, node_name: str, ttl_seconds: int) -> Service:
         """Register a service on a node.
 
         Raises:
-            InvalidNameError: the name is none.
+            InvalidNameError: the name is none, or that of the node.
             InvalidRequestError: the time to live is too long.
             NotFoundError: the node is unknown.
             AlreadyExistsError: the name is taken.
             ExhaustedError: no virtual address is left.
         """
         name = str(ServiceName.parse(text))
-        node = self._state.node(node_name)
+        node = self._state.node(NodeName.parse(node_name))
         if ttl_seconds > MAX_TTL_SECONDS:
             raise InvalidRequestError(
                 f"a lease of {ttl_seconds} seconds for {name} is too long: ask for {MAX_TTL_SECONDS} at most"
@@ -79,15 +83,16 @@ class Naming:
         expires = now + ttl_seconds * _SECOND if ttl_seconds else 0
         service = Service(name, node, _DEFAULT_TENANT, ipv4, ipv6, ttl_seconds, expires, now)
         self._registering.add(name)
+        node.registering += 1
         try:
             await self._store.commit(
                 Transaction(compares={service.key: 0}, puts={service.key: service.encode()})
             )
-            self._state.node(node_name)  # it may have been removed meanwhile
         except ControlError:
-            self._pool.release(ipv4)
+            self._pool.release(ipv4, ipv6)
             raise
         finally:
+            node.registering -= 1
             self._registering.discard(name)
         self._state.add_service(service)
         self._lease(service)
@@ -99,12 +104,13 @@ class Naming:
     async def renew(self, text: str) -> Service:
         """Begin the lease of a service anew; without a lease nothing changes."""
         service = self._state.service(ServiceName.parse(text))
+        if service.leaving:
+            raise NotFoundError(f"service {service.name} is just being taken back: register it again")
         if service.ttl_seconds:
-            expires = time.time_ns() + service.ttl_seconds * _SECOND
-            changed = replace(service, expires_ns=expires)
-            await self._store.commit(Transaction(puts={service.key: changed.encode()}))
-            service.expires_ns = expires
+            # Before it is stored, lest the lease ends meanwhile.
+            service.expires_ns = time.time_ns() + service.ttl_seconds * _SECOND
             self._lease(service)
+            await self._store.commit(Transaction(puts={service.key: service.encode()}))
         return service
 
     async def unregister(self, text: str) -> None:
@@ -135,10 +141,14 @@ class Naming:
             expires, name = heapq.heappop(self._leases)
             service = self._state.services.get(name)
             if service is not None and service.expires_ns == expires:
-                asyncio.create_task(self._expire(service))  # noqa: RUF006
+                task = asyncio.create_task(self._expire(service, expires))
+                self._expiries.add(task)
+                task.add_done_callback(self._expiries.discard)
         return (self._leases[0][0] - now) / _SECOND if self._leases else None
 
-    async def _expire(self, service: Service) -> None:
+    async def _expire(self, service: Service, expires: int) -> None:
+        if service.expires_ns != expires:
+            return
         try:
             await self._remove(service, "lease expired")
         except ControlError as error:
@@ -147,11 +157,17 @@ class Naming:
             self._lease(service)
 
     async def _remove(self, service: Service, why: str) -> None:
-        await self._store.commit(Transaction(deletes=frozenset([service.key])))
-        if self._state.services.get(service.name) is not service:
+        """Connections first: when the store fails on the way, the service is still there to be taken back."""
+        if service.leaving or self._state.services.get(service.name) is not service:
             return
-        connections = self._state.remove_service(service)
+        service.leaving = True
+        try:
+            await self._connections.close_all(self._state.connections_of(service))
+            await self._store.commit(Transaction(deletes=frozenset([service.key])))
+        except ControlError:
+            service.leaving = False
+            raise
+        self._state.remove_service(service)
+        self._pool.release(service.ipv4, service.ipv6)
         self._sessions.endpoints(service.node)
         log.info("service_removed", service=service.name, node=service.node.name, why=why)
-        await self._connections.close_all(connections)
-        self._pool.release(service.ipv4)

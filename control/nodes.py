@@ -11,9 +11,9 @@ from typing import Final
 import structlog
 
 from control.connections import Connections
-from control.errors import ExhaustedError, InvalidRequestError, PreconditionError
+from control.errors import ControlError, ExhaustedError, InvalidRequestError, PreconditionError
 from control.events import Events, Kind
-from control.messages import read_locators, read_ports
+from control.messages import MAX_PORT, read_locators, read_ports
 from control.records import Node
 from control.rejects import Rejects
 from control.sessions import Sessions
@@ -29,7 +29,8 @@ log = structlog.get_logger(__name__)
 MAX_ID: Final = 0xFFFF
 """The contract's field ``node`` has 16 bits; 0 is nobody."""
 
-_MAX_PORT: Final = 0xFFFF
+_MAX_TCP_PORT: Final = 0xFFFF
+_MAX_FORMER: Final = 8
 _CHUNK: Final = 500
 
 
@@ -61,6 +62,8 @@ class Nodes:
         """The node of this name, made if it is new; raises ``InvalidNameError``."""
         name = str(NodeName.parse(text))
         node = self._state.nodes.get(name)
+        if node is not None and node.leaving:
+            raise PreconditionError(f"node {name} is just being removed: join again when it is gone")
         if node is not None:
             return node
         node = Node(name, self._free_id())
@@ -76,13 +79,14 @@ class Nodes:
 
     async def remove(self, node: Node) -> None:
         """Forget a node without services; it has to join again."""
-        if node.services:
-            raise PreconditionError(
-                f"node {node.name} still hosts {len(node.services)} services: unregister them first"
-            )
-        await self._store.commit(Transaction(deletes=frozenset([node.key])))
-        if self._state.nodes.get(node.name) is not node:
-            return
+        if hosted := len(node.services) + node.registering:
+            raise PreconditionError(f"node {node.name} still hosts {hosted} services: unregister them first")
+        node.leaving = True  # from here on nothing of it is stored any more
+        try:
+            await self._store.commit(Transaction(deletes=frozenset([node.key])))
+        except ControlError:
+            node.leaving = False
+            raise
         self._sessions.end(node, f"node {node.name} was removed: it has to join again")
         await self._planes.remove(node)
         self._rejects.forget(node)
@@ -93,10 +97,10 @@ class Nodes:
 
     async def hello(self, node: Node, hello: pb.NodeHello) -> None:
         """Take in what a session begins with."""
-        if not 0 < hello.p4runtime_port <= _MAX_PORT or not 0 < hello.access_port < 512:
+        if not 0 < hello.p4runtime_port <= _MAX_TCP_PORT or not 0 < hello.access_port <= MAX_PORT:
             raise InvalidRequestError(
                 f"node {node.name} reports P4Runtime port {hello.p4runtime_port} and access port "
-                f"{hello.access_port}: report 1 to 65535, and 1 to 511"
+                f"{hello.access_port}: report 1 to {_MAX_TCP_PORT}, and 1 to {MAX_PORT}"
             )
         other_port = node.access_port not in (0, hello.access_port)
         await self._report(
@@ -109,7 +113,7 @@ class Nodes:
             ports=read_ports(hello.ports),
         )
         if other_port:
-            self._planes.of(node).redial()
+            self._planes.redial(node)
 
     async def locators_changed(self, node: Node, changed: pb.LocatorsChanged) -> None:
         """Take in where the node is now."""
@@ -129,9 +133,10 @@ class Nodes:
         await self._store_and_set(node, **facts)
         if moved:
             self._moved(node, former)
-        self._planes.of(node).node_changed()
+        self._planes.node_changed(node)
 
     async def _store_and_set(self, node: Node, **facts: object) -> None:
+        self._state.node(node.name)  # unless it is being removed
         facts["last_seen_ns"] = time.time_ns()
         await self._store.commit(Transaction(puts={node.key: replace(node, **facts).encode()}))  # type: ignore[arg-type]
         for name, value in facts.items():
@@ -145,6 +150,7 @@ class Nodes:
         generation = node.generation
         log.info("node_moved", node=node.name, generation=generation, peers=len(node.peers))
         self._planes.update_paths(node)
+        self._rejects.clear()  # of pairs that had no address family in common, say
         for number in node.peers:
             self._sessions.peer(self._state.nodes_by_id[number], node)
         asyncio.get_running_loop().call_later(self._grace_seconds, self._end_grace, node, generation)
@@ -174,7 +180,7 @@ class Nodes:
 
 
 def _former(node: Node, locators: tuple[Locator, ...]) -> tuple[bytes, ...]:
-    """Addresses that the node has left, the latest first; two moves in a row keep those of both."""
+    """Addresses that the node has left, the latest first; moves in quick succession keep those of several."""
     kept = {at.address for at in locators}
     left = [at.address for at in node.locators] + list(node.previous)
-    return tuple(dict.fromkeys(address for address in left if address not in kept))
+    return tuple(dict.fromkeys(address for address in left if address not in kept))[:_MAX_FORMER]

@@ -148,12 +148,14 @@ class Packets:
         node = dataplane.node
         try:
             await self._lookup(node, addresses)
+            await self._release(dataplane, addresses)
         except ControlError as error:
             log.info("packet_refused", node=node.name, why=str(error))
             self._rejects.add(node, _TENANT, *addresses)
+        except Exception:
+            log.exception("packet_failed", node=node.name)
+        finally:
             del self._held[node.id, addresses]
-            return
-        await self._release(dataplane, addresses)
 
     async def _lookup(self, node: Node, addresses: Addresses) -> None:
         source, destination = (self._state.services_by_address.get(address) for address in addresses)
@@ -170,5 +172,3 @@ class Packets:
                 await dataplane.send(self._format.out(self._format.port(packet), packet.payload))
         except NodeAwayError as error:
             log.info("held_packets_lost", node=dataplane.node.name, why=str(error))
-        finally:
-            del self._held[dataplane.node.id, addresses]

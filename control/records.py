@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, Self
 
+from control.usage import Usage
 from moorline.paths import Locator
 
 NODE: Final = "node/"
@@ -45,11 +46,12 @@ class Port:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A node; its last four fields are not stored.
+    """A node; its fields from ``previous`` on are not stored.
 
     ``previous`` holds the addresses of before its last change, during the grace time; ``peers`` counts the
     connections with each other node, by its number; ``services`` are those that it hosts, by name;
-    ``connections`` those with an end here, by SCID.
+    ``connections`` those with an end here, by SCID; ``registering`` counts services that are being stored;
+    ``leaving`` says that it is being removed.
     """
 
     name: str
@@ -66,6 +68,8 @@ class Node:
     peers: dict[int, int] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     connections: dict[int, Connection] = field(default_factory=dict)
+    registering: int = 0
+    leaving: bool = False
 
     @property
     def key(self) -> str:
@@ -99,7 +103,10 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class Service:
-    """A registered service; ``expires_ns`` is 0 without a lease."""
+    """A registered service; ``expires_ns`` is 0 without a lease.
+
+    ``leaving`` says that it is being taken back; it is not stored.
+    """
 
     name: str
     node: Node
@@ -109,6 +116,7 @@ class Service:
     ttl_seconds: int
     expires_ns: int
     registered_ns: int
+    leaving: bool = False
 
     @property
     def key(self) -> str:
@@ -130,12 +138,15 @@ class Service:
         )
 
     @classmethod
-    def decode(cls, key: str, value: bytes, nodes: Mapping[str, Node]) -> Self:
-        """Read back what :meth:`encode` wrote."""
+    def decode(cls, key: str, value: bytes, nodes: Mapping[str, Node]) -> Self | None:
+        """Read back what :meth:`encode` wrote; None when its node is gone."""
         data = json.loads(value)
+        node = nodes.get(data["node"])
+        if node is None:
+            return None
         return cls(
             key.removeprefix(SERVICE),
-            nodes[data["node"]],
+            node,
             data["tenant"],
             bytes.fromhex(data["ipv4"]),
             bytes.fromhex(data["ipv6"]),
@@ -149,8 +160,9 @@ class Service:
 class Connection:
     """A service connection; the client is the service that asked first.
 
-    ``programmed`` says that both ends have acknowledged its entries since it last came up; it is not stored.
-    ``answers`` holds serialized lookup answers (see ``control.answers``).
+    What follows ``created_ns`` is not stored with it: ``programmed`` says that both ends have acknowledged
+    its entries since it last came up; ``usage`` is its account, None before the first packet; ``answers``
+    holds serialized lookup answers (see ``control.answers``).
     """
 
     scid: int
@@ -162,6 +174,7 @@ class Connection:
     idle_timeout_seconds: int
     created_ns: int
     programmed: bool = False
+    usage: Usage | None = None
     answers: tuple[tuple[int, int], dict[tuple[bool, bool], bytes]] | None = None
 
     @property

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from control.records import Node
@@ -12,6 +13,9 @@ from control.state import State
 
 MAX_PER_NODE: Final = 4096
 """Pairs refused at one node at a time: a scan must not fill the table."""
+
+LIFE: Final = 30.0
+"""Seconds after which a pair may ask again even if it never paused: what stood against it may be over."""
 
 
 class Rejects:
@@ -36,6 +40,7 @@ class Rejects:
             self._planes.try_put(node, [(DELETE, rows.pop(oldest))], [])
         rows[row.key] = row
         self._planes.try_put(node, [(INSERT, row)], [])
+        asyncio.get_running_loop().call_later(LIFE, self._expire, node, row)
 
     def idle(self, node: Node, key: RowKey) -> bool:
         """Take an entry out that was idle; False when it is none of these."""
@@ -43,6 +48,11 @@ class Rejects:
         if row is not None:
             self._planes.try_put(node, [(DELETE, row)], [])
         return row is not None
+
+    def _expire(self, node: Node, row: Row) -> None:
+        rows = self._rows.get(node.id, {})
+        if rows.get(row.key) is row:
+            self._planes.try_put(node, [(DELETE, rows.pop(row.key))], [])
 
     def replaced(self, number: int, rows: tuple[Row, ...]) -> None:
         """Entries of a connection take the place of these at the node of this number."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,6 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from control.accounting import Accounting
+from control.api.access import Admission
 from control.api.binding import bind
 from control.api.connections import ConnectionsServicer, RulesServicer
 from control.api.naming import NamingServicer
@@ -23,7 +26,7 @@ from control.api.nodes import JoiningServicer, NodeSessionServicer, NodesService
 from control.authority import Authority, make_all
 from control.config import ControllerConfig
 from control.connections import Connections
-from control.errors import StartError
+from control.errors import StartError, StoreError
 from control.events import Events
 from control.idle import Idle
 from control.joining import Addresses, Joining
@@ -73,6 +76,8 @@ class Controller:
         self.port = 0
         self.join_port = 0
         self._servers: list[Any] = []
+        self._health: list[Any] = []
+        self._socket_is_ours = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -103,6 +108,7 @@ class Controller:
         await self._serve(authority, credentials)
         for node in self.state.nodes.values():
             self.planes.add(node)
+        await self.connections.close_denied()  # the default may be another than at the last start
         self._tasks = [
             asyncio.create_task(self.naming.run(), name="leases"),
             asyncio.create_task(self.accounting.run(), name="accounting"),
@@ -152,8 +158,8 @@ class Controller:
             f"{_host(config.advertise)}:{self.join_port}", f"{_host(config.advertise)}:{self.port}"
         )
         joining = Joining(self.store, authority, self.nodes, addresses, config.token_ttl_seconds)
-        await _complete(api, self._bind_api(api, joining))
-        await _complete(admission, [bind(admission, "Joining", JoiningServicer(joining), anonymous=True)])
+        await self._complete(api, self._bind_api(api, joining))
+        await self._complete(admission, [bind(admission, "Joining", JoiningServicer(joining), None)])
         await api.start()
         await admission.start()
         config.socket.chmod(0o600)
@@ -174,15 +180,25 @@ class Controller:
             ),
             "NodeSession": NodeSessionServicer(self.state, self.nodes, self.sessions),
         }
-        return [bind(server, name, servicer) for name, servicer in servicers.items()]
+        admit = Admission(self.state)
+        return [bind(server, name, servicer, admit) for name, servicer in servicers.items()]
+
+    async def _complete(self, server: Any, names: Sequence[str]) -> None:
+        """Add health checking and reflection."""
+        servicer = health.aio.HealthServicer()
+        self._health.append(servicer)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        for name in ("", *names):
+            await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
 
     def _listen_locally(self, server: Any) -> None:
         path = self.config.socket
+        if _is_listening(path):
+            raise StartError(f"socket {path} is in use: stop what serves it, or set controller.socket")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(
-                missing_ok=True
-            )  # of a controller that was killed; the store's lock kept out a living one
+            path.unlink(missing_ok=True)  # of a controller that was killed
         except OSError as error:
             raise StartError(
                 f"socket {path} cannot be made ({error.strerror}): set controller.socket"
@@ -193,20 +209,25 @@ class Controller:
             _listen(server, f"unix:{path}", None)
         finally:
             os.umask(mask)
+        self._socket_is_ours = True
 
     # ---- stop ----------------------------------------------------------------------------------------------
 
     async def _stop(self) -> None:
+        for servicer in self._health:
+            await servicer.enter_graceful_shutdown()
         await asyncio.gather(*(server.stop(_STOP_GRACE) for server in self._servers))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if hasattr(self, "planes"):
-            await self.accounting.save()
+            with suppress(StoreError):  # which is logged
+                await self.accounting.save()
             await self.planes.close()
         if hasattr(self, "store"):
             await self.store.close()
-        self.config.socket.unlink(missing_ok=True)
+        if self._socket_is_ours:
+            self.config.socket.unlink(missing_ok=True)
 
 
 async def run_controller(config: ControllerConfig) -> None:
@@ -217,15 +238,6 @@ async def run_controller(config: ControllerConfig) -> None:
     """
     async with Controller(config):
         await asyncio.Event().wait()
-
-
-async def _complete(server: Any, names: Sequence[str]) -> None:
-    """Add health checking and reflection."""
-    servicer = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    for name in ("", *names):
-        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
 
 
 def _listen(server: Any, address: str, credentials: grpc.ServerCredentials | None) -> int:
@@ -240,6 +252,16 @@ def _listen(server: Any, address: str, credentials: grpc.ServerCredentials | Non
             f"{address} cannot be listened on: see what else uses it, or set another in [controller]"
         ) from error
     return port
+
+
+def _is_listening(path: Path) -> bool:
+    """Whether a program answers on a unix socket, rather than having left it behind."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 def _private_folder(path: Path) -> None:

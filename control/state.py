@@ -39,12 +39,17 @@ class State:
         state = cls()
         for entry in (await store.scan(NODE)).entries:
             state.add_node(Node.decode(entry.key, entry.value))
-        for entry in (await store.scan(SERVICE)).entries:
-            state.add_service(Service.decode(entry.key, entry.value, state.nodes))
+        # What was stored while that on which it stands was being taken away, then the controller died.
         orphans: set[str] = set()
+        for entry in (await store.scan(SERVICE)).entries:
+            service = Service.decode(entry.key, entry.value, state.nodes)
+            if service is None:
+                orphans.add(entry.key)
+                continue
+            state.add_service(service)
         for entry in (await store.scan(CONNECTION)).entries:
             connection = Connection.decode(entry.key, entry.value, state.services)
-            if connection is None:  # stored while its service was being taken back, then the controller died
+            if connection is None:
                 orphans.add(entry.key)
                 continue
             connection.programmed = True
@@ -62,7 +67,7 @@ class State:
     def node(self, name: str) -> Node:
         """The node of this name, else :class:`NotFoundError`."""
         node = self.nodes.get(name)
-        if node is None:
+        if node is None or node.leaving:
             raise NotFoundError(
                 f"node {name!r} is not known: list the nodes, or let it join with a new token"
             )
@@ -111,13 +116,16 @@ class State:
         self.services_by_address[service.ipv6] = service
         service.node.services[service.name] = service
 
-    def remove_service(self, service: Service) -> list[Connection]:
-        """Forget ``service``; returns its connections, which are to be closed."""
+    def connections_of(self, service: Service) -> list[Connection]:
+        """All connections with an end at ``service``."""
+        return list(self.connections_by_service.get(service.name, ()))
+
+    def remove_service(self, service: Service) -> None:
+        """Forget ``service``, which has no connections left."""
         del self.services[service.name]
         del self.services_by_address[service.ipv4]
         del self.services_by_address[service.ipv6]
         del service.node.services[service.name]
-        return list(self.connections_by_service.get(service.name, ()))
 
     def take_slot(self, connection: Connection) -> None:
         """Mark the slot of ``connection`` at its nodes."""

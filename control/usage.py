@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
+
+SHORTEST: Final = 0.2
+"""Seconds over which a bit rate is taken at least: over less it says how packets happened to come."""
 
 
 @dataclass(slots=True)
@@ -43,13 +46,15 @@ class Meter:
         self.since += octets - before_octets
 
     def restart(self) -> None:
-        """The counters are about to be deleted, after a last reading."""
+        """The counters have been deleted, after a last reading."""
         self.last.clear()
         self.flow.bits_per_second = 0
 
     def measure(self, now: float) -> None:
-        """Compute the bit rate since the last time that this was done."""
-        if self.measured and now > self.measured:
+        """Compute the bit rate since the last time that this was done, unless that was just now."""
+        if self.measured and now - self.measured < SHORTEST:
+            return
+        if self.measured:
             self.flow.bits_per_second = int(self.since * 8 / (now - self.measured))
         self.measured, self.since = now, 0
 

@@ -41,15 +41,18 @@ class AddressPool:
         self._taken.add(number)
         return self._ipv4[number + 1].packed, self._ipv6[number + 1].packed
 
-    def restore(self, ipv4: bytes) -> None:
+    def restore(self, ipv4: bytes, ipv6: bytes) -> None:
         """Mark the addresses of a stored service as taken; those of former prefixes are left alone."""
-        number = self._number(ipv4)
-        if 0 <= number < self._size:
-            self._taken.add(number)
+        self._taken |= self._numbers(ipv4, ipv6)
 
-    def release(self, ipv4: bytes) -> None:
-        """Give back what :meth:`take` gave."""
-        self._taken.discard(self._number(ipv4))
+    def release(self, ipv4: bytes, ipv6: bytes) -> None:
+        """Give back what :meth:`take` or :meth:`restore` took."""
+        self._taken -= self._numbers(ipv4, ipv6)
 
-    def _number(self, ipv4: bytes) -> int:
-        return int.from_bytes(ipv4, "big") - int(self._ipv4.network_address) - 1
+    def _numbers(self, ipv4: bytes, ipv6: bytes) -> set[int]:
+        """Two when one prefix is another than at the time of :meth:`take`, else one."""
+        numbers = {
+            int.from_bytes(ipv4, "big") - int(self._ipv4.network_address) - 1,
+            int.from_bytes(ipv6, "big") - int(self._ipv6.network_address) - 1,
+        }
+        return {number for number in numbers if 0 <= number < self._size}

@@ -3,9 +3,22 @@
 
 from __future__ import annotations
 
-from control.errors import DeniedError
+from control.errors import DeniedError, UnauthenticatedError
 from control.records import Connection, Service
+from control.state import State
 from moorline.tls import Identity, Kind
+
+
+class Admission:
+    """Lets operators in, and nodes that have not been removed since they joined."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def __call__(self, caller: Identity) -> None:
+        """Raise :class:`UnauthenticatedError` for a node that is no longer one."""
+        if caller.kind is Kind.NODE and caller.name not in self._state.nodes:
+            raise UnauthenticatedError(f"node {caller.name} was removed: let it join again with a new token")
 
 
 def is_operator(caller: Identity) -> bool:

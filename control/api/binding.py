@@ -20,7 +20,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from control.errors import ControlError
+from control.errors import ControlError, UnauthenticatedError
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.errors import MoorlineError
 from moorline.tls import Identity, Kind, peer_identity
@@ -28,21 +28,26 @@ from moorline.tls import Identity, Kind, peer_identity
 log = structlog.get_logger(__name__)
 
 _NOBODY: Final = "this certificate names no node and no operator: use one that this controller gave out"
-_FAULT: Final = "the controller failed at this request: look into its log"
+FAULT: Final = "the controller failed at this request: look into its log"
+"""What a caller is told of a defect."""
 
 
-def bind(server: Any, name: str, servicer: object, *, anonymous: bool = False) -> str:
+Admit = Callable[[Identity], None]
+"""Raises an error for a caller who is not let in."""
+
+
+def bind(server: Any, name: str, servicer: object, admit: Admit | None) -> str:
     """Serve the service ``moorline.v1.<name>``; returns its full name.
 
     Args:
         server: a ``grpc.aio.Server``.
         name: the service in the proto file.
         servicer: what answers.
-        anonymous: whether callers without an identity are let in; their identity is None.
+        admit: who is let in, beyond having an identity; None: anybody, and callers have no identity.
     """
     service = pb.DESCRIPTOR.services_by_name[name]
     handlers = {
-        method.name: _handler(method, getattr(servicer, method.name), anonymous) for method in service.methods
+        method.name: _handler(method, getattr(servicer, method.name), admit) for method in service.methods
     }
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service.full_name, handlers)])
     full_name: str = service.full_name
@@ -54,7 +59,7 @@ def status_of(error: MoorlineError) -> grpc.StatusCode:
     return error.status if isinstance(error, ControlError) else grpc.StatusCode.INVALID_ARGUMENT
 
 
-def _handler(method: MethodDescriptor, serve: Callable[..., Any], anonymous: bool) -> Any:
+def _handler(method: MethodDescriptor, serve: Callable[..., Any], admit: Admit | None) -> Any:
     parse = GetMessageClass(method.input_type).FromString
     if method.server_streaming:
         make = (
@@ -62,29 +67,29 @@ def _handler(method: MethodDescriptor, serve: Callable[..., Any], anonymous: boo
             if method.client_streaming
             else grpc.unary_stream_rpc_method_handler
         )
-        return make(_stream(serve, anonymous), parse, _serialize)
-    return grpc.unary_unary_rpc_method_handler(_unary(serve, anonymous), parse, _serialize)
+        return make(_stream(serve, admit), parse, _serialize)
+    return grpc.unary_unary_rpc_method_handler(_unary(serve, admit), parse, _serialize)
 
 
-def _unary(serve: Callable[..., Any], anonymous: bool) -> Callable[..., Any]:
+def _unary(serve: Callable[..., Any], admit: Admit | None) -> Callable[..., Any]:
     async def call(request: Any, context: Any) -> Any:
         try:
-            return await serve(request, _caller(context, anonymous))
+            return await serve(request, _caller(context, admit))
         except MoorlineError as error:
             await context.abort(status_of(error), str(error))
         except Exception:
             log.exception("request_failed", request=type(request).__name__)
-            await context.abort(grpc.StatusCode.INTERNAL, _FAULT)
+            await context.abort(grpc.StatusCode.INTERNAL, FAULT)
 
     return call
 
 
-def _stream(serve: Callable[..., Any], anonymous: bool) -> Callable[..., Any]:
+def _stream(serve: Callable[..., Any], admit: Admit | None) -> Callable[..., Any]:
     generates = isasyncgenfunction(serve)
 
     async def call(request: Any, context: Any) -> None:
         try:
-            caller = _caller(context, anonymous)
+            caller = _caller(context, admit)
             if not generates:
                 await serve(context, caller)
                 return
@@ -94,21 +99,18 @@ def _stream(serve: Callable[..., Any], anonymous: bool) -> Callable[..., Any]:
             await context.abort(status_of(error), str(error))
         except Exception:
             log.exception("stream_failed", service=serve.__qualname__)
-            await context.abort(grpc.StatusCode.INTERNAL, _FAULT)
+            await context.abort(grpc.StatusCode.INTERNAL, FAULT)
 
     return call
 
 
-class _NobodyError(ControlError):
-    status = grpc.StatusCode.UNAUTHENTICATED
-
-
-def _caller(context: Any, anonymous: bool) -> Identity | None:
-    if anonymous:
+def _caller(context: Any, admit: Admit | None) -> Identity | None:
+    if admit is None:
         return None
     identity = peer_identity(context)
     if identity is None or identity.kind is Kind.CONTROLLER:
-        raise _NobodyError(_NOBODY)
+        raise UnauthenticatedError(_NOBODY)
+    admit(identity)
     return identity
 
 

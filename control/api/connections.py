@@ -6,17 +6,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from control import messages
 from control.accounting import Accounting
 from control.api.access import is_operator, require_end, require_operator
+from control.api.parts import in_parts
 from control.connections import Connections
 from control.events import Events, Kind
 from control.policy import Policy
 from control.records import Connection
 from control.state import State
 from moorline.api.v1 import moorline_pb2 as pb
-from moorline.names import ServiceName
+from moorline.errors import MoorlineError
+from moorline.names import NodeName, ServiceName
 from moorline.tls import Identity
 
 
@@ -36,12 +39,15 @@ class ConnectionsServicer:
     ) -> pb.ListConnectionsResponse:
         chosen = self._chosen(request, caller)
         await self._accounting.refresh({node for c in chosen for node in c.nodes})
-        standing = [c for c in chosen if c.scid in self._state.connections]
-        return pb.ListConnectionsResponse(connections=map(self._message, standing))
+        response = pb.ListConnectionsResponse()
+        async for some in in_parts(chosen):
+            standing = (c for c in some if c.scid in self._state.connections)
+            response.connections.extend(map(self._message, standing))
+        return response
 
     async def GetConnection(self, request: pb.GetConnectionRequest, caller: Identity) -> pb.Connection:  # noqa: N802, D102
         connection = self._sought(request.scid, caller)
-        await self._accounting.refresh_one(connection)
+        await self._accounting.refresh_some([connection])
         return self._message(connection)
 
     async def WatchConnections(  # noqa: N802, D102
@@ -61,6 +67,9 @@ class ConnectionsServicer:
                     yield self._event(kind, connection)
         finally:
             upcoming.cancel()
+            with suppress(asyncio.CancelledError, MoorlineError):
+                await upcoming
+            await events.aclose()
 
     async def CloseConnection(  # noqa: N802, D102
         self, request: pb.CloseConnectionRequest, caller: Identity
@@ -84,7 +93,7 @@ class ConnectionsServicer:
             name = self._state.service(ServiceName.parse(request.service)).name
             found = list(self._state.connections_by_service.get(name, ()))
         elif request.node:
-            found = list(self._state.node(request.node).connections.values())
+            found = list(self._state.node(NodeName.parse(request.node)).connections.values())
         else:
             found = list(self._state.connections.values())
         chosen = [c for c in found if self._visible(c, caller)]

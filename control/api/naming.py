@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
+import structlog
 
 from control import answers, messages
 from control.api.access import is_operator, require_host, require_node
-from control.api.binding import status_of
+from control.api.binding import FAULT, status_of
+from control.api.parts import in_parts
 from control.connections import Connections
 from control.errors import InvalidRequestError
 from control.naming import Naming
@@ -20,8 +22,10 @@ from control.records import Connection
 from control.state import State
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.errors import MoorlineError
-from moorline.names import ServiceName
+from moorline.names import NodeName, ServiceName
 from moorline.tls import Identity
+
+log = structlog.get_logger(__name__)
 
 MAX_OPEN_LOOKUPS: Final = 4096
 """Lookups of one stream that may be under way; its reader waits when there are more."""
@@ -36,7 +40,9 @@ class NamingServicer:
         self._connections = connections
 
     async def RegisterService(self, request: pb.RegisterServiceRequest, caller: Identity) -> pb.Service:  # noqa: N802, D102
-        node = request.node or ("" if is_operator(caller) else caller.name)
+        node = str(NodeName.parse(request.node)) if request.node else ""
+        if not node and not is_operator(caller):
+            node = caller.name
         if not node:
             raise InvalidRequestError(f"service {request.name!r} is to be on no node: name its node")
         require_node(caller, node)
@@ -59,8 +65,10 @@ class NamingServicer:
     async def ListServices(  # noqa: N802, D102
         self, _request: pb.ListServicesRequest, _caller: Identity
     ) -> pb.ListServicesResponse:
-        services = [service for _, service in sorted(self._state.services.items())]
-        return pb.ListServicesResponse(services=map(messages.service, services))
+        response = pb.ListServicesResponse()
+        async for some in in_parts([service for _, service in sorted(self._state.services.items())]):
+            response.services.extend(map(messages.service, some))
+        return response
 
     async def Lookup(self, request: pb.LookupRequest, caller: Identity) -> bytes:  # noqa: N802, D102
         answer = self._standing(request, caller)
@@ -157,6 +165,9 @@ class _Answers:
                 self._ready.append(answer(lookup.result()))
             except MoorlineError as error:
                 self._ready.append(_failure(request, error))
+            except Exception:
+                log.exception("lookup_failed")
+                self._ready.append(answers.failure(request, grpc.StatusCode.INTERNAL.value[0], FAULT))
             finally:
                 self._less.set()
                 self._wake.set()

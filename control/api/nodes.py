@@ -19,6 +19,7 @@ from control.sessions import Session, Sessions
 from control.southbound.dataplanes import DataPlanes
 from control.state import State
 from moorline.api.v1 import moorline_pb2 as pb
+from moorline.names import NodeName
 from moorline.tls import Identity, Kind
 
 
@@ -49,11 +50,11 @@ class NodesServicer:
         return pb.ListNodesResponse(nodes=map(self._message, nodes))
 
     async def GetNode(self, request: pb.GetNodeRequest, _caller: Identity) -> pb.Node:  # noqa: N802, D102
-        return self._message(self._state.node(request.name))
+        return self._message(self._sought(request.name))
 
     async def RemoveNode(self, request: pb.RemoveNodeRequest, caller: Identity) -> pb.RemoveNodeResponse:  # noqa: N802, D102
         require_operator(caller)
-        await self._nodes.remove(self._state.node(request.name))
+        await self._nodes.remove(self._sought(request.name))
         return pb.RemoveNodeResponse()
 
     async def CreateJoinToken(self, request: pb.CreateJoinTokenRequest, caller: Identity) -> pb.JoinToken:  # noqa: N802, D102
@@ -66,7 +67,7 @@ class NodesServicer:
     ) -> pb.ListPortEventsResponse:
         require_operator(caller)
         if request.node:
-            nodes = [self._state.node(request.node)]
+            nodes = [self._sought(request.node)]
         else:
             nodes = [node for _, node in sorted(self._state.nodes.items()) if self._planes.of(node).ready]
         events = await asyncio.gather(*(self._port_events.read(node) for node in nodes))
@@ -86,6 +87,9 @@ class NodesServicer:
             nodes_connected=len(self._sessions),
             nodes_converged=sum(self._planes.of(node).converged for node in nodes),
         )
+
+    def _sought(self, name: str) -> Node:
+        return self._state.node(NodeName.parse(name))
 
     def _message(self, node: Node) -> pb.Node:
         plane = self._planes.of(node)
@@ -130,7 +134,7 @@ class NodeSessionServicer:
         await self._nodes.hello(node, first.hello)
         session = self._sessions.attach(node)
         tasks = [
-            asyncio.create_task(self._sessions.tell_all(node, session)),
+            asyncio.create_task(self._tell_all(node, session)),
             asyncio.create_task(self._listen(node, session, reports)),
         ]
         try:
@@ -140,6 +144,12 @@ class NodeSessionServicer:
             for task in tasks:
                 task.cancel()
             self._sessions.detach(node, session)
+
+    async def _tell_all(self, node: Node, session: Session) -> None:
+        try:
+            await self._sessions.tell_all(node, session)
+        except Exception as error:
+            session.end(error)
 
     async def _listen(self, node: Node, session: Session, reports: AsyncIterator[pb.NodeReport]) -> None:
         try:

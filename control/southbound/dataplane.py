@@ -26,6 +26,7 @@ from moorline.tls import node as node_identity
 log = structlog.get_logger(__name__)
 
 PING_INTERVAL: Final = 5.0
+PINGS_BEFORE_RETRY: Final = 6
 BACKOFF_FIRST: Final = 0.1
 BACKOFF_LAST: Final = 5.0
 """Seconds."""
@@ -90,6 +91,7 @@ class DataPlane:
         self._changed = asyncio.Event()
         self._stale = False
         self._primary = asyncio.Event()
+        self._rival = ""
 
     # ---- for the rest of the controller --------------------------------------------------------------------
 
@@ -151,8 +153,11 @@ class DataPlane:
                 try:
                     await self._stay(address)
                 except* NodeAwayError as group:
-                    if not isinstance(group.exceptions[0], _MovedError):
+                    if not isinstance(_first(group), _MovedError):
                         self.problem = str(_first(group))
+                except* Exception:
+                    self.problem = f"programming node {self.node.name} failed: look into the controller's log"
+                    log.exception("dataplane_failed", node=self.node.name)
                 if self.converged:
                     backoff = BACKOFF_FIRST
                     log.info("dataplane_lost", node=self.node.name, address=address)
@@ -173,6 +178,7 @@ class DataPlane:
     async def _stay(self, address: str) -> None:
         """Dial ``address`` and stay there until it fails or the node moves; never returns."""
         self._primary.clear()
+        self._rival = ""
         async with self._dial(self.node.name, address) as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_moves(address))
             tasks.create_task(self._listen(client))
@@ -181,8 +187,8 @@ class DataPlane:
                     await client.bid(time.time_ns())
                     await self._primary.wait()
             except TimeoutError:
-                why = self.problem or f"node {self.node.name} does not answer at {address}: check its agent"
-                raise NodeAwayError(why) from None
+                silent = f"node {self.node.name} does not answer at {address}: check its agent"
+                raise NodeAwayError(self._rival or silent) from None
             await self._program(client, tasks)
 
     async def _program(self, client: P4RuntimeClient, tasks: asyncio.TaskGroup) -> None:
@@ -200,16 +206,33 @@ class DataPlane:
         self._client, self._locators, self._connections = client, locators, connections
         self._listener.dialled(self)
         try:
-            scope = (self.node, self._state, self._entries)
-            refusal = await reconcile_locators(client, locators, *scope)
-            refusal = await reconcile_connections(client, connections, *scope) or refusal
-            self.problem = str(refusal or "")
-            self.converged = refusal is None
-            log.info("reconciled", node=self.node.name, address=client.address, problem=self.problem)
-            self._listener.reconciled(self)
-            await self._ping(client)
+            while True:
+                await self._reconcile(client, locators, connections)
+                await self._ping_until_refused(client, locators)
         finally:
             self._client = self._locators = self._connections = None
+
+    async def _reconcile(self, client: P4RuntimeClient, locators: Lane, connections: Lane) -> None:
+        scope = (self.node, self._state, self._entries)
+        refusal = await reconcile_locators(client, locators, *scope)
+        refusal = await reconcile_connections(client, connections, *scope) or refusal
+        self.problem = str(refusal or "")
+        self.converged = refusal is None
+        log.info("reconciled", node=self.node.name, address=client.address, problem=self.problem)
+        self._listener.reconciled(self)
+
+    async def _ping_until_refused(self, client: P4RuntimeClient, locators: Lane) -> None:
+        """Returns a while after the target refused something that nobody mends: it may take it by then.
+
+        New connections that are refused are closed again by whoever made them.
+        """
+        refused = locators.refused
+        while self.converged and locators.refused == refused:
+            await asyncio.sleep(PING_INTERVAL)
+            await client.ping()
+        for _ in range(PINGS_BEFORE_RETRY):
+            await asyncio.sleep(PING_INTERVAL)
+            await client.ping()
 
     async def _ping(self, client: P4RuntimeClient) -> None:
         while True:
@@ -245,11 +268,11 @@ class DataPlane:
         if update.status.code == rpc_code.NOT_FOUND:
             await client.bid(max(time.time_ns(), U128.decode(update.election_id) + 1))
             return
-        self.problem = (
+        self._rival = (
             f"another controller is primary at node {self.node.name}: stop it, or lower its election id"
         )
         if self._primary.is_set():
-            raise NodeAwayError(self.problem)
+            raise NodeAwayError(self._rival)
 
     def _present(self) -> P4RuntimeClient:
         if self._client is None:

@@ -46,6 +46,16 @@ class DataPlanes:
         """The data plane of ``node``."""
         return self._planes[node.id]
 
+    def node_changed(self, node: Node) -> None:
+        """``node`` has reported where it is."""
+        if node.id in self._planes:
+            self._planes[node.id].node_changed()
+
+    def redial(self, node: Node) -> None:
+        """Facts of ``node`` have changed that are in each of its entries."""
+        if node.id in self._planes:
+            self._planes[node.id].redial()
+
     def require(self, *nodes: Node) -> None:
         """Raise :class:`NodeAwayError` unless all of ``nodes`` can be programmed now."""
         for node in nodes:

@@ -42,6 +42,7 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         self.elapsed_ns = 0
         self.packet_outs: list[p4r.PacketOut] = []
         self.writes: list[list[p4r.Update]] = []
+        self.reads = 0
         self.refuse: Callable[[p4r.Update], int] = lambda update: rpc_code.OK
         self.gate = asyncio.Event()
         self.gate.set()
@@ -175,6 +176,8 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
             found = [entries[key] for key in keys if key in entries]
             for part in itertools.batched(found, 500) if hasattr(itertools, "batched") else _batched(found):
                 yield p4r.ReadResponse(entities=[self._show(name, asked, entry) for entry in part])
+        self.reads += 1
+        await self._tell()
 
     def _show(self, name: str, asked: p4r.TableEntry, entry: p4r.TableEntry) -> p4r.Entity:
         shown = p4r.TableEntry()
@@ -205,6 +208,7 @@ class FakeNode:
 
     def __init__(self, name: str, p4info: p4i.P4Info) -> None:
         self.name = name
+        self.stubs = pb_grpc
         self.plane = FakeDataPlane(p4info)
         self.updates: list[pb.NodeUpdate] = []
         self.capacity = 65536

@@ -117,6 +117,18 @@ class Site:
         response: pb.LookupResponse = await self.naming.Lookup(pb.LookupRequest(client=client, server=server))
         return response
 
+    async def connection(self, scid: int) -> pb.Connection:
+        connection: pb.Connection = await self.connections.GetConnection(pb.GetConnectionRequest(scid=scid))
+        return connection
+
+    async def suspend(self, scid: int) -> pb.Connection:
+        request = pb.SuspendConnectionRequest(scid=scid)
+        connection: pb.Connection = await self.connections.SuspendConnection(request)
+        return connection
+
+    async def put_rule(self, name: str, client: str, server: str, *, allow: bool) -> None:
+        await self.rules.PutRule(pb.Rule(name=name, client=client, server=server, allow=allow))
+
     async def pair(self) -> tuple[FakeNode, FakeNode]:
         """Nodes ``one`` and ``two`` with services ``laptop.demo`` and ``files.demo``."""
         one, two = await self.add_node("one"), await self.add_node("two")
