@@ -18,6 +18,7 @@ from moorline.errors import MoorlineError
 
 log = structlog.get_logger(__name__)
 
+UPSTREAM_PORT: Final = 53
 UPSTREAM_SECONDS: Final = 2.0
 IDLE_SECONDS: Final = 10.0
 """How long a TCP connection may stand without a question."""
@@ -65,7 +66,7 @@ class Upstream:
         for server in self.servers():
             try:
                 async with asyncio.timeout(UPSTREAM_SECONDS):
-                    found = await (_ask_tcp if tcp else _ask_udp)(packet, server)
+                    found = await (ask_tcp if tcp else ask_udp)(packet, server, UPSTREAM_PORT)
             except (OSError, TimeoutError, asyncio.IncompleteReadError):
                 continue
             return found
@@ -184,13 +185,14 @@ class _Datagrams(asyncio.DatagramProtocol):
             self._transport.sendto(answer, peer)
 
 
-async def _ask_udp(packet: bytes, server: str) -> bytes:
+async def ask_udp(packet: bytes, server: str, port: int) -> bytes:
+    """The answer of a server to a query; waits for ever. Raises OSError."""
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in server else socket.AF_INET
     # A socket of its own, connected, for each question: the kernel picks a random port and takes answers from
     # there only (RFC 5452).
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as handle:
-        handle.connect((server, 53))
+        handle.connect((server, port))
         await loop.sock_sendall(handle, packet)
         while True:
             answer = await loop.sock_recv(handle, 65535)
@@ -198,8 +200,9 @@ async def _ask_udp(packet: bytes, server: str) -> bytes:
                 return answer
 
 
-async def _ask_tcp(packet: bytes, server: str) -> bytes:
-    reader, writer = await asyncio.open_connection(server, 53)
+async def ask_tcp(packet: bytes, server: str, port: int) -> bytes:
+    """The same over TCP. Raises OSError, or IncompleteReadError when the server hangs up."""
+    reader, writer = await asyncio.open_connection(server, port)
     try:
         writer.write(len(packet).to_bytes(2) + packet)
         await writer.drain()

@@ -84,7 +84,10 @@ def _map_octets(pid: int) -> int:
     """Memory of the BPF maps that the process holds, each once, as the kernel accounts for it."""
     sizes: dict[str, int] = {}
     for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
-        text = entry.read_text()
+        try:
+            text = entry.read_text()
+        except FileNotFoundError:  # closed since the folder was read
+            continue
         if (found := re.search(r"^memlock:\s+(\d+)", text, re.M)) and (
             name := re.search(r"^map_id:\s+(\d+)", text, re.M)
         ):
