@@ -25,6 +25,7 @@ demo: setup
 	@$(PYTHON) -m tools.demo
 
 test: setup lint
+	@tools/p4runtime-shell/setup
 	@$(PYTHON) -m pytest
 
 lint: setup

@@ -123,6 +123,11 @@ class Lab:
             self.controller.wait_converged(host.name)
         return self
 
+    def add_name(self, name: str, address: str) -> None:
+        """Let programs on all hosts find ``name``."""
+        with self._names_file.open("a") as names:
+            names.write(f"{address} {name}\n")
+
     def __getitem__(self, host: str) -> Host:
         return self.hosts[host]
 
