@@ -41,11 +41,15 @@ class State:
             state.add_node(Node.decode(entry.key, entry.value))
         # What was stored while that on which it stands was being taken away, then the controller died.
         orphans: set[str] = set()
+        services: list[Service] = []
         for entry in (await store.scan(SERVICE)).entries:
             service = Service.decode(entry.key, entry.value, state.nodes)
             if service is None:
                 orphans.add(entry.key)
                 continue
+            services.append(service)
+        # As they came: programs that choose no source address get that of their node's first service.
+        for service in sorted(services, key=lambda service: service.registered_ns):
             state.add_service(service)
         for entry in (await store.scan(CONNECTION)).entries:
             connection = Connection.decode(entry.key, entry.value, state.services)

@@ -27,7 +27,11 @@ Register = Callable[[str, str], Service]
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     with Lab(HOSTS) as lab:
-        yield lab.start()
+        lab.start()
+        # The first services of their hosts: programs that bind no address have theirs.
+        lab["server"].register(lab.controller, "files.demo")
+        lab["laptop"].register(lab.controller, "laptop.demo")
+        yield lab
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +45,13 @@ def register(lab: Lab) -> Register:
 
 
 @pytest.fixture(scope="session")
-def files(register: Register) -> Service:
-    return register("server", "files.demo")
+def files(lab: Lab) -> Service:
+    return lab["server"].service(lab.controller, "files.demo")
 
 
 @pytest.fixture(scope="session")
-def laptop(register: Register) -> Service:
-    return register("laptop", "laptop.demo")
+def laptop(lab: Lab) -> Service:
+    return lab["laptop"].service(lab.controller, "laptop.demo")
 
 
 @pytest.fixture(scope="session")

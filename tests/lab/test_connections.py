@@ -11,12 +11,8 @@ import pytest
 from moorline.api.v1 import moorline_pb2 as api
 from tools.lab import Lab
 from tools.lab.programs import Service
-from tools.lab.tcp import connect, listen, retransmits
+from tools.lab.tcp import abort, connect, family_of, listen, retransmits
 from tools.lab.waiting import wait_until
-from tools.lab.web import WebServer, random_file
-
-IP_AND_TCP = 20 + 32
-"""Octets of headers on an ordinary TCP segment over IPv4, with time stamps."""
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
@@ -39,7 +35,7 @@ def test_a_program_that_binds_nothing_gets_a_virtual_address(lab: Lab, files: Se
         connect(lab["laptop"].place, files.ipv4, 8001) as near,
     ):
         listener.accept()[0].close()
-        assert near.getsockname()[0].startswith(laptop.ipv4.rsplit(".", 2)[0])
+        assert near.getsockname()[0] == laptop.ipv4
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
@@ -53,19 +49,34 @@ def test_the_first_syn_is_not_lost(lab: Lab, fresh_pair: tuple[Service, Service]
         assert retransmits(near) == 0
 
 
-def test_a_transfer_is_accounted_for(lab: Lab, files: Service, laptop: Service, web: WebServer):
-    content = random_file(web.root / "counted.bin", 5_000_000)
-    place = lab["laptop"].place
-    assert place.run("curl", "-sf", "http://files.demo/counted.bin", "-o", "/dev/null").returncode == 0
+@pytest.mark.parametrize(("family", "headers"), [("ipv4", 14 + 20 + 8), ("ipv6", 14 + 40 + 8)])
+def test_what_programs_send_is_accounted_for(
+    lab: Lab, fresh_pair: tuple[Service, Service], family: str, headers: int
+):
+    client, server = fresh_pair
+    ours, theirs = (getattr(client, family), 9001), (getattr(server, family), 9002)
+    kind = family_of(ours[0])
+    there = [7 * number for number in range(1, 101)]
+    back = [1000] * 30
+    with (
+        lab["laptop"].place.socket(kind, socket.SOCK_DGRAM) as near,
+        lab["server"].place.socket(kind, socket.SOCK_DGRAM) as far,
+    ):
+        near.bind(ours)
+        far.bind(theirs)
+        for sender, sizes, receiver, target in ((near, there, far, theirs), (far, back, near, ours)):
+            receiver.settimeout(10)
+            for size in sizes:
+                sender.sendto(bytes(size), target)
+                assert len(receiver.recv(2048)) == size
 
-    def used() -> int:
-        return int(lab.controller.connection(laptop.name, files.name).server_to_client.bytes)
+    def flows() -> list[tuple[int, int]]:
+        seen = lab.controller.connection(client.name, server.name)
+        return [(flow.packets, flow.bytes) for flow in (seen.client_to_server, seen.server_to_client)]
 
-    counted = wait_until(lambda: used() if used() >= content.size else 0, "the octets were accounted for")
-    # Each octet once, plus headers: no more than on the smallest segments of an ordinary path.
-    assert content.size < counted < content.size * (1 + 2 * IP_AND_TCP / 1200) + 100_000
-    packets = lab.controller.connection(laptop.name, files.name).client_to_server.packets
-    assert packets >= 5
+    wanted = [(len(sizes), sum(sizes) + headers * len(sizes)) for sizes in (there, back)]
+    wait_until(lambda: flows()[0][0] == len(there) and flows()[1][0] == len(back), "all was accounted for")
+    assert flows() == wanted
 
 
 def deny(lab: Lab, name: str, client: str, server: str) -> None:
@@ -94,7 +105,8 @@ def test_a_rule_denies_and_its_end_allows_again(lab: Lab, fresh_pair: tuple[Serv
 def test_a_rule_ends_a_connection_that_stands(lab: Lab, fresh_pair: tuple[Service, Service]):
     client, server = fresh_pair
     with listen(lab["server"].place, server.ipv4, 8004):
-        connect(lab["laptop"].place, server.ipv4, 8004, source=client.ipv4).close()
+        # Cut short: a late acknowledgement by the server would be a connection from it, which no rule denies.
+        abort(connect(lab["laptop"].place, server.ipv4, 8004, source=client.ipv4))
         deny(lab, "closing-time", client.name, server.name)
         try:
             assert lab.controller.connection(client.name, server.name) is None

@@ -126,19 +126,6 @@ class Program:
 _QUICK = (("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 50))
 
 
-def _serves(channel: grpc.Channel, patience: float) -> bool:
-    request = health_pb2.HealthCheckRequest()
-    try:
-        for answer in health_pb2_grpc.HealthStub(channel).Watch(
-            request, timeout=patience, wait_for_ready=True
-        ):
-            if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                return True
-    except grpc.RpcError:
-        pass
-    return False
-
-
 class Controller(Program):
     """``moorline controller``."""
 
@@ -285,9 +272,14 @@ class Host(Program):
     def register(self, controller: Controller, service: str) -> Service:
         """Register a service here and wait until its address is on the host."""
         request = api.RegisterServiceRequest(name=service, node=self.name)
-        made = controller.naming.RegisterService(request, timeout=10)
+        controller.naming.RegisterService(request, timeout=10)
         wait_until(lambda: self.has_endpoint(service), f"{self.name} had the address of {service}")
-        return Service(made.name, self, str(ip_address(made.ipv4)), str(ip_address(made.ipv6)))
+        return self.service(controller, service)
+
+    def service(self, controller: Controller, name: str) -> Service:
+        """The service of this name, which has been registered here."""
+        found = controller.naming.GetService(api.GetServiceRequest(name=name), timeout=10)
+        return Service(found.name, self, str(ip_address(found.ipv4)), str(ip_address(found.ipv6)))
 
     def has_endpoint(self, service: str) -> bool:
         """Whether its agent has put the service's address on the host."""

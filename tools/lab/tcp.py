@@ -44,6 +44,12 @@ def connect(
     return client
 
 
+def abort(connected: socket.socket) -> None:
+    """Close with a reset: after it neither end sends anything more."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connected.close()
+
+
 def retransmits(connected: socket.socket) -> int:
     """Segments that this end has sent more than once, SYNs included."""
     info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
