@@ -53,11 +53,10 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
 
     # ---- life ----
 
-    async def start(self, address: str, port: int, credentials: Credentials) -> int:
+    async def start(self, port: int, credentials: Credentials) -> int:
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         p4r_grpc.add_P4RuntimeServicer_to_server(self, self._server)
-        target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-        bound: int = self._server.add_secure_port(target, credentials.for_server())
+        bound: int = self._server.add_secure_port(f"[::]:{port}", credentials.for_server())
         await self._server.start()
         return bound
 
@@ -251,8 +250,9 @@ class FakeNode:
         )
 
     async def start(self, address: str) -> None:
+        """Serve at every address of this machine: where the node is, is what it says."""
         self.addresses = [address]
-        self.port = await self.plane.start(address, self.port, self.credentials)
+        self.port = await self.plane.start(self.port, self.credentials)
 
     async def attach(self, target: str) -> None:
         """Open a session and wait until it is synchronized."""
@@ -298,7 +298,16 @@ class FakeNode:
 
     async def report(self, addresses: Sequence[str]) -> None:
         self.addresses = list(addresses)
-        await self._session.write(pb.NodeReport(locators=self.locators()))
+        await self.send(pb.NodeReport(locators=self.locators()))
+
+    async def send(self, report: pb.NodeReport) -> None:
+        await self._session.write(report)
+
+    async def ended(self) -> None:
+        """Wait until the controller ends the session; raises what it ends with."""
+        assert self._task is not None
+        async with asyncio.timeout(10):
+            await self._task
 
     async def told(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(10), self._changed:

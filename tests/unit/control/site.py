@@ -7,6 +7,7 @@ import asyncio
 import base64
 import itertools
 import json
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -101,11 +102,16 @@ class Site:
 
     async def converged(self, *names: str) -> None:
         """Wait until the controller has programmed these nodes."""
+        await self.until(lambda: all(self.plane(name).converged for name in names))
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds of the controller's state, which nobody tells."""
         async with asyncio.timeout(10):
-            while not all(self._plane(name).converged for name in names):
+            while not holds():
                 await asyncio.sleep(0.01)
 
-    def _plane(self, name: str) -> Any:
+    def plane(self, name: str) -> Any:
+        """What the controller has of a node's data plane."""
         return self.controller.planes.of(self.controller.state.nodes[name])
 
     async def register(self, name: str, node: str, ttl_seconds: int = 0) -> pb.Service:
