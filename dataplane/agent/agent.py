@@ -119,9 +119,10 @@ class Agent:
         """Serve until cancelled. Whatever forwards packets stays as it is then."""
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._watch.close)
-            await self._prepare_host(stack)
+            # First: where another agent has the port, its data plane is not to be touched.
             changes = ChangeSocket(self._config.change_port, self._peers, self._mobility.peer_told)
             stack.callback(changes.close)
+            await self._prepare_host(stack)
             changes.exchange.set_node(self._state.node_id)
             self._mobility.changes = changes
             self._link = self._make_link(changes)

@@ -73,16 +73,21 @@ async def node_channel(socket: Path) -> AsyncIterator[Channel]:
 
 
 @asynccontextmanager
-async def explained(channel: Channel, what: str, mend: str) -> AsyncIterator[None]:
-    """Close ``channel`` in the end; tell its errors in one sentence of ``what`` and ``mend``."""
+async def explained(
+    channel: Channel, what: str, mend: str, patience: float = CALL_SECONDS
+) -> AsyncIterator[None]:
+    """Close ``channel`` in the end; tell its errors in one sentence of ``what`` and ``mend``.
+
+    ``patience`` is how long its calls wait, in seconds.
+    """
     async with channel:
         try:
             yield
         except grpc.aio.AioRpcError as error:
-            raise RemoteError(_sentence(error, what, mend), error.code()) from error
+            raise RemoteError(_sentence(error, what, mend, patience), error.code()) from error
 
 
-def _sentence(error: grpc.aio.AioRpcError, what: str, mend: str) -> str:
+def _sentence(error: grpc.aio.AioRpcError, what: str, mend: str, patience: float) -> str:
     details = (error.details() or "").partition("\n")[0].strip()
     match error.code():
         case grpc.StatusCode.UNAVAILABLE if "Permission denied" in details:
@@ -94,7 +99,7 @@ def _sentence(error: grpc.aio.AioRpcError, what: str, mend: str) -> str:
         case grpc.StatusCode.UNAVAILABLE:
             return f"{what} does not answer: {mend}"
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return f"{what} took longer than {CALL_SECONDS:.0f} s to answer: try again, or look at its log"
+            return f"{what} took longer than {patience:.0f} s to answer: try again, or look at its log"
         case grpc.StatusCode.UNIMPLEMENTED:
             return f"{what} does not know this request: bring it and this command to the same version"
         case code:

@@ -221,6 +221,35 @@ def check_checksum_offload(settings: Settings) -> Iterator[Finding]:
             yield ok(name, f"{'on' if offloaded else 'off'}, driver {driver or 'unknown'}")
 
 
+def check_sending_from_xdp(settings: Settings) -> Iterator[Finding]:
+    """What an access port at XDP needs of the interfaces that its packets leave by."""
+    node = settings.node
+    if "xdp" not in (node.access_hook, *(port.hook for port in node.ports if port.role == "access")):
+        return
+    for port in node.ports:
+        if port.role == "underlay":
+            yield _judged_forwarding(port.name)
+            if probes.interface_driver(port.name) == "veth":
+                found = "a veth takes packets from XDP only when its other end has GRO or a program at XDP"
+                mend = (
+                    f'set access_hook = "auto", or run ethtool -K PEER gro on on the other end of {port.name}'
+                )
+                yield warn(f"sending by {port.name}", found, mend)
+
+
+def _judged_forwarding(interface: str) -> Finding:
+    """The kernel tells programs at XDP the routes of forwarding interfaces only."""
+    name = f"forwarding of {interface}"
+    states = {family: probes.forwarding(interface, family) for family in ("ipv4", "ipv6")}
+    fixed = [family for family, state in states.items() if state is probes.Setting.FIXED]
+    if fixed:
+        commands = " ".join(f"net.{family}.conf.{interface}.forwarding=1" for family in fixed)
+        mend = f"outside the container, run sysctl -w {commands} in its network namespace"
+        return fail(name, f"off for {' and '.join(fixed)}, and not to be changed from here", mend)
+    found = ", ".join(f"{family} {state}" for family, state in states.items())
+    return ok(name, f"{found} (the node switches on what is off)")
+
+
 def check_clock(_settings: Settings) -> Iterator[Finding]:
     """Certificates and leases need the time of day."""
     if probes.clock_is_synchronised():
@@ -257,6 +286,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_ports,
     check_mtu,
     check_checksum_offload,
+    check_sending_from_xdp,
     check_clock,
     check_controller,
 )

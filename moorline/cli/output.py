@@ -94,5 +94,11 @@ def show_table(rows: Iterable[Row], columns: Sequence[Column]) -> None:
         table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(column.text(row)) for column in columns))
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
-    console.print(table)
+    if sys.stdout.isatty():
+        Console().print(table)
+        return
+    console = Console(width=10_000)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())

@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import gzip
 import os
 import re
+import socket
 import struct
 import sys
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 _ETHTOOL_GTXCSUM: Final = 0x16
+_SIOCGIFMTU: Final = 0x8921
 _STA_UNSYNC: Final = 0x40
-"""From linux/ethtool.h and linux/timex.h."""
+"""From linux/ethtool.h, linux/sockios.h and linux/timex.h."""
 
 
 class Capability(IntEnum):
@@ -94,11 +97,37 @@ def mount_type(path: Path) -> str | None:
 
 
 def interface_mtu(interface: str) -> int | None:
-    """The MTU of an interface in octets; ``None`` where there is no such interface."""
+    """The MTU of an interface in octets; ``None`` where there is no such interface.
+
+    Asked of this process's network namespace: /sys may show that of another.
+    """
+    request = struct.pack("16si20x", interface.encode()[:15], 0)  # struct ifreq
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        try:
+            answer = fcntl.ioctl(handle, _SIOCGIFMTU, request)
+        except OSError:
+            return None
+    return int(struct.unpack_from("16si", answer)[1])
+
+
+class Setting(StrEnum):
+    """How a setting of the network stands."""
+
+    ON = "on"
+    OFF = "off"
+    FIXED = "off, and cannot be changed here"
+    ABSENT = "absent"
+
+
+def forwarding(interface: str, family: Literal["ipv4", "ipv6"]) -> Setting:
+    """Whether an interface forwards packets of a family."""
+    path = Path(f"/proc/sys/net/{family}/conf/{interface}/forwarding")
     try:
-        return int(Path(f"/sys/class/net/{interface}/mtu").read_text())
+        if path.read_text().strip() != "0":
+            return Setting.ON
     except OSError:
-        return None
+        return Setting.ABSENT
+    return Setting.OFF if os.access(path, os.W_OK) else Setting.FIXED
 
 
 def interface_driver(interface: str) -> str:

@@ -30,7 +30,7 @@ async def controller_of_node(settings: Settings) -> str | None:
     credentials = tls.Credentials.read(settings.node.credentials_dir).for_channel()
     channel = grpc.aio.secure_channel(target, credentials, options=tls.channel_options(tls.CONTROLLER))
     mend = "see that it runs, and that a firewall lets its ports pass"
-    async with explained(channel, f"the controller at {target}", mend):
+    async with explained(channel, f"the controller at {target}", mend, PATIENCE_SECONDS):
         request = health_pb2.HealthCheckRequest()
         await health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE_SECONDS)
     return target

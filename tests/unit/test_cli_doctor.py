@@ -29,6 +29,7 @@ WELL: dict[str, Any] = {
     "mount_type": lambda _path: "bpf",
     "interface_mtu": lambda _name: 1500,
     "interface_driver": lambda _name: "virtio_net",
+    "forwarding": lambda _name, _family: probes.Setting.OFF,
     "checksums_on_sending": lambda _name: True,
     "clock_is_synchronised": lambda: True,
 }
@@ -121,6 +122,33 @@ def test_a_machine_that_lacks_one_thing(
 def test_mtu(monkeypatch: pytest.MonkeyPatch, mtu: int | None, state: State) -> None:
     monkeypatch.setattr(probes, "interface_mtu", lambda _name: mtu)
     assert next(doctor.check_mtu(TWO_PORTS)).state is state
+
+
+AT_XDP = settings(port=[{"name": "eth0"}], access_hook="xdp")
+
+
+def test_sending_from_xdp_matters_only_where_an_access_port_is_there() -> None:
+    assert list(doctor.check_sending_from_xdp(TWO_PORTS)) == []
+    assert [finding.state for finding in doctor.check_sending_from_xdp(AT_XDP)] == [State.OK]
+    relay = settings(port=[{"name": "eth0"}, {"name": "lan0", "role": "access", "hook": "xdp"}])
+    assert len(list(doctor.check_sending_from_xdp(relay))) == 1
+
+
+def test_forwarding_that_the_node_cannot_switch_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"ipv4": probes.Setting.ON, "ipv6": probes.Setting.FIXED}
+    monkeypatch.setattr(probes, "forwarding", lambda _name, family: states[family])
+    finding = one(doctor.check_sending_from_xdp, AT_XDP)
+    assert finding.state is State.FAIL
+    assert "sysctl -w net.ipv6.conf.eth0.forwarding=1 " in finding.mend
+    states["ipv6"] = probes.Setting.ABSENT
+    assert one(doctor.check_sending_from_xdp, AT_XDP).state is State.OK
+
+
+def test_a_veth_that_packets_from_xdp_leave_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "interface_driver", lambda _name: "veth")
+    _, finding = doctor.check_sending_from_xdp(AT_XDP)
+    assert finding.state is State.WARN
+    assert "ethtool -K PEER gro on" in finding.mend
 
 
 def test_a_machine_without_ports() -> None:
