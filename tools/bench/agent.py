@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent: how soon it serves again over full tables, and what a million connections weigh."""
+"""The agent: how fast it is programmed, how soon it serves again, and what a million connections weigh."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from statistics import median
 
 from finsy.proto import p4r
 
-from tools.bench.p4runtime import Primary, Tables
+from tools.bench.p4runtime import Primary, Tables, batches, deletion
 from tools.bench.report import Row
+from tools.bench.rounds import interleave
 from tools.lab.lab import HostPlan, Lab
 from tools.lab.programs import Host
 
 RESTARTS = 5
-RESTART_CONNECTIONS = 50_000
+PROGRAMMING_ROUNDS = 5
+CONNECTIONS = 50_000
 """Each is an entry of ``scid`` and one of ``connection``."""
 
 MILLION = 1_000_000
@@ -30,7 +32,7 @@ def restart() -> list[Row]:
         lab.start()
         host = lab["server"]
         lab.controller.stop()
-        _fill(host, RESTART_CONNECTIONS)
+        _fill(host, CONNECTIONS)
         times = [_restart_ms(host) for _ in range(RESTARTS)]
     return [Row("agent.restart_ms", median(times), "ms", "100,000 entries", median(times))]
 
@@ -43,6 +45,47 @@ def _restart_ms(host: Host) -> float:
     with Primary(host.socket) as primary:
         next(iter(primary.read(Tables().table_id("port_role"))))
     return (time.perf_counter() - begin) * 1000
+
+
+def programming() -> list[Row]:
+    """``p4runtime.write_entries_per_s`` and ``p4runtime.read_entries_per_s``, with 100,000 entries."""
+    with Lab([HostPlan("server")]) as lab:
+        lab.start()
+        lab.controller.stop()
+        with Primary(lab["server"].socket) as primary:
+            tables = _FilledTables(primary)
+            rates = interleave({"write": tables.write, "read": tables.read}, PROGRAMMING_ROUNDS)
+    return [
+        Row(f"p4runtime.{name}_entries_per_s", rate.median, "1/s", "", rate.median)
+        for name, rate in rates.items()
+    ]
+
+
+class _FilledTables:
+    """Fills two tables and reads them, round by round; what a round needs is encoded before it begins."""
+
+    def __init__(self, primary: Primary) -> None:
+        insertions = [*_updates(CONNECTIONS)]
+        self._primary = primary
+        self._insertions = [*batches(insertions)]
+        self._deletions = [*batches(map(deletion, insertions))]
+        self._filled = False
+
+    def write(self) -> float:
+        """Insertions a second."""
+        if self._filled:
+            self._primary.send(self._deletions)
+        self._filled = True
+        begin = time.perf_counter()
+        written = self._primary.send(self._insertions)
+        return written / (time.perf_counter() - begin)
+
+    def read(self) -> float:
+        """Entries read a second, without counters."""
+        tables = Tables()
+        begin = time.perf_counter()
+        entries = sum(1 for name in ("scid", "connection") for _ in self._primary.read(tables.table_id(name)))
+        return entries / (time.perf_counter() - begin)
 
 
 def memory() -> list[Row]:

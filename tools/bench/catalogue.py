@@ -23,5 +23,6 @@ BENCHMARKS: tuple[tuple[Callable[[], list[Row]], tuple[str, ...]], ...] = (
     (control.stored_lookups, ("control.lookups_ratio_echo", "control.lookups_stream_per_s")),
     (control.new_connections, ("control.connections_per_s", "control.connection_p99_ms")),
     (agent.memory, ("memory.mib_1m_connections",)),
+    (agent.programming, ("p4runtime.write_entries_per_s", "p4runtime.read_entries_per_s")),
     (agent.restart, ("agent.restart_ms",)),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,6 +44,15 @@ class Tables:
         for param in self._actions[action].params:
             entry.action.action.params.add(param_id=param.id, value=canonical(params[param.name]))
         return update
+
+
+def deletion(insertion: p4r.Update) -> p4r.Update:
+    """A DELETE of the entry that an INSERT makes."""
+    update = p4r.Update(type=p4r.Update.DELETE)
+    entry = update.entity.table_entry
+    entry.table_id = insertion.entity.table_entry.table_id
+    entry.match.extend(insertion.entity.table_entry.match)
+    return update
 
 
 def canonical(value: int) -> bytes:
@@ -98,18 +108,19 @@ class Primary(Reader):
 
     def write(self, updates: Iterable[p4r.Update]) -> int:
         """Write in batches; returns how many entries."""
+        return self.send(batches(updates))
+
+    def send(self, requests: Iterable[p4r.WriteRequest]) -> int:
+        """Send one request after another; returns how many entries they hold."""
         written = 0
-        request = self._new_request()
-        for update in updates:
-            request.updates.append(update)
-            if len(request.updates) == BATCH:
-                written += self._send(request)
-                request = self._new_request()
-        return written + (self._send(request) if request.updates else 0)
+        for request in requests:
+            self._stub.Write(request, timeout=60)
+            written += len(request.updates)
+        return written
 
-    def _new_request(self) -> p4r.WriteRequest:
-        return p4r.WriteRequest(device_id=DEVICE, election_id=_ELECTION)
 
-    def _send(self, request: p4r.WriteRequest) -> int:
-        self._stub.Write(request, timeout=60)
-        return len(request.updates)
+def batches(updates: Iterable[p4r.Update]) -> Iterator[p4r.WriteRequest]:
+    """Requests of ``BATCH`` updates each."""
+    remaining = iter(updates)
+    while some := [*islice(remaining, BATCH)]:
+        yield p4r.WriteRequest(device_id=DEVICE, election_id=_ELECTION, updates=some)
