@@ -150,11 +150,11 @@ class Connections:
     def _require_path(self, one: Node, other: Node) -> None:
         if one is other:
             return
-        self._planes.require(one, other)
         if self._planes.entries.of_peer(one, other) is None:
             raise PreconditionError(
                 f"nodes {one.name} and {other.name} have no address family in common: give both IPv4 or IPv6"
             )
+        self._planes.require(one, other)
 
     def _new(self, client: Service, server: Service) -> Connection:
         one, other = client.node, server.node

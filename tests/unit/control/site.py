@@ -102,7 +102,11 @@ class Site:
 
     async def converged(self, *names: str) -> None:
         """Wait until the controller has programmed these nodes."""
-        await self.until(lambda: all(self.plane(name).converged for name in names))
+        await self.until(lambda: all(self._programmed(name) for name in names))
+
+    def _programmed(self, name: str) -> bool:
+        plane = self.plane(name)
+        return plane.converged and plane.ready and plane._client.address in plane._addresses()
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds of the controller's state, which nobody tells."""

@@ -141,6 +141,7 @@ async def test_nodes_without_a_family_in_common_are_told_apart_until_they_have_o
             await site.lookup("laptop.demo", "files.demo")
         await two.report(["127.78.0.2"])
         await site.until(lambda: len(site.controller.state.nodes["two"].locators[0].address) == 4)
+        await site.converged("two")
         await site.lookup("laptop.demo", "files.demo")
         assert path_to(one, number_of(site, "two"))["dst0"] == short("127.78.0.2")
 
