@@ -210,11 +210,11 @@ class Agent:
             await forwarding.guard(self._netlink, (), ())
 
     async def _keep_neighbours(self) -> None:
-        interfaces = frozenset(
-            port.attached for port in self._ports if port.hook is Hook.XDP and port.role == "underlay"
-        )
-        destinations = [address for peer in self._peers for address in peer.addresses] if interfaces else []
-        await self._neighbours.keep(destinations, interfaces)
+        underlay = [port for port in self._ports if port.role == "underlay"]
+        destinations = [address for peer in self._peers for address in peer.addresses]
+        await self._neighbours.release(destinations, frozenset(port.attached for port in underlay))
+        at_xdp = frozenset(port.attached for port in underlay if port.hook is Hook.XDP)
+        await self._neighbours.keep(destinations if at_xdp else [], at_xdp)
 
     def _inner_mtu(self) -> int:
         links = [self._watch.table.link_named(port.interface) for port in self._ports.underlay]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the next hops towards peers resolved: a program at XDP can find a neighbour, but not ask for one."""
+"""The neighbours on the way to peers: kept resolved for programs at XDP, which can find one but not ask for
+one, and let go of where the kernel asks for one in vain.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from moorline.addresses import unmapped
 
 log = structlog.get_logger(__name__)
 
+_NUD_INCOMPLETE: Final = 0x01
 _NTF_EXT_MANAGED: Final = 1
 """The kernel resolves the neighbour by itself, now and whenever its entry ages (Linux 5.16)."""
 
@@ -47,6 +50,24 @@ class Neighbours:
         for hop in self._kept - wanted:
             await self._neighbour("del", hop)
         self._kept = wanted
+
+    async def release(self, destinations: Iterable[bytes], interfaces: frozenset[int]) -> None:
+        """Let go of packets that wait for these addresses (16 octets) to answer on these interfaces, though
+        the way to them is another.
+
+        As long as a host has an address and no route, the kernel takes every destination for one on the link.
+        Its queue keeps the packets for three seconds, and TCP does not send again what is still in a queue.
+        """
+        sought = {str(unmapped(destination)) for destination in destinations}
+        waiting = [
+            (found["ifindex"], found.get_attr("NDA_DST"))
+            async for found in await self._netlink.neigh("dump")
+            if found["state"] == _NUD_INCOMPLETE and found["ifindex"] in interfaces
+        ]
+        for asked in waiting:
+            hop = await self._next_hop(asked[1]) if asked[1] in sought else None
+            if hop not in (None, asked):
+                await self._neighbour("del", asked)
 
     async def _next_hop(self, destination: str) -> tuple[int, str] | None:
         try:
