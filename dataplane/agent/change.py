@@ -40,6 +40,7 @@ RETRY_SECONDS: Final = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 """Waiting times after each try; after the last one the controller's word has to do."""
 
 _HEADER: Final = struct.Struct("!BBHQQ")
+_PEER: Final = struct.Struct("=H")
 _LOCATOR: Final = struct.Struct("!BHH")
 _FAMILY_OCTETS: Final = {4: 4, 6: 16}
 _INFO: Final = b"moorline address change 1"
@@ -105,8 +106,10 @@ class ChangeExchange:
 
     def __init__(self, node_id: int) -> None:
         self._node_id = node_id
-        self._channels: dict[int, Channel] = {}
-        self._of_peer: dict[int, dict[int, None]] = {}
+        # A node may have a million connections: plain octets and numbers are small, and no work for the
+        # garbage collector.
+        self._channels: dict[int, bytes] = {}
+        self._of_peer: dict[int, set[int]] = {}
         self._heard: dict[int, int] = {}
         self._pending: dict[int, _Pending] = {}
 
@@ -121,16 +124,17 @@ class ChangeExchange:
         if len(channel.key) != KEY_OCTETS or channel.peer == self._node_id:
             return
         self.remove_channel(channel.scid)
-        self._channels[channel.scid] = channel
-        self._of_peer.setdefault(channel.peer, {})[channel.scid] = None
+        self._channels[channel.scid] = _PEER.pack(channel.peer) + channel.key
+        self._of_peer.setdefault(channel.peer, set()).add(channel.scid)
 
     def remove_channel(self, scid: int) -> None:
         """A connection that is no more."""
-        channel = self._channels.pop(scid, None)
+        channel = self._channel(scid)
         if channel is None:
             return
+        del self._channels[scid]
         of_peer = self._of_peer[channel.peer]
-        del of_peer[scid]
+        of_peer.remove(scid)
         if not of_peer:
             del self._of_peer[channel.peer]
             self._pending.pop(channel.peer, None)
@@ -178,7 +182,7 @@ class ChangeExchange:
     def receive(self, datagram: bytes) -> Received:
         """Take in a datagram. Raises ChangeError for all that is not an authentic message to this node."""
         kind, sender, scid, generation = _header(datagram)
-        channel = self._channels.get(scid)
+        channel = self._channel(scid)
         if channel is None or channel.peer != sender:
             raise ChangeError(f"address change from node {sender} names no connection with it: dropped")
         body = _open(channel, sender, self._node_id, datagram)
@@ -188,9 +192,17 @@ class ChangeExchange:
         return self._changed(channel, generation, locators)
 
     def _seal_change(self, peer: int, generation: int, body: bytes, tries: int, due: float) -> None:
-        channel = self._channels[next(iter(self._of_peer[peer]))]
-        datagram = _seal(Kind.CHANGE, channel, self._node_id, peer, generation, body)
-        self._pending[peer] = _Pending(channel.scid, generation, body, datagram, tries, due)
+        channel = self._channel(next(iter(self._of_peer[peer])))
+        if channel is not None:
+            datagram = _seal(Kind.CHANGE, channel, self._node_id, peer, generation, body)
+            self._pending[peer] = _Pending(channel.scid, generation, body, datagram, tries, due)
+
+    def _channel(self, scid: int) -> Channel | None:
+        packed = self._channels.get(scid)
+        if packed is None:
+            return None
+        (peer,) = _PEER.unpack_from(packed)
+        return Channel(scid, peer, packed[_PEER.size :])
 
     def _acknowledged(self, peer: int, generation: int) -> Acknowledged | None:
         pending = self._pending.get(peer)

@@ -59,7 +59,8 @@ def address_change_gap() -> list[Row]:
         address = str(IPv4Address(served.ipv4))
         trip = _round_trip_s(lab, address)
         moments: list[float] = []
-        flow = PacedFlow(lab["laptop"].place, lab["server"].place, address, per_second=PER_SECOND)
+        places = lab["laptop"].place, lab["server"].place
+        flow = PacedFlow(*places, address, per_second=PER_SECOND, urgent=True)
         with flow:
             flow.run(0.5)
             for turn in range(CHANGES):
