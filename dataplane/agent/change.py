@@ -28,14 +28,12 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from dataplane.agent.locators import MAX_LOCATORS
 from moorline.errors import MoorlineError
 from moorline.paths import Locator
 
 VERSION: Final = 1
 KEY_OCTETS: Final = 32
-MAX_LOCATORS: Final = 32
-"""Locators in one message; it fits every path without fragments (32 of IPv6 are 672 octets)."""
-
 RETRY_SECONDS: Final = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 """Waiting times after each try; after the last one the controller's word has to do."""
 

@@ -118,17 +118,17 @@ class HostFacts:
         self._present.clear()
 
     def apply(self, wanted: Rows) -> int:
-        """Write what differs, then remove what is not wanted; the number of rows touched."""
+        """Remove what is not wanted, which makes room, then write what differs; the number of rows touched."""
+        gone = [key for key in self._present if key not in wanted]
+        for key in gone:
+            self._tables.remove(key[0], dict(key[1]))
+            del self._present[key]
         changed = [key for key, value in wanted.items() if not self._stands(key, value)]
         changed.sort(key=lambda key: OWN_TABLES.index(key[0]))
         for key in changed:
             action, params = wanted[key]
             self._tables.write(key[0], dict(key[1]), action, dict(params))
             self._present[key] = wanted[key]
-        gone = [key for key in self._present if key not in wanted]
-        for key in gone:
-            self._tables.remove(key[0], dict(key[1]))
-            del self._present[key]
         return len(changed) + len(gone)
 
     def _stands(self, key: RowKey, value: RowValue) -> bool:

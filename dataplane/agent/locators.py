@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from dataplane.agent.netlink import HostTable
 from moorline.paths import Locator
+
+MAX_LOCATORS: Final = 32
+"""That a node tells: a message of so many fits every path without fragments (32 of IPv6: 672 octets)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,10 @@ class UnderlayPort:
 
 
 def find_locators(host: HostTable, ports: Sequence[UnderlayPort]) -> tuple[Locator, ...]:
-    """The addresses of the underlay ports that are up: by port as configured, then in the kernel's order."""
+    """The addresses of the underlay ports that are up: by port as configured, then in the kernel's order.
+
+    Of more than ``MAX_LOCATORS`` the first: peers hear of no others.
+    """
     found = []
     for port in ports:
         link = host.link_named(port.interface)
@@ -29,7 +36,7 @@ def find_locators(host: HostTable, ports: Sequence[UnderlayPort]) -> tuple[Locat
             Locator(address, port.number, port.interface, link.mtu)
             for address in host.addresses.get(link.index, {})
         ]
-    return tuple(found)
+    return tuple(found[:MAX_LOCATORS])
 
 
 @dataclass(slots=True)

@@ -26,6 +26,10 @@ log = structlog.get_logger(__name__)
 NOWHERE_SECONDS: Final = 1.0
 """How long a node without any address waits before it says so: most are on the way from one to the next."""
 
+MAX_FORMER: Final = 16
+"""Former addresses that still count, the latest: a host may change them faster than their grace ends, and the
+table ``terminate`` has room for these and the present ones."""
+
 
 class Reports(Protocol):
     """The session with the controller."""
@@ -121,9 +125,9 @@ class Mobility:
         present = {locator.address for locator in own.locators}
         lost = [locator.address for locator in before if locator.address not in present]
         until = self._loop.time() + self._grace
-        self._former = {a: t for a, t in self._former.items() if a not in present} | dict.fromkeys(
-            lost, until
-        )
+        former = {a: t for a, t in self._former.items() if a not in (*present, *lost)}
+        latest = [*former.items(), *((address, until) for address in lost)][-MAX_FORMER:]
+        self._former = dict(latest)
         self.write_rows()
         self._peers.own_changed(own.locators)
         if self.changes is not None and own.locators:

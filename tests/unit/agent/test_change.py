@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from dataplane.agent.change import (
-    MAX_LOCATORS,
     RETRY_SECONDS,
     Acknowledged,
     ChangeError,
@@ -22,6 +21,7 @@ from dataplane.agent.change import (
     decode_locators,
     encode_locators,
 )
+from dataplane.agent.locators import MAX_LOCATORS
 from moorline.paths import Locator
 
 KEY = bytes(range(32))

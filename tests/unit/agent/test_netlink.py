@@ -9,7 +9,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataplane.agent.locators import OwnLocators, UnderlayPort, find_locators
+from dataplane.agent.locators import MAX_LOCATORS, OwnLocators, UnderlayPort, find_locators
 from dataplane.agent.netlink import (
     RTM_DELADDR,
     RTM_DELLINK,
@@ -79,6 +79,12 @@ def test_locators_are_the_addresses_of_ports_that_are_up() -> None:
     for flags in (NO_CARRIER, DOWN):
         host.apply(link("eth0", 2, flags))
         assert [locator.port for locator in find_locators(host, PORTS)] == [2]
+
+
+def test_of_very_many_addresses_the_first_are_told() -> None:
+    many = [bytes([10, 0, 0, number]) for number in range(MAX_LOCATORS + 8)]
+    found = find_locators(table(link(), *map(address, many)), PORTS)
+    assert [locator.address for locator in found] == many[:MAX_LOCATORS]
 
 
 def test_an_address_comes_and_goes() -> None:

@@ -11,7 +11,7 @@ import pytest
 from dataplane.agent.change import PeerMoved
 from dataplane.agent.facts import HostFacts, PortFact, locator_rows, port_rows
 from dataplane.agent.locators import UnderlayPort
-from dataplane.agent.mobility import Mobility
+from dataplane.agent.mobility import MAX_FORMER, Mobility
 from dataplane.agent.netlink import Changed, HostTable, Link
 from dataplane.agent.peers import Peers
 from dataplane.contract.rows import Tables
@@ -200,6 +200,16 @@ async def test_a_replaced_address_is_opened_at_once_and_the_old_one_closed_later
     async with asyncio.timeout(5):
         while mapped(ONE) in opened(tables):
             await asyncio.sleep(GRACE / 5)
+
+
+async def test_addresses_that_change_faster_than_their_grace_ends(
+    tables: Tables, mobile: tuple[Mobility, Session, list[str]]
+) -> None:
+    mobility, _, _ = mobile
+    addresses = [bytes([10, 0, 0, number]) for number in range(200)]
+    for address in addresses:
+        mobility.host_changed(host(address), Changed.ADDRESSES)
+    assert opened(tables) == set(map(mapped, addresses[-MAX_FORMER - 1 :]))
 
 
 async def test_one_more_address_is_reported_and_cuts_nothing_off(
