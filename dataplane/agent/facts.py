@@ -118,7 +118,7 @@ class HostFacts:
         self._present.clear()
 
     def apply(self, wanted: Rows) -> int:
-        """Remove what is not wanted, which makes room, then write what differs; the number of rows touched."""
+        """Remove what is not wanted, which makes room, and write what differs; the number of touched rows."""
         gone = [key for key in self._present if key not in wanted]
         for key in gone:
             self._tables.remove(key[0], dict(key[1]))
