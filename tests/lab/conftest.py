@@ -57,7 +57,7 @@ def laptop(lab: Lab) -> Service:
 @pytest.fixture(scope="session")
 def web(lab: Lab, files: Service) -> Iterator[WebServer]:
     """An nginx on the host of files.demo."""
-    with WebServer(files.host.place, lab.folder / "web") as server:
+    with WebServer(files.host.place, lab.folder / "web", rate=12 << 20) as server:
         yield server
 
 

@@ -94,9 +94,19 @@ def test_a_host_has_several_uplinks_and_loses_one():
 def test_nothing_is_left_after_a_failure():
     lab = Lab()
     with pytest.raises(ZeroDivisionError), lab:
+        forgotten = lab.router.start("forgotten", "sleep", "600")
         assert leftovers(lab.name)
         raise ZeroDivisionError
     assert not leftovers(lab.name)
+    wait_until(lambda: not forgotten.running, "a program that nobody ended had been killed")
+
+
+def test_an_interrupt_waits_for_what_must_be_whole():
+    done = []
+    with pytest.raises(KeyboardInterrupt), cleanup.uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        done.append("the rest")
+    assert done
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

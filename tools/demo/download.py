@@ -18,11 +18,10 @@ _READ: Final = 1 << 20
 
 
 class Download:
-    """One ``curl`` that fetches ``url`` at a limited rate; a context manager."""
+    """One ``curl`` that fetches ``url``; a context manager."""
 
-    def __init__(self, place: Namespace, url: str, rate: str) -> None:
-        """``rate`` as curl's ``--limit-rate`` takes it."""
-        self.words = ("curl", "--silent", "--show-error", "--fail", "--limit-rate", rate, url)
+    def __init__(self, place: Namespace, url: str) -> None:
+        self.words = ("curl", "--silent", "--show-error", "--fail", url)
         self._place = place
         self._digest = hashlib.sha256()
         self._thread = threading.Thread(target=self._read, daemon=True)

@@ -52,7 +52,7 @@ class Outcome:
     requests: Sequence[Mapping[str, Any]]
     """nginx's access log."""
     quiet_gap: float
-    """Seconds without data where nothing changed: curl's own pacing."""
+    """Seconds without data where nothing changed: nginx's own pacing."""
     drops: Mapping[tuple[str, str], int]
     """Packets dropped during the transfer, by node and reason."""
     accounted: int

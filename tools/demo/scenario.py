@@ -30,8 +30,8 @@ from tools.lab.waiting import wait_until
 from tools.lab.web import Content, WebServer, random_file
 
 SIZE: Final = 1 << 30
-RATE: Final = "70M"
-"""curl's pace: 1 GiB in some fifteen seconds."""
+RATE: Final = 72 << 20
+"""Octets a second: 1 GiB in some fifteen seconds."""
 
 SMALLEST: Final = 200
 """Octets from which on a packet counts as data: acknowledgements and handshakes are smaller."""
@@ -52,19 +52,20 @@ CHANGES: Final[Sequence[Plan]] = (
 
 def demonstrate(screen: Screen) -> None:
     """Run it; raises DemoError or LabError when a step fails."""
+    screen.introduce()
     with Lab() as lab:
-        screen.say(
-            "a lab of network namespaces: hosts server and laptop behind a router, a controller beyond"
-        )
-        with ThreadPoolExecutor(1) as aside, WebServer(lab["server"].place, lab.folder / "web") as web:
+        screen.say("the lab stands: network namespaces on this machine, nothing of it is seen outside")
+        with ThreadPoolExecutor(1) as aside, WebServer(lab["server"].place, lab.folder / "web", RATE) as web:
             making = aside.submit(random_file, web.root / FILE, SIZE)
             _start(lab, screen)
             content = making.result()
-            screen.say(f"nginx on the server serves {FILE}: {content.size:,} random octets")
+            pace = f"{RATE >> 20} MiB a second"
+            screen.say(f"nginx on the server serves {FILE}: {content.size:,} random octets, {pace}")
             outcome = _transfer(lab, web, screen, content)
     screen.summary(outcome)
     verify(outcome)
-    screen.say("done: the transfer outlived every change, and nothing is left of the lab", "bold green")
+    screen.say("done: one TCP connection outlived every change, and not an octet differs", "bold green")
+    screen.explain("The lab is gone: its namespaces, pinned maps, programs and files.")
 
 
 def _start(lab: Lab, screen: Screen) -> None:
@@ -76,18 +77,22 @@ def _start(lab: Lab, screen: Screen) -> None:
     for host, name in ((lab["server"], SERVER), (lab["laptop"], CLIENT)):
         service = host.register(lab.controller, name)
         screen.say(f"service {name} lives on {host.name}: {service.ipv4}, {service.ipv6}")
-    screen.explain("These addresses stay. Below them, each host has a locator that may change at any time.")
+    screen.explain("These addresses stay. Below them, each host has a locator that may change at any time:")
+    for host in lab.hosts.values():
+        screen.explain(
+            f"{host.name} is at {', '.join(str(a.ip) for a in host.uplink.addresses.values())} now."
+        )
 
 
 def _transfer(lab: Lab, web: WebServer, screen: Screen, content: Content) -> Outcome:
     drops_before = drops(lab)
     client = lab["laptop"]
     url = f"http://{SERVER}/{FILE}"
-    with Arrivals(client.place, "ml0", SMALLEST) as arrivals, Download(client.place, url, RATE) as download:
+    with Arrivals(client.place, "ml0", SMALLEST) as arrivals, Download(client.place, url) as download:
         screen.say(" ".join(download.words), "bold")
         with screen.progress, _bar(screen, download), sockets(client) as used:
             scid = wait_until(lambda: moment(lab), f"a connection from {CLIENT} to {SERVER} stood").scid
-            screen.say(f"connection {scid:016x} stands; every packet of it carries this SCID")
+            screen.say(f"connection {scid:016x} stands: every packet carries this identifier (SCID)")
             changes = [_change(lab, screen, download, plan) for plan in CHANGES]
             sha256 = download.finish(timeout=60)
         ended = time.time()

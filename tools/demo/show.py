@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -13,12 +14,28 @@ from rich.text import Text
 
 from tools.demo.facts import Change, Moment, Outcome
 
+WIDTH: Final = 110
+"""Columns where there is no terminal."""
+
+INTRODUCTION: Final = """\
+A download goes on while the addresses of both hosts are replaced. Unmodified programs, TCP and HTTP:
+
+    laptop: curl  ---+
+                     +--- router --- controller
+    server: nginx ---+
+
+curl asks for http://files.demo/, a service that Moorline knows by name. The three steps to come: the
+server's address is replaced, then the laptop's, then both at once, each time by one of another network.
+"""
+
 
 class Screen:
     """Lines with the time since the start, a bar while curl runs, tables at the end."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, markup=False)
+        if not self.console.is_terminal:
+            self.console.width = WIDTH
         self._begin = time.monotonic()
         self.progress = Progress(
             TextColumn("        curl"),
@@ -28,6 +45,10 @@ class Screen:
             console=self.console,
             transient=True,
         )
+
+    def introduce(self) -> None:
+        """What is about to be shown."""
+        self.console.print(INTRODUCTION)
 
     def say(self, text: str, style: str = "") -> None:
         """One thing that has happened."""
@@ -42,12 +63,13 @@ class Screen:
         self.say(f"{change.title}, within {change.took * 1000:.1f} ms", "bold")
         for end, before, after in _moved(change.before, change.after):
             self.say(f"  {end}: {before} -> {after}")
-        self.say(f"  SCID {change.before.scid:016x} -> {change.after.scid:016x}; curl has not noticed")
+        self.say(f"  SCID {change.before.scid:016x} before, {change.after.scid:016x} after")
 
     def summary(self, outcome: Outcome) -> None:
         """The tables at the end."""
         self.console.print()
         self.console.print(_changes(outcome))
+        self.explain("Time without data is what the laptop sees; nginx pauses between the pieces it sends.")
         self.console.print(_transfer(outcome))
         self.console.print(_drops(outcome))
 
@@ -75,7 +97,7 @@ def _changes(outcome: Outcome) -> RenderableType:
             "\n".join(f"{end} {old}\n    -> {new}" for end, old, new in _moved(change.before, change.after)),
             f"{change.gap * 1000:.0f}",
         )
-    table.add_row("none: curl's own pacing", "", "", f"{outcome.quiet_gap * 1000:.0f}")
+    table.add_row("none: nginx's own pacing", "", "", f"{outcome.quiet_gap * 1000:.0f}")
     return table
 
 
@@ -93,7 +115,7 @@ def _transfer(outcome: Outcome) -> RenderableType:
 
 def _drops(outcome: Outcome) -> RenderableType:
     if not outcome.drops:
-        return Group(Text("No packet was dropped by Moorline."))
+        return Group(Text("Packets that Moorline dropped: none."))
     table = Table("node", "reason", title="Packets that Moorline dropped")
     table.add_column("packets", justify="right")
     for (node, reason), packets in sorted(outcome.drops.items()):

@@ -32,7 +32,10 @@ class Interrupted(SystemExit):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within, SIGTERM and SIGHUP unwind the stack as Ctrl-C does (main thread only)."""
+    """Within, SIGTERM and SIGHUP unwind the stack as Ctrl-C does (main thread only).
+
+    At its end nothing is left of this process's labs, wherever an interrupt struck.
+    """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         raise Interrupted(128 + number)
@@ -41,18 +44,31 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
+        with uninterrupted():
+            sweep(ours=True)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Within, requests to end wait: a second Ctrl-C must not cut the clean-up short."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    """Within, requests to end wait: nothing is left half made or half removed (main thread only).
+
+    Not by blocking the signals: programs started within would inherit that.
+    """
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+
+    before = {number: signal.signal(number, note) for number in _SIGNALS}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if asked:
+            signal.raise_signal(asked[0])
 
 
 def remove_pins(name: str) -> None:
@@ -61,26 +77,30 @@ def remove_pins(name: str) -> None:
         shutil.rmtree(instance)
 
 
-def sweep() -> None:
-    """Remove what labs of dead processes left: programs, namespaces, pins, folders."""
-    for namespace in _stale(NAMESPACES):
-        _kill_inside(namespace)
+def sweep(ours: bool = False) -> None:
+    """Remove what labs of dead processes, and ``ours`` too, left: programs, namespaces, pins, folders."""
+    for namespace in _stale(NAMESPACES, ours):
+        kill_inside(namespace)
         # The name may be gone already when two labs start at the same time.
         os.system(f"ip netns delete {namespace.name} 2>/dev/null")  # noqa: S605 - the name matches _NAME
-    for instance in _stale(PINS):
+    for instance in _stale(PINS, ours):
         shutil.rmtree(instance, ignore_errors=True)
-    for folder in _stale(Path(tempfile.gettempdir())):
+    for folder in _stale(Path(tempfile.gettempdir()), ours):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _stale(folder: Path) -> list[Path]:
+def _stale(folder: Path, ours: bool) -> list[Path]:
     if not folder.is_dir():
         return []
     matches = ((path, _NAME.fullmatch(path.name)) for path in folder.iterdir())
-    return [path for path, match in matches if match and not Path(f"/proc/{match[1]}").exists()]
+    return [path for path, match in matches if match and _is_stale(int(match[1]), ours)]
 
 
-def _kill_inside(namespace: Path) -> None:
+def _is_stale(owner: int, ours: bool) -> bool:
+    return ours if owner == os.getpid() else not Path(f"/proc/{owner}").exists()
+
+
+def kill_inside(namespace: Path) -> None:
     """End the programs that live in a namespace: they were started by its lab and by nobody else."""
     try:
         wanted = namespace.stat()

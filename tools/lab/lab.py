@@ -58,10 +58,13 @@ class Lab:
 
     def __enter__(self) -> Self:
         """Build the network; nothing of Moorline runs yet."""
-        cleanup.sweep()
-        with ExitStack() as building:
-            self._build(building)
-            self._stack = building.pop_all()
+        try:
+            with cleanup.uninterrupted():
+                cleanup.sweep()
+                self._build(self._stack)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from pyroute2 import IPRoute
 
+from tools.lab.cleanup import kill_inside
 from tools.lab.errors import LabError
 from tools.lab.process import Process
 
@@ -27,6 +28,7 @@ T = TypeVar("T")
 Interface = IPv4Interface | IPv6Interface
 
 _CLONE_NEWNET = 0x40000000
+_IFA_F_NODAD = 0x02
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -43,14 +45,13 @@ class Namespace:
         # One thread lives inside, for good: what it opens, sockets and sysctls, belongs to the namespace.
         self._inside = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=self._enter)
         self._netlink: Any = self.call(IPRoute)
-        # Addresses are usable at once: nobody else is here to have the same one.
-        self.sysctl({f"net/ipv6/conf/{which}/accept_dad": "0" for which in ("all", "default")})
         self.set_link("lo", state="up")
 
     def close(self) -> None:
-        """Remove it, with its interfaces. Programs that run in it must have been ended before."""
+        """Remove it, with its interfaces. Programs that were not ended before are killed."""
         self.call(self._netlink.close)
         self._inside.shutdown()
+        kill_inside(self.path)
         _ip("netns", "delete", self.name)
 
     # ---- programs ----
@@ -150,8 +151,9 @@ class Namespace:
         del self._indexes[interface]
 
     def add_address(self, interface: str, address: Interface) -> None:
-        """Add an address, usable at once."""
-        self.request("addr", "add", index=self.index(interface), **_address(address))
+        """Add an address, usable at once: nobody else is here to have the same one."""
+        no_detection = {"flags": _IFA_F_NODAD} if address.version == 6 else {}
+        self.request("addr", "add", index=self.index(interface), **_address(address), **no_detection)
 
     def delete_address(self, interface: str, address: Interface) -> None:
         """Take an address away."""

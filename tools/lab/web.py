@@ -33,7 +33,7 @@ http {{
     access_log {folder}/access.log moorline;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    sendfile on;
+    sendfile on; limit_rate {rate}; sendfile_max_chunk {chunk};
     server {{ listen 80; listen [::]:80; root {root}; }}
 }}
 """
@@ -62,15 +62,20 @@ def random_file(path: Path, size: int) -> Content:
 
 
 class WebServer:
-    """nginx in a namespace, serving ``root`` on port 80; a context manager."""
+    """nginx in a namespace, serving ``root`` on port 80; a context manager.
 
-    def __init__(self, place: Namespace, folder: Path) -> None:
+    It paces, not the client: curl would read in bursts, with pauses longer than those that are looked for.
+    """
+
+    def __init__(self, place: Namespace, folder: Path, rate: int) -> None:
+        """``rate`` is that of a response, in octets a second."""
         self.place = place
         self.folder = folder
         self.root = folder / "files"
         self.root.mkdir(parents=True)
         configuration = folder / "nginx.conf"
-        configuration.write_text(_CONFIGURATION.format(folder=folder, root=self.root))
+        text = _CONFIGURATION.format(folder=folder, root=self.root, rate=rate, chunk=rate // 500)
+        configuration.write_text(text)
         self._command = (NGINX, "-c", str(configuration), "-e", str(folder / "error.log"))
         self._process: Process | None = None
 
