@@ -76,9 +76,13 @@ ARBITRATION = {
 
 
 def entries(lab: Lab) -> list[Any]:
-    """What is in the laptop's tables, but for counters."""
-    rows = lab["laptop"].ask("table", "dump")
-    plain = ([row["table"], row["match"], row["action"], row["params"]] for row in rows)
+    """What is in the laptop's tables, but for counters, and for refusals and former addresses, which tests
+    before this one leave for some seconds."""
+    plain = []
+    for row in lab["laptop"].ask("table", "dump"):
+        lasting = {name: value for name, value in row["params"].items() if not name.startswith("previous")}
+        if row["action"] != "reject":
+            plain.append([row["table"], row["match"], row["action"], lasting])
     return sorted(plain, key=json.dumps)
 
 
