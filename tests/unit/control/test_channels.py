@@ -233,6 +233,7 @@ async def test_an_idle_channel_is_taken_down_once_both_ends_are_idle(tmp_path: P
         reads = two.plane.reads
         await one.plane.idle(entry)
         await two.plane.until(lambda: two.plane.reads > reads)
+        await site.until(lambda: not site.controller.planes.listener._idle._checks)
         assert (await site.connection(scid)).status == UP
         two.plane.elapsed_ns = 12 * 10**9
         await two.plane.idle(entry)

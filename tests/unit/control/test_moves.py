@@ -91,16 +91,18 @@ async def test_both_ends_move_at_once(tmp_path: Path) -> None:
 
 async def test_a_report_from_before_the_last_one_changes_nothing(tmp_path: Path) -> None:
     async with Site(tmp_path) as site:
-        _, two = await site.pair()
+        one, two = await site.pair()
+        await site.lookup("laptop.demo", "files.demo")
         await two.report(["127.78.0.2"])
         late = two.locators()
         late.generation -= 1
         late.locators[0].address = bytes([127, 99, 0, 1])
         await two.send(pb.NodeReport(locators=late))
         await two.report(["127.78.0.2", "127.78.0.3"])
-        state = site.controller.state.nodes["two"]
-        await site.until(lambda: len(state.locators) == 2)
-        assert state.locators[0].address == ip_address("127.78.0.2").packed
+        await one.told(lambda: generation_told(one, two))
+        told = [update.peer.locators[0].address for update in one.updates if update.HasField("peer")]
+        assert told[-1] == ip_address("127.78.0.2").packed
+        assert late.locators[0].address not in told
 
 
 async def test_the_loss_of_one_interface_moves_its_connections_to_the_other(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from control.errors import ExhaustedError, StoreError
 from control.store.base import Transaction
 from control.virtual import AddressPool
 from moorline.api.v1 import moorline_pb2 as pb
+from tests.unit.control.held import held
 from tests.unit.control.refusal import refused
 from tests.unit.control.site import Site
 
@@ -116,6 +117,35 @@ async def test_leases_begin_anew_with_the_controller(tmp_path: Path) -> None:
         await site.start()  # the lease ran out while nobody could renew it
         (service,) = (await site.naming.ListServices(pb.ListServicesRequest())).services
         assert service.expires_ns > time.time_ns() + 3590 * 10**9
+
+
+async def test_a_service_is_taken_back_only_when_no_connection_can_come_meanwhile(tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        one, _ = await site.pair()
+        async with held(site.controller.store, "service/") as reached:
+            request = pb.UnregisterServiceRequest(name="files.demo")
+            removal = site.naming.UnregisterService(request)
+            await reached.wait()
+            with refused(grpc.StatusCode.NOT_FOUND, "files.demo has just been taken back"):
+                await site.lookup("laptop.demo", "files.demo")
+            with refused(grpc.StatusCode.NOT_FOUND, "files.demo is just being taken back"):
+                await site.naming.RenewService(pb.RenewServiceRequest(name="files.demo"))
+        await removal
+        assert not one.plane.tables["scid"]
+        assert await names(site) == ["laptop.demo"]
+
+
+async def test_a_service_taken_back_while_its_connection_is_stored_leaves_none(tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        await site.pair()
+        async with held(site.controller.store, "connection/") as reached:
+            lookup = asyncio.create_task(site.lookup("laptop.demo", "files.demo"))
+            await reached.wait()
+            await site.naming.UnregisterService(pb.UnregisterServiceRequest(name="files.demo"))
+        with refused(grpc.StatusCode.NOT_FOUND, "files.demo has just been taken back"):
+            await lookup
+        assert (await site.controller.store.scan("connection/")).entries == ()
+        assert not any(slots.used for slots in site.controller.state.slots.values())
 
 
 async def test_services_outlive_the_controller(tmp_path: Path) -> None:

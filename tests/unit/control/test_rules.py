@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from control.records import Rule
 from control.rules import RuleBook, matches, parse_pattern
 from moorline.api.v1 import moorline_pb2 as pb
+from tests.unit.control.held import held
 from tests.unit.control.refusal import refused
 from tests.unit.control.site import Site
 
@@ -70,14 +71,20 @@ async def test_one_directions_refusal_is_not_the_others(tmp_path: Path) -> None:
     async with Site(tmp_path, default_rule="deny") as site:
         await site.pair()
         await site.put_rule("10", "laptop.demo", "files.demo", allow=True)
-        back, forth = await asyncio.gather(
-            site.lookup("files.demo", "laptop.demo"),
-            site.lookup("laptop.demo", "files.demo"),
-            return_exceptions=True,
-        )
-        assert isinstance(back, grpc.aio.AioRpcError)
-        assert back.code() is DENIED
-        assert isinstance(forth, pb.LookupResponse)
+        scid = (await site.lookup("laptop.demo", "files.demo")).scid
+        lookups = site.controller.connections._lookups
+        async with held(site.controller.store, "connection/") as reached:
+            close = site.connections.CloseConnection(pb.CloseConnectionRequest(scid=scid))
+            await reached.wait()
+            site.controller.state.connections[scid].programmed = False  # or it would be the answer still
+            back = asyncio.create_task(site.lookup("files.demo", "laptop.demo"))
+            await site.until(lambda: len(lookups) == 1)
+            forth = asyncio.create_task(site.lookup("laptop.demo", "files.demo"))
+            await site.until(lambda: len(lookups) == 2)
+        await close
+        with refused(DENIED, "no rule lets files.demo connect to laptop.demo"):
+            await back
+        assert (await forth).scid != scid
 
 
 async def test_a_rule_closes_what_it_forbids_and_nothing_else(tmp_path: Path) -> None:
@@ -97,16 +104,15 @@ async def test_a_rule_closes_what_it_forbids_and_nothing_else(tmp_path: Path) ->
 async def test_a_rule_put_while_a_connection_is_made_holds_for_it(tmp_path: Path) -> None:
     async with Site(tmp_path) as site:
         one, _ = await site.pair()
-        outcome, _ = await asyncio.gather(
-            site.lookup("laptop.demo", "files.demo"),
-            site.put_rule("50", "*", "*", allow=False),
-            return_exceptions=True,
-        )
-        listed = await site.connections.ListConnections(pb.ListConnectionsRequest())
-        assert not listed.connections
+        async with held(site.controller.store, "connection/") as reached:
+            lookup = asyncio.create_task(site.lookup("laptop.demo", "files.demo"))
+            await reached.wait()
+            await site.put_rule("50", "*", "*", allow=False)
+        with refused(DENIED, "no rule lets laptop.demo connect to files.demo"):
+            await lookup
+        assert not site.controller.state.connections
+        assert (await site.controller.store.scan("connection/")).entries == ()
         assert not one.plane.tables["scid"]
-        if isinstance(outcome, grpc.aio.AioRpcError):
-            assert outcome.code() is DENIED
 
 
 async def test_rules_and_a_new_default_hold_after_a_restart(tmp_path: Path) -> None:

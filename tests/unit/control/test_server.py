@@ -19,6 +19,7 @@ from control.server import Controller
 from control.store.base import Transaction
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.errors import MoorlineError
+from tests.unit.control.held import held
 from tests.unit.control.refusal import refused
 from tests.unit.control.site import Site
 
@@ -185,11 +186,19 @@ async def test_a_node_with_services_is_not_removed_nor_while_one_comes(tmp_path:
         with refused(grpc.StatusCode.FAILED_PRECONDITION, "still hosts 1 services: unregister them first"):
             await site.admin.RemoveNode(remove)
         await site.naming.UnregisterService(pb.UnregisterServiceRequest(name="laptop.demo"))
-        await asyncio.gather(
-            site.register("new.demo", "one"), site.admin.RemoveNode(remove), return_exceptions=True
-        )
-        nodes = [node.name for node in (await site.admin.ListNodes(pb.ListNodesRequest())).nodes]
-        services = (await site.naming.ListServices(pb.ListServicesRequest())).services
-        assert {service.node for service in services} <= set(nodes)
+        async with held(site.controller.store, "service/") as reached:
+            registration = asyncio.create_task(site.register("new.demo", "one"))
+            await reached.wait()
+            with refused(grpc.StatusCode.FAILED_PRECONDITION, "still hosts 1 services"):
+                await site.admin.RemoveNode(remove)
+        await registration
+        await site.naming.UnregisterService(pb.UnregisterServiceRequest(name="new.demo"))
+        async with held(site.controller.store, "node/") as reached:
+            removal = site.admin.RemoveNode(remove)
+            await reached.wait()
+            with refused(grpc.StatusCode.NOT_FOUND, "node 'one' is not known"):
+                await site.register("new.demo", "one")
+        await removal
+        assert [node.name for node in (await site.admin.ListNodes(pb.ListNodesRequest())).nodes] == ["two"]
         with refused(grpc.StatusCode.NOT_FOUND, "node 'nobody' is not known"):
             await site.admin.RemoveNode(pb.RemoveNodeRequest(name="nobody"))
