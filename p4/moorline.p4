@@ -39,8 +39,9 @@
 // decided; the rest is passed by. Every packet is counted in port_events as RX and as what it became.
 //
 // What a switch does otherwise than a host: what passes goes to HOST_PORT; link-layer addresses are
-// a function of the port; and a UDP checksum is verified up to the end of the frame, so that padding
-// behind a packet that has one must be zeros.
+// a function of the port; there is always a route; a packet-out counts with its own two octets of
+// header; and a UDP checksum is verified up to the end of the frame, so that padding behind a packet
+// that has one must be zeros.
 
 #include <core.p4>
 #include <v1model.p4>
