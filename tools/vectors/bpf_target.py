@@ -22,6 +22,7 @@ from dataplane.contract.p4info import load_p4info
 from dataplane.contract.rows import Tables
 from moorline.errors import MoorlineError
 from moorline.wire import Event
+from tools.lab import cleanup
 from tools.testrun import TestProgram, TestRunError
 
 from .live import send_to_tc
@@ -31,7 +32,6 @@ from .target import Count, PortEvents
 from .world import ACCESS, GATEWAY, SECOND, UNASSIGNED, UNASSIGNED_INTERFACE, UNDERLAY
 
 P4INFO: Final = Path(__file__).resolve().parents[2] / "p4" / "moorline.p4info.txtpb"
-PINS: Final = Path("/sys/fs/bpf/moorline")
 RECORD: Final = struct.Struct("=IHHH2x")
 """A record of the ring ``packet_in`` before its data: length, port, reason, MTU (ebpf/packet_in.h)."""
 
@@ -171,8 +171,9 @@ class BpfTarget:
 @contextmanager
 def bpf_targets(hooks: Sequence[Hook] = tuple(Hook)) -> Iterator[list[BpfTarget]]:
     """Targets for these hooks. Until the end the calling thread stands in the small world's namespace."""
-    name = f"ml-vectors-{os.getpid()}"
-    spec = PipelineSpec(P4INFO, PINS / name, Path(tempfile.mkdtemp(prefix=f"{name}-")), {})
+    cleanup.sweep()
+    name = cleanup.unique_name()
+    spec = PipelineSpec(P4INFO, cleanup.PINS / name, Path(tempfile.mkdtemp(prefix=f"{name}-")), {})
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, spec.state, ignore_errors=True)
         stack.callback(shutil.rmtree, spec.pins, ignore_errors=True)
