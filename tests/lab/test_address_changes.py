@@ -20,6 +20,9 @@ from tools.lab.web import WebServer, random_file
 PAIR = ("server", "laptop")
 """The two ends of the connection from laptop.demo to files.demo."""
 CHANGES = 1000
+AT_ONCE = 5
+AT_ONCE_SECONDS = 0.010
+AT_ONCE_TRIES = 100
 
 
 def scid_of(lab: Lab) -> int:
@@ -38,9 +41,9 @@ def change_laptop(lab: Lab) -> None:
     lab["laptop"].uplink.move(elsewhere=False, family=4)
 
 
-def change_both(lab: Lab) -> None:
+def change_both(lab: Lab) -> float:
     uplinks = [lab[name].uplink for name in PAIR]
-    replace_at_once({uplink: uplink.fresh(4, elsewhere=True) for uplink in uplinks})
+    return replace_at_once({uplink: uplink.fresh(4, elsewhere=True) for uplink in uplinks})
 
 
 @pytest.mark.usefixtures("laptop")
@@ -63,7 +66,7 @@ def test_a_download_by_name_outlives_changes_at_either_end_and_at_both(
 
 @pytest.mark.parametrize("change", [change_server, change_laptop, change_both])
 def test_a_flow_goes_on_after_a_change(
-    lab: Lab, files: Service, laptop: Service, change: Callable[[Lab], None]
+    lab: Lab, files: Service, laptop: Service, change: Callable[[Lab], object]
 ):
     with PacedFlow(lab["laptop"].place, lab["server"].place, files.ipv4) as flow:
         wait_until(lambda: flow.report.arrived, "the flow had begun")
@@ -73,6 +76,20 @@ def test_a_flow_goes_on_after_a_change(
         flow.run(0.2)
     # What was on its way to an address that is no more is lost; what was sent after the news is not.
     assert not [number for number in flow.report.lost if number > changed + 500]
+
+
+def test_both_ends_change_within_the_same_ten_milliseconds(lab: Lab, files: Service, laptop: Service):
+    with CheckedStream(lab["laptop"].place, lab["server"].place, files.ipv4) as stream:
+        before = scid_of(lab)
+        within = 0
+        for _ in range(AT_ONCE_TRIES):
+            within += change_both(lab) < AT_ONCE_SECONDS
+            received = stream.received
+            wait_until(lambda r=received: stream.received > r + stream.CHUNK, "the stream went on", 20)
+            if within == AT_ONCE:
+                break
+        assert within == AT_ONCE, "this machine is too slow to change both addresses at once"
+        assert scid_of(lab) == before
 
 
 def test_the_controller_shows_the_new_addresses(lab: Lab):

@@ -199,6 +199,10 @@ class Controller(Program):
 
         wait_until(converged, f"node {node} was connected and converged", timeout)
 
+    def lookup(self, client: str, server: str) -> None:
+        """Have the connection between two services stand, ahead of demand."""
+        self.naming.Lookup(api.LookupRequest(client=client, server=server), timeout=10)
+
     def connection(self, client: str, server: str) -> Any:
         """The connection between two services (api.Connection), or None."""
         found = self.connections.ListConnections(api.ListConnectionsRequest(service=client), timeout=10)
