@@ -50,8 +50,9 @@ class ControllerConfig(Section):
     idle_timeout_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
     """A channel without traffic for so long is taken down until a program sends; 0: never."""
 
-    reject_seconds: Annotated[int, Field(ge=1, le=3600)] = 5
-    """How long the data plane itself refuses a denied or unknown pair, after its last packet."""
+    reject_seconds: Annotated[int, Field(ge=1, le=30)] = 5
+    """How long the data plane itself refuses a denied or unknown pair, after its last packet; never longer
+    than ``control.rejects.LIFE``."""
 
     grace_seconds: Seconds = 5.0
     """How long packets from a node's former addresses are accepted after it moved."""

@@ -39,6 +39,7 @@ class Session:
         self._endpoints_due = False
         self._updates: deque[pb.NodeUpdate] = deque()
         self._wake = asyncio.Event()
+        self._less = asyncio.Event()
         self._ended = False
         self._error: Exception | None = None
 
@@ -59,18 +60,25 @@ class Session:
         self._ended = True
         self._error = self._error or error
         self._wake.set()
+        self._less.set()
+
+    async def room(self) -> None:
+        """Wait until the agent has read most of what is queued, or is gone."""
+        while len(self._updates) > AT_ONCE and not self._ended:
+            self._less.clear()
+            await self._less.wait()
 
     async def updates(self) -> AsyncIterator[pb.NodeUpdate]:
         """What is to be sent, until the session ends."""
         while not self._ended:
+            self._wake.clear()
             if self._endpoints_due:
                 self._endpoints_due = False
                 self._updates.append(self._endpoints())
-            if not self._updates:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            yield self._next()
+            while self._updates and not self._ended:
+                yield self._next()
+                self._less.set()
+            await self._wake.wait()
         if self._error is not None:
             raise self._error
 
@@ -133,7 +141,7 @@ class Sessions:
             for connection in connections[start : start + _CHUNK]:
                 if connection.scid in node.connections:
                     self.translation(node, connection)
-            await asyncio.sleep(0)
+            await session.room()
         session.send(pb.NodeUpdate(synchronized=pb.Synchronized()))
 
     # ---- changes, told to the agent of ``node`` if it is attached ------------------------------------------
