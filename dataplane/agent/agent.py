@@ -214,7 +214,9 @@ class Agent:
         destinations = [address for peer in self._peers for address in peer.addresses]
         await self._neighbours.release(destinations, frozenset(port.attached for port in underlay))
         at_xdp = frozenset(port.attached for port in underlay if port.hook is Hook.XDP)
-        await self._neighbours.keep(destinations if at_xdp else [], at_xdp)
+        # Until the controller has named the peers, those of an earlier agent still have packets under way.
+        all_named = self._link is not None and self._link.synchronized
+        await self._neighbours.keep(destinations if at_xdp else [], at_xdp, and_no_others=all_named)
 
     def _inner_mtu(self) -> int:
         links = [self._watch.table.link_named(port.interface) for port in self._ports.underlay]

@@ -50,6 +50,8 @@ class ControllerLink:
         describe: Callable[[], api.NodeHello],
     ) -> None:
         self.attached = False
+        self.synchronized = False
+        """Whether a session has ever named all peers and translations."""
         self._state = state
         self._translations = translations
         self._peers = peers
@@ -136,4 +138,5 @@ class ControllerLink:
         for scid in self._translations.keep_only(self._seen.scids):
             self._changes.exchange.remove_channel(scid)
         self._seen = None
+        self.synchronized = True
         log.info("controller_synchronized", translations=len(self._translations))

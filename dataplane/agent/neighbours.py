@@ -38,8 +38,13 @@ class Neighbours:
             if found.get_attr("NDA_PROTOCOL") == PROTOCOL
         }
 
-    async def keep(self, destinations: Iterable[bytes], interfaces: frozenset[int]) -> None:
-        """Have the next hops to these addresses (16 octets) resolved that lead out of these interfaces."""
+    async def keep(
+        self, destinations: Iterable[bytes], interfaces: frozenset[int], *, and_no_others: bool = True
+    ) -> None:
+        """Have the next hops to these addresses (16 octets) resolved that lead out of these interfaces.
+
+        Unless ``and_no_others``, those kept before stay: packets may go there although nobody said so yet.
+        """
         wanted = set()
         for destination in destinations:
             hop = await self._next_hop(str(unmapped(destination)))
@@ -47,6 +52,8 @@ class Neighbours:
                 wanted.add(hop)
         for hop in wanted - self._kept:
             await self._neighbour("replace", hop, NDA_FLAGS_EXT=_NTF_EXT_MANAGED, NDA_PROTOCOL=PROTOCOL)
+        if not and_no_others:
+            wanted |= self._kept
         for hop in self._kept - wanted:
             await self._neighbour("del", hop)
         self._kept = wanted

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tools.lab import HostPlan, Lab
+from tools.lab.flow import PacedFlow
 from tools.lab.programs import Host
 from tools.lab.tcp import connect, listen
 
@@ -67,6 +68,22 @@ def test_a_transfer_both_ways(lab: Lab, family: str):
                     while len(received) < wanted:
                         received += receiver.recv(wanted - len(received))
                     assert received == content[at : at + 64_000]
+
+
+def test_agents_that_are_killed_and_come_back_lose_nothing(lab: Lab):
+    lab["laptop"].register(lab.controller, "killer.test")
+    server = lab["server"].register(lab.controller, "killed.test")
+    with listen(lab["server"].place, server.ipv4, 8001):
+        connect(lab["laptop"].place, server.ipv4, 8001).close()
+    with PacedFlow(lab["laptop"].place, lab["server"].place, server.ipv4) as flow:
+        flow.run(0.3)
+        for host in lab.hosts.values():
+            host.kill()
+            flow.run(0.2)
+            host.start()
+            lab.controller.wait_converged(host.name)
+            flow.run(0.2)
+    assert flow.report.lost == []
 
 
 def test_a_node_that_leaves_leaves_the_host_as_it_was(lab: Lab, before: dict[str, dict[str, str]]):
