@@ -257,8 +257,11 @@ def _listen(server: Any, address: str, credentials: grpc.ServerCredentials | Non
 def _is_listening(path: Path) -> bool:
     """Whether a program answers on a unix socket, rather than having left it behind."""
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
         try:
             probe.connect(str(path))
+        except TimeoutError:  # it is there, and busy
+            return True
         except OSError:
             return False
         return True
