@@ -11,7 +11,7 @@ import pytest
 from tools.lab import HostPlan, Lab
 from tools.lab.flow import PacedFlow
 from tools.lab.programs import Host
-from tools.lab.tcp import connect, listen
+from tools.lab.tcp import connect, listen, receive
 
 AT_XDP = {"access_hook": "xdp", "port": [{"name": "up0", "role": "underlay", "hook": "xdp"}]}
 
@@ -63,11 +63,7 @@ def test_a_transfer_both_ways(lab: Lab, family: str):
             for sender, receiver in ((near, far), (far, near)):
                 for at in range(0, len(content), 64_000):
                     sender.sendall(content[at : at + 64_000])
-                    wanted = len(content[at : at + 64_000])
-                    received = b""
-                    while len(received) < wanted:
-                        received += receiver.recv(wanted - len(received))
-                    assert received == content[at : at + 64_000]
+                    assert receive(receiver, 64_000) == content[at : at + 64_000]
 
 
 def test_agents_that_are_killed_and_come_back_lose_nothing(lab: Lab):

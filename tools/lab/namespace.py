@@ -148,7 +148,11 @@ class Namespace:
     def delete_link(self, interface: str) -> None:
         """Take an interface away, as when a cable's card is pulled out."""
         self.request("link", "del", index=self.index(interface))
-        del self._indexes[interface]
+        self.forget_link(interface)
+
+    def forget_link(self, interface: str) -> None:
+        """An interface has gone: one of its name that comes is another."""
+        self._indexes.pop(interface, None)
 
     def add_address(self, interface: str, address: Interface) -> None:
         """Add an address, usable at once: nobody else is here to have the same one."""

@@ -44,6 +44,14 @@ def connect(
     return client
 
 
+def receive(connected: socket.socket, octets: int) -> bytes:
+    """So many octets, or fewer where the stream ends."""
+    received = bytearray()
+    while len(received) < octets and (part := connected.recv(octets - len(received))):
+        received += part
+    return bytes(received)
+
+
 def abort(connected: socket.socket) -> None:
     """Close with a reset: after it neither end sends anything more."""
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

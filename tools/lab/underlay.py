@@ -47,11 +47,12 @@ class Uplink:
             for subnet in range(SUBNETS):
                 gateway = subnet_address(family, self.cable, subnet, 1)
                 self.router.add_address(self.router_interface, gateway)
-            self._take(self.fresh(family, elsewhere=False))
+            self.give(family)
 
     def cut(self) -> None:
-        """Take the interface away under whatever uses it."""
+        """Take the interface away under whatever uses it; :meth:`lay` brings it back."""
         self.host.delete_link(self.interface)
+        self.router.forget_link(self.router_interface)
         self.addresses.clear()
 
     def fresh(self, family: int, elsewhere: bool) -> Interface:
@@ -64,8 +65,16 @@ class Uplink:
 
     def replace(self, address: Interface) -> None:
         """Replace the address of that family as networks do: the old one goes first."""
-        self.host.delete_address(self.interface, self.addresses.pop(address.version))
+        self.withdraw(address.version)
         self._take(address)
+
+    def withdraw(self, family: int) -> None:
+        """Take the address of that family away; :meth:`give` brings another."""
+        self.host.delete_address(self.interface, self.addresses.pop(family))
+
+    def give(self, family: int) -> None:
+        """Give an address of a family that there is none of."""
+        self._take(self.fresh(family, elsewhere=False))
 
     def move(self, elsewhere: bool = False, family: int | None = None) -> Interface:
         """Replace the address of ``family`` (the first one by default) by a fresh one, and return that."""
