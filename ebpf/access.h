@@ -39,8 +39,8 @@ static inline int is_link_local(const struct inner *inner)
 }
 
 /* Finds the connection between the inner addresses. */
-static inline int find_connection(const struct packet *packet, const struct inner *inner,
-				  u32 tenant, struct departure *departure)
+static inline int find_connection(struct packet *packet, const struct inner *inner, u32 tenant,
+				  struct departure *departure)
 {
 	struct {
 		u32 tenant;
@@ -58,10 +58,9 @@ static inline int find_connection(const struct packet *packet, const struct inne
 		__builtin_memcpy(key.src, &inner->ipv6->saddr, sizeof(key.src));
 		__builtin_memcpy(key.dst, &inner->ipv6->daddr, sizeof(key.dst));
 	}
-	entry = connection_lookup((const u64 *)&key);
+	entry = connection_lookup(packet, (const u64 *)&key);
 	if (!entry)
 		return EVENT_PUNT_CONNECTION_MISS;
-	count_entry(entry, packet->length);
 	if (entry->action != ACTION_encapsulate)
 		return EVENT_DROP_CONNECTION_DENIED;
 	departure->node = entry->data.encapsulate.node;
@@ -72,15 +71,14 @@ static inline int find_connection(const struct packet *packet, const struct inne
 }
 
 /* Finds the path to the other end's node: which underlay port, which outer addresses. */
-static inline int find_path(const struct packet *packet, struct departure *departure)
+static inline int find_path(struct packet *packet, struct departure *departure)
 {
-	struct locator_entry *paths = locator_lookup(departure->node);
+	struct locator_entry *paths = locator_lookup(packet, departure->node);
 	struct uplink_entry *source;
 	u16 port;
 
 	if (!paths)
 		return EVENT_DROP_NODE_UNKNOWN;
-	count_entry(paths, packet->length);
 	if (departure->plan.flow >> FLOW_PATH_BIT & 1) {
 		port = paths->data.set_paths.port1;
 		copy_ipv6(&departure->plan.destination, paths->data.set_paths.dst1);
@@ -88,10 +86,9 @@ static inline int find_path(const struct packet *packet, struct departure *depar
 		port = paths->data.set_paths.port0;
 		copy_ipv6(&departure->plan.destination, paths->data.set_paths.dst0);
 	}
-	source = uplink_lookup(port);
+	source = uplink_lookup(packet, port);
 	if (!source)
 		return EVENT_DROP_UPLINK_UNKNOWN;
-	count_entry(source, packet->length);
 	if (is_mapped(&departure->plan.destination))
 		map_ipv4(&departure->plan.source, *(u32 *)source->data.set_source.src4);
 	else

@@ -8,7 +8,7 @@
 #ifndef MOORLINE_ASSOC_H
 #define MOORLINE_ASSOC_H
 
-#include "tables.h"
+#include "hits.h"
 
 #define HASH_SEED     0x9E3779B97F4A7C15ULL
 #define HASH_FACTOR   0xFF51AFD7ED558CCDULL
@@ -76,9 +76,10 @@ static inline struct connection_entry *connection_element(u32 element)
 	return connection.lookup(&element);
 }
 
-/* Defines table_lookup(key): the entry with this key, or NULL. */
+/* Defines table_lookup(packet, key): the entry with this key, or NULL. Counts the hit. */
 #define ASSOC_LOOKUP(table, WORDS)                                                                 \
-	static inline struct table##_entry *table##_in_bucket(const u64 *key, u32 number, u32 tag) \
+	static inline struct table##_entry *table##_in_bucket(const u64 *key, u32 number, u32 tag, \
+							      u32 *element)                        \
 	{                                                                                          \
 		struct assoc_bucket *bucket = table##_bucket(number & (BUCKETS_##table - 1));      \
                                                                                                    \
@@ -90,6 +91,7 @@ static inline struct connection_entry *connection_element(u32 element)
                                                                                                    \
 			if ((u32)(way >> 32) != tag)                                               \
 				continue;                                                          \
+			*element = way;                                                            \
 			entry = table##_element(way);                                              \
 			if (entry && assoc_same((const u64 *)entry, key, WORDS))                   \
 				return entry;                                                      \
@@ -97,15 +99,18 @@ static inline struct connection_entry *connection_element(u32 element)
 		return NULL;                                                                       \
 	}                                                                                          \
                                                                                                    \
-	static inline struct table##_entry *table##_lookup(const u64 *key)                         \
+	static inline struct table##_entry *table##_lookup(struct packet *packet, const u64 *key)  \
 	{                                                                                          \
 		u64 hash = assoc_hash(key, WORDS);                                                 \
-		u32 tag = assoc_tag(hash);                                                         \
-		struct table##_entry *entry = table##_in_bucket(key, hash, tag);                   \
+		u32 tag = assoc_tag(hash), element;                                                \
+		struct table##_entry *entry = table##_in_bucket(key, hash, tag, &element);         \
                                                                                                    \
+		if (!entry)                                                                        \
+			entry = table##_in_bucket(key, assoc_other_bucket(hash, tag), tag,         \
+						  &element);                                       \
 		if (entry)                                                                         \
-			return entry;                                                              \
-		return table##_in_bucket(key, assoc_other_bucket(hash, tag), tag);                 \
+			table##_hit(packet, element);                                              \
+		return entry;                                                                      \
 	}
 
 ASSOC_LOOKUP(terminate, TERMINATE_KEY_WORDS)

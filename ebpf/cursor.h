@@ -14,6 +14,7 @@ struct packet {
 	void *end;  /* of the linear part */
 	u32 length; /* of the frame, from the Ethernet header on, linear or not */
 	u32 port;
+	struct hits *shared_hits; /* counters that are counted at the end of its way */
 	u32 usable_mtu; /* of a packet that is too big: the longest that would go through */
 };
 

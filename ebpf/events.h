@@ -28,11 +28,4 @@ static inline void count_event(u32 port, u32 event, u32 octets)
 	count->bytes += octets;
 }
 
-/* A hit in a table. Entries are shared by all CPUs, so their counters are atomic. */
-#define count_entry(entry, octets)                                                                 \
-	do {                                                                                       \
-		__sync_fetch_and_add(&(entry)->packets, 1);                                        \
-		__sync_fetch_and_add(&(entry)->bytes, (octets));                                   \
-	} while (0)
-
 #endif

@@ -60,17 +60,14 @@ static inline int is_geneve_port(const struct cursor *cursor)
 	return ports && ports->destination == bpf_htons(GENEVE_PORT);
 }
 
-/* Whether we open Geneve packets to this address. Counts the packet in the entry. */
-static inline int is_terminated(const union address *destination, u32 octets)
+/* Whether we open Geneve packets to this address. */
+static inline int is_terminated(struct packet *packet, const union address *destination)
 {
 	u64 key[TERMINATE_KEY_WORDS] = {destination->halves[0], destination->halves[1],
 					TUNNEL_GENEVE};
-	struct terminate_entry *entry = terminate_lookup(key);
+	struct terminate_entry *entry = terminate_lookup(packet, key);
 
-	if (!entry || entry->action != ACTION_open)
-		return 0;
-	count_entry(entry, octets);
-	return 1;
+	return entry && entry->action == ACTION_open;
 }
 
 /* Moves the cursor to where a UDP header is expected. */
@@ -173,7 +170,7 @@ static inline int parse_udp(hook_context *ctx, const struct packet *packet, stru
 }
 
 /* Moves the cursor behind the UDP header of a packet that is ours and sound. */
-static inline int parse_outer(hook_context *ctx, const struct packet *packet, struct cursor *cursor,
+static inline int parse_outer(hook_context *ctx, struct packet *packet, struct cursor *cursor,
 			      struct outer *outer)
 {
 	__be16 type = parse_ethernet(cursor);
@@ -185,7 +182,7 @@ static inline int parse_outer(hook_context *ctx, const struct packet *packet, st
 		event = parse_outer_ipv6(cursor, outer);
 	if (event)
 		return event;
-	if (!is_geneve_port(cursor) || !is_terminated(&outer->destination, packet->length))
+	if (!is_geneve_port(cursor) || !is_terminated(packet, &outer->destination))
 		return EVENT_PASS;
 	if (!peek(cursor, sizeof(struct udphdr)))
 		return EVENT_DROP_OUTER_TRUNCATED;

@@ -36,11 +36,10 @@ static inline int verdict_of(int event)
 
 static inline int classify(hook_context *ctx, struct packet *packet)
 {
-	struct port_role_entry *role = port_role_lookup(packet->port);
+	struct port_role_entry *role = port_role_lookup(packet, packet->port);
 
 	if (!role)
 		return EVENT_PASS;
-	count_entry(role, packet->length);
 	if (role->action == ACTION_underlay)
 		return from_underlay(ctx, packet);
 	return from_access(ctx, packet, role);
@@ -61,8 +60,8 @@ static inline int pipeline(hook_context *ctx)
 	event = classify(ctx, &packet);
 	if (is_punt(event))
 		event = punt(ctx, &packet, event);
-	count_event(packet.port, EVENT_RX, length);
 	count_event(packet.port, event, length);
+	count_shared_hit(&packet, length);
 	return verdict_of(event);
 }
 

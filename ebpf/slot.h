@@ -3,38 +3,45 @@
 #ifndef MOORLINE_SLOT_H
 #define MOORLINE_SLOT_H
 
-#include "tables.h"
+#include "hits.h"
 
-static inline struct port_role_entry *port_role_lookup(u16 port)
+/* BCC compiles map accesses only where it sees them written out. */
+static inline struct port_role_entry *port_role_element(u32 slot)
 {
-	u32 slot = port & (SIZE_port_role - 1);
-	struct port_role_entry *entry = port_role.lookup(&slot);
-
-	return entry && entry->action && entry->ingress_port == port ? entry : NULL;
+	return port_role.lookup(&slot);
 }
 
-static inline struct scid_entry *scid_lookup(u64 identifier)
+static inline struct scid_entry *scid_element(u32 slot)
 {
-	u32 slot = identifier & (SIZE_scid - 1);
-	struct scid_entry *entry = scid.lookup(&slot);
-
-	return entry && entry->action && entry->scid == identifier ? entry : NULL;
+	return scid.lookup(&slot);
 }
 
-static inline struct locator_entry *locator_lookup(u16 node)
+static inline struct locator_entry *locator_element(u32 slot)
 {
-	u32 slot = node & (SIZE_locator - 1);
-	struct locator_entry *entry = locator.lookup(&slot);
-
-	return entry && entry->action && entry->node == node ? entry : NULL;
+	return locator.lookup(&slot);
 }
 
-static inline struct uplink_entry *uplink_lookup(u16 port)
+static inline struct uplink_entry *uplink_element(u32 slot)
 {
-	u32 slot = port & (SIZE_uplink - 1);
-	struct uplink_entry *entry = uplink.lookup(&slot);
-
-	return entry && entry->action && entry->port == port ? entry : NULL;
+	return uplink.lookup(&slot);
 }
+
+/* Defines table_lookup(packet, key): the entry with this key, or NULL. Counts the hit. */
+#define SLOT_LOOKUP(table, type, field)                                                            \
+	static inline struct table##_entry *table##_lookup(struct packet *packet, type key)        \
+	{                                                                                          \
+		u32 slot = key & (SIZE_##table - 1);                                               \
+		struct table##_entry *entry = table##_element(slot);                               \
+                                                                                                   \
+		if (!entry || !entry->action || entry->field != key)                               \
+			return NULL;                                                               \
+		table##_hit(packet, slot);                                                         \
+		return entry;                                                                      \
+	}
+
+SLOT_LOOKUP(port_role, u16, ingress_port)
+SLOT_LOOKUP(scid, u64, scid)
+SLOT_LOOKUP(locator, u16, node)
+SLOT_LOOKUP(uplink, u16, port)
 
 #endif

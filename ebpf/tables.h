@@ -1,36 +1,50 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
 /* The tables of the contract: for each P4 table a pinned, memory-mapped array of the same name.
  *
- * An entry holds the match fields, the action's number in the P4Info (0 = no entry), the parameters
- * of the actions that have any, one struct each, and the direct counter. base_packets and
- * base_bytes belong to the agent: what an entry had counted where it stood before. Fields have
- * the names of the contract; the binding refuses a program whose fields do not fit it.
- * An array of octets is in network order, an integer in the host's.
+ * An entry holds the match fields, the action's number in the P4Info (0 = no entry), and the
+ * parameters of the actions that have any, one struct each. Fields have the names of the contract;
+ * the binding refuses a program whose fields do not fit it. An array of octets is in network order,
+ * an integer in the host's. The loader reads how the elements are found, and how hits are counted:
  *
- * LAYOUT(table, layout) is read by the loader and expands to nothing:
- *   slot   element = the lowest bits of the first key field; the whole key is compared
- *   assoc  element found through the buckets of <table>_index; element 0 is never used
+ *   SLOT_TABLE   element = the lowest bits of the first key field; the whole key is compared
+ *   ASSOC_TABLE  element found through the buckets of <table>_index; element 0 is never used
+ *
+ * The direct counters are in <table>_hits: rows of one struct hits for each element, whose sum is
+ * what an entry has counted. Row 0 is the agent's, which never writes what a program counts.
+ *
+ *   cpu     each CPU has a row of its own: for entries that all packets hit
+ *   shared  one row, counted atomically: where there are too many entries for a row for each CPU
  */
 #ifndef MOORLINE_TABLES_H
 #define MOORLINE_TABLES_H
 
 #include "headers.h"
 
-#define LAYOUT(table, layout)
-
 #define PIN(name) PIN_DIR "/" name
 
-#define SLOT_TABLE(name)                                                                           \
-	BPF_TABLE_PINNED7("array", u32, struct name##_entry, name, SIZE_##name, PIN(#name),        \
-			  BPF_F_MMAPABLE)
+#define HITS_ROWS_cpu    (1 + CPUS)
+#define HITS_ROWS_shared 2
 
-#define ASSOC_TABLE(name)                                                                          \
+#define TABLE(name, rows)                                                                          \
 	BPF_TABLE_PINNED7("array", u32, struct name##_entry, name, ELEMENTS_##name, PIN(#name),    \
 			  BPF_F_MMAPABLE);                                                         \
+	BPF_TABLE_PINNED7("array", u32, struct hits, name##_hits,                                  \
+			  ELEMENTS_##name *HITS_ROWS_##rows, PIN(#name "_hits"), BPF_F_MMAPABLE)
+
+#define SLOT_TABLE(name, rows) TABLE(name, rows)
+
+#define ASSOC_TABLE(name, rows)                                                                    \
+	TABLE(name, rows);                                                                         \
 	BPF_TABLE_PINNED7("array", u32, struct assoc_bucket, name##_index, BUCKETS_##name,         \
 			  PIN(#name "_index"), BPF_F_MMAPABLE)
 
 #define ASSOC_WAYS 8
+
+/* A direct counter, or a part of it. */
+struct hits {
+	u64 packets;
+	u64 bytes;
+};
 
 /* One cache line of an assoc table's index: tag (upper 32 bits), element (lower 32), 0 = free. */
 struct assoc_bucket {
@@ -49,13 +63,8 @@ struct port_role_entry {
 			u8 pad[3];
 		} access;
 	} data;
-	u64 packets;
-	u64 bytes;
-	u64 base_packets;
-	u64 base_bytes;
 };
-LAYOUT(port_role, slot)
-SLOT_TABLE(port_role);
+SLOT_TABLE(port_role, cpu);
 
 /* Which outer packets are ours to open. */
 struct terminate_entry {
@@ -64,16 +73,10 @@ struct terminate_entry {
 	u8 pad0[7];
 	u32 action;
 	u32 pad1;
-	u64 packets;
-	u64 bytes;
-	u64 base_packets;
-	u64 base_bytes;
 };
-LAYOUT(terminate, assoc)
-ASSOC_TABLE(terminate);
+ASSOC_TABLE(terminate, cpu);
 
-/* Underlay side of a service connection. What packets are checked against lies in the first cache
- * line, the counters in the second. */
+/* Underlay side of a service connection, in one cache line. */
 struct scid_entry {
 	u64 scid;
 	u32 action;
@@ -89,16 +92,10 @@ struct scid_entry {
 		} deliver;
 	} data;
 	u32 pad0;
-	u64 packets;
-	u64 bytes;
-	u64 base_packets;
-	u64 base_bytes;
-	u64 pad[4];
 };
-LAYOUT(scid, slot)
-SLOT_TABLE(scid);
+SLOT_TABLE(scid, shared);
 
-/* Access side: from a pair of virtual addresses to a service connection. */
+/* Access side: from a pair of virtual addresses to a service connection, in one cache line. */
 struct connection_entry {
 	u32 tenant;
 	u8 src[16];
@@ -115,13 +112,8 @@ struct connection_entry {
 			u8 pad;
 		} encapsulate;
 	} data;
-	u64 packets;
-	u64 bytes;
-	u64 base_packets;
-	u64 base_bytes;
 };
-LAYOUT(connection, assoc)
-ASSOC_TABLE(connection);
+ASSOC_TABLE(connection, shared);
 
 /* The paths to a node, and where its packets may come from. */
 struct locator_entry {
@@ -139,13 +131,8 @@ struct locator_entry {
 			u32 pad;
 		} set_paths;
 	} data;
-	u64 packets;
-	u64 bytes;
-	u64 base_packets;
-	u64 base_bytes;
 };
-LAYOUT(locator, slot)
-SLOT_TABLE(locator);
+SLOT_TABLE(locator, cpu);
 
 /* An underlay port's own addresses, VLAN (0 = untagged) and MTU. */
 struct uplink_entry {
@@ -160,12 +147,7 @@ struct uplink_entry {
 			u16 mtu;
 		} set_source;
 	} data;
-	u64 packets;
-	u64 bytes;
-	u64 base_packets;
-	u64 base_bytes;
 };
-LAYOUT(uplink, slot)
-SLOT_TABLE(uplink);
+SLOT_TABLE(uplink, cpu);
 
 #endif

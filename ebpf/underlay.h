@@ -10,14 +10,13 @@
 
 /* Whether the packet comes from the node at the other end: from one of its addresses, or, while
  * packets may still be on their way, from one that it had before. */
-static inline int check_source(const struct outer *outer, u16 node, u32 octets)
+static inline int check_source(struct packet *packet, const struct outer *outer, u16 node)
 {
 	const union address *source = &outer->source;
-	struct locator_entry *entry = locator_lookup(node);
+	struct locator_entry *entry = locator_lookup(packet, node);
 
 	if (!entry)
 		return EVENT_DROP_NODE_UNKNOWN;
-	count_entry(entry, octets);
 	/* Empty places of the entry hold zeros; IPv4 addresses do not come in IPv6 headers. */
 	if (is_unspecified(source) || (outer->is_ipv6 && is_mapped(source)))
 		return EVENT_DROP_SOURCE;
@@ -87,13 +86,12 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 	event = parse_geneve(ctx, packet, &cursor, outer.payload, &tunnel);
 	if (event)
 		return event;
-	entry = scid_lookup(tunnel.scid);
+	entry = scid_lookup(packet, tunnel.scid);
 	if (!entry)
 		return EVENT_DROP_SCID_UNKNOWN;
-	count_entry(entry, packet->length);
 	if (entry->data.deliver.tenant != tunnel.tenant)
 		return EVENT_DROP_TENANT;
-	event = check_source(&outer, entry->data.deliver.node, packet->length);
+	event = check_source(packet, &outer, entry->data.deliver.node);
 	if (event)
 		return event;
 	if (tunnel.spi)

@@ -19,7 +19,6 @@ from dataplane.bpf.elements import (
     MemoryMismatch,
     RawEntry,
     TableFull,
-    copies,
     missing,
     view,
 )
@@ -57,11 +56,12 @@ class AssocTable:
         self,
         shape: TableShape,
         memory: Memory,
+        hits: Memory,
         index: Memory,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.name, self.capacity = shape.name, shape.capacity
-        self._elements = Elements(shape, memory)
+        self._elements = Elements(shape, memory, hits)
         self._index = view(shape.name, index, shape.buckets * WAYS * 8).cast("Q")
         self._buckets = shape.buckets
         self._key_words = struct.Struct(f"={shape.action // 8}Q").unpack
@@ -106,12 +106,12 @@ class AssocTable:
         """See ``TableMap.get``."""
         self._reclaim()
         way = self._way(key, *self._places(key))
-        return None if way is None else self._elements.decode(self._elements.copy(self._index[way] & _MASK32))
+        return None if way is None else self._elements.copy(self._index[way] & _MASK32)
 
     def scan(self) -> Iterator[RawEntry]:
         """See ``TableMap.scan``."""
         self._reclaim()
-        return map(self._elements.decode, copies(self._elements, self._used()))
+        return iter([self._elements.copy(element) for element in self._used()])
 
     def set_counters(self, key: bytes, packets: int, octets: int) -> None:
         """See ``TableMap.set_counters``."""

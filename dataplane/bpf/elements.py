@@ -2,14 +2,13 @@
 """The array of a table's elements in shared memory, and what tables may answer.
 
 Memory is any writable buffer: an ``mmap`` of a BPF array, or a ``bytearray``. The BPF programs only read
-entries and add to the live counters; the agent is the only writer. It never writes a live counter: what an
-entry shows is ``base + live`` modulo 2^64, and the agent moves ``base``.
+entries and add to their own rows of the counters; the agent is the only writer. It never writes a program's
+row: what an entry shows is the sum of all rows modulo 2^64, and the agent moves its own.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
 from mmap import mmap
 from typing import Final, NamedTuple
 
@@ -20,6 +19,10 @@ Memory = bytearray | memoryview | mmap
 """A writable run of octets."""
 
 MASK64: Final = (1 << 64) - 1
+
+
+_HITS: Final = struct.Struct("=QQ")
+"""A counter: packets and octets."""
 
 
 class TableError(MoorlineError):
@@ -57,41 +60,29 @@ class RawEntry(NamedTuple):
 
 
 class Elements:
-    """Typed views of the array of elements."""
+    """Typed views of the array of elements and of the rows of its counters."""
 
-    def __init__(self, shape: TableShape, memory: Memory) -> None:
+    def __init__(self, shape: TableShape, memory: Memory, hits: Memory) -> None:
         self._octets = view(shape.name, memory, shape.elements * shape.stride)
         self._stride = shape.stride
         self._key_size = shape.action
         self._data, self._data_end = shape.data, shape.data + shape.data_size
-        self._words = self._octets.cast("Q")
         self.actions = self._octets.cast("I")[shape.action // 4 :: shape.stride // 4]
-        self._counters = (
-            (shape.packets // 8, shape.base_packets // 8),
-            (shape.bytes // 8, shape.base_bytes // 8),
-        )
         self._unpack = struct.Struct(
             f"={shape.action}s I {shape.data - shape.action - 4}x {shape.data_size}s"
         ).unpack_from
-        self._unpack_counters = struct.Struct("=QQ").unpack_from
-        self._live_at, self._base_at = shape.packets, shape.base_packets
+        self._hits = view(shape.name, hits, shape.hits_rows * shape.elements * _HITS.size).cast("Q")
+        self._row = shape.elements * 2
 
     def key(self, element: int) -> bytes:
         """The element's key as packed in C."""
         at = element * self._stride
         return self._octets[at : at + self._key_size].tobytes()
 
-    def copy(self, element: int) -> bytes:
-        """All octets of an element."""
-        at = element * self._stride
-        return self._octets[at : at + self._stride].tobytes()
-
-    def decode(self, copied: bytes) -> RawEntry:
-        """The entry in a copy of an element."""
-        key, action, data = self._unpack(copied)
-        packets, octets = self._unpack_counters(copied, self._live_at)
-        base_packets, base_octets = self._unpack_counters(copied, self._base_at)
-        return RawEntry(key, action, data, (packets + base_packets) & MASK64, (octets + base_octets) & MASK64)
+    def copy(self, element: int) -> RawEntry:
+        """The entry as it is now."""
+        key, action, data = self._unpack(self._octets, element * self._stride)
+        return RawEntry(key, action, data, *self.counters(element))
 
     def same(self, element: int, action: int, data: bytes) -> bool:
         """Whether the element has this action with these parameters."""
@@ -113,39 +104,30 @@ class Elements:
 
     def counters(self, element: int) -> tuple[int, int]:
         """Packets and octets as shown."""
-        at = element * self._stride // 8
-        words = self._words
-        (packets, base_packets), (octets, base_octets) = self._counters
-        return (
-            (words[at + packets] + words[at + base_packets]) & MASK64,
-            (words[at + octets] + words[at + base_octets]) & MASK64,
-        )
+        return self._sum(element, 0)
 
     def set_counters(self, element: int, packets: int, octets: int) -> None:
         """Makes what is shown go on from these values."""
-        at = element * self._stride // 8
-        words = self._words
-        (live_packets, base_packets), (live_octets, base_octets) = self._counters
-        words[at + base_packets] = (packets - words[at + live_packets]) & MASK64
-        words[at + base_octets] = (octets - words[at + live_octets]) & MASK64
+        counted, counted_octets = self._sum(element, self._row)
+        self._hits[element * 2] = (packets - counted) & MASK64
+        self._hits[element * 2 + 1] = (octets - counted_octets) & MASK64
 
     def add_counters(self, element: int, packets: int, octets: int) -> None:
-        """Adds to what is shown without a look at the live counters, which may move at any time."""
-        at = element * self._stride // 8
-        words = self._words
-        (_, base_packets), (_, base_octets) = self._counters
-        words[at + base_packets] = (words[at + base_packets] + packets) & MASK64
-        words[at + base_octets] = (words[at + base_octets] + octets) & MASK64
+        """Adds to what is shown without a look at the programs' rows, which may move at any time."""
+        at = element * 2
+        self._hits[at] = (self._hits[at] + packets) & MASK64
+        self._hits[at + 1] = (self._hits[at + 1] + octets) & MASK64
+
+    def _sum(self, element: int, start: int) -> tuple[int, int]:
+        """Packets and octets in the rows from ``start`` on."""
+        at = start + element * 2
+        hits, row = self._hits, self._row
+        return sum(hits[at::row].tolist()) & MASK64, sum(hits[at + 1 :: row].tolist()) & MASK64
 
 
 def missing(table: str) -> EntryMissing:
     """What a table answers for a key that it does not have."""
     return EntryMissing(f"table {table} has no entry with this key; insert it first")
-
-
-def copies(elements: Elements, used: Iterable[int]) -> Iterator[bytes]:
-    """Copies of these elements, all taken before the first is handed out."""
-    return iter([elements.copy(element) for element in used])
 
 
 def view(name: str, memory: Memory, size: int) -> memoryview:

@@ -26,11 +26,12 @@ from dataplane.bpf.manifest import (
     buckets_of,
     digest_of,
     elements_of,
+    hits_rows_of,
     maps_of,
     read_manifest,
     write_manifest,
 )
-from dataplane.bpf.source import SOURCES, joined, layouts
+from dataplane.bpf.source import SOURCES, TableDeclaration, declared_tables, joined
 from dataplane.contract.layout import Layout
 from dataplane.contract.p4info import P4Info, load_p4info
 from moorline.errors import MoorlineError
@@ -38,6 +39,9 @@ from moorline.wire import Event
 
 if TYPE_CHECKING:
     from bcc import BPF
+
+_SHAPE: Final = ("layout", "hits_rows", "leaf_desc", "actions")
+"""What of a table in ``pipeline.json`` says how its maps are read."""
 
 _FLAGS: Final = ("-Wall", "-Werror", "-Wno-unused-function")
 
@@ -50,14 +54,14 @@ def load(spec: PipelineSpec) -> None:
     """
     digest = digest_of(spec)
     contract = load_p4info(spec.p4info, spec.sizes)
-    declared = layouts(joined(SOURCES / "moorline_xdp.c"))
+    declared = declared_tables(joined(SOURCES / "moorline_xdp.c"))
     _check_tables(contract, declared)
-    names = maps_of(declared)
+    names = maps_of({name: table.layout for name, table in declared.items()})
     there = {name for name in names if (spec.maps / name).exists()}
     os.environ["BCC_KERNEL_SOURCE"] = str(find_headers())
     flags = [*_FLAGS, *_constants(contract, declared, spec)]
     try:
-        manifest = _make(spec, contract, declared, flags)
+        manifest = _make(spec, contract, declared, names, flags)
     except BaseException:
         for name in set(names) - there:
             (spec.maps / name).unlink(missing_ok=True)
@@ -66,11 +70,15 @@ def load(spec: PipelineSpec) -> None:
 
 
 def _make(
-    spec: PipelineSpec, contract: P4Info, declared: Mapping[str, str], flags: list[str]
+    spec: PipelineSpec,
+    contract: P4Info,
+    declared: Mapping[str, TableDeclaration],
+    names: list[str],
+    flags: list[str],
 ) -> dict[str, Any]:
     modules = {hook: _compile(hook, flags, spec) for hook in PROGRAMS}
     tables = _describe(modules["xdp"], contract, declared)
-    _check_taken_over(modules["xdp"], maps_of(declared), spec)
+    _check_taken_over(modules["xdp"], names, spec)
     _check_former(tables, read_manifest(spec.manifest))
     programs = {hook: _load(modules[hook], hook, spec) for hook in PROGRAMS}
     for hook, fd in programs.items():
@@ -78,27 +86,28 @@ def _make(
     return {"kernel": os.uname().release, "tables": tables}
 
 
-def _check_tables(contract: P4Info, declared: Mapping[str, str]) -> None:
+def _check_tables(contract: P4Info, declared: Mapping[str, TableDeclaration]) -> None:
     wanted = {table.name: table.size for table in contract.tables.values()}
     if missing := sorted(wanted.keys() ^ declared.keys()):
         raise PipelineError(
             f"table {missing[0]} is not both in the P4 program and in the C sources; make the two agree"
         )
     for name, size in wanted.items():
-        if declared[name] == Layout.SLOT.value and size & (size - 1):
+        if declared[name].layout == Layout.SLOT.value and size & (size - 1):
             raise PipelineError(
                 f"table {name} has {size} entries; give it a power of two, as its layout needs"
             )
 
 
-def _constants(contract: P4Info, declared: Mapping[str, str], spec: PipelineSpec) -> list[str]:
+def _constants(contract: P4Info, declared: Mapping[str, TableDeclaration], spec: PipelineSpec) -> list[str]:
     """The numbers of the contract, as the C sources expect them on the command line."""
     values: dict[str, int | str] = {f"EVENT_{event.name}": event.value for event in Event}
     values |= {f"ACTION_{action.name}": action.id for action in contract.actions.values()}
     for table in contract.tables.values():
         values[f"SIZE_{table.name}"] = table.size
-        values[f"ELEMENTS_{table.name}"] = elements_of(declared[table.name], table.size)
+        values[f"ELEMENTS_{table.name}"] = elements_of(declared[table.name].layout, table.size)
         values[f"BUCKETS_{table.name}"] = buckets_of(table.size)
+    values["CPUS"] = bpf.possible_cpus()
     values["PIN_DIR"] = f'"{spec.maps}"'
     return [f"-D{name}={value}" for name, value in values.items()]
 
@@ -130,19 +139,20 @@ def _log(spec: PipelineSpec) -> str:
     return spec.log.read_text(errors="replace")
 
 
-def _describe(module: BPF, contract: P4Info, declared: Mapping[str, str]) -> dict[str, Any]:
+def _describe(module: BPF, contract: P4Info, declared: Mapping[str, TableDeclaration]) -> dict[str, Any]:
     """What ``pipeline.json`` says of each table."""
     from bcc.libbcc import lib  # noqa: PLC0415
 
     tables = {}
     for table in contract.tables.values():
-        layout = declared[table.name]
+        layout, hits = declared[table.name]
         name = table.name.encode()
         tables[table.name] = {
             "layout": layout,
             "capacity": table.size,
             "elements": elements_of(layout, table.size),
             "buckets": buckets_of(table.size) if layout == Layout.ASSOC.value else 0,
+            "hits_rows": hits_rows_of(hits),
             "value_size": int(lib.bpf_table_leaf_size(module.module, name)),
             "leaf_desc": json.loads(lib.bpf_table_leaf_desc(module.module, name)),
             "actions": {action.name: action.id for action in table.actions.values()},
@@ -168,7 +178,7 @@ def _check_former(tables: Mapping[str, Any], former: Mapping[str, Any] | None) -
     """A map whose fields or actions moved would be read wrongly, though its size be the same."""
     for name, table in tables.items():
         before = (former or {}).get("tables", {}).get(name)
-        if before and any(before[part] != table[part] for part in ("layout", "leaf_desc", "actions")):
+        if before and any(before[part] != table[part] for part in _SHAPE):
             raise _changed(name, "other fields or actions", None)
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from dataplane.bpf import sys as bpf
 from dataplane.bpf.source import SOURCES
 from dataplane.contract.layout import ASSOC_EXTRA, WAYS, Layout
 from moorline.errors import MoorlineError
@@ -83,10 +84,25 @@ def elements_of(layout: str, size: int) -> int:
     return size + (ASSOC_EXTRA if layout == Layout.ASSOC.value else 0)
 
 
+def hits_rows_of(hits: str) -> int:
+    """Rows of counters of a table: the agent's, and one for each CPU or (``shared``) one for all."""
+    return 1 + (bpf.possible_cpus() if hits == "cpu" else 1)
+
+
 def maps_of(tables: Mapping[str, str]) -> list[str]:
     """Names of all maps of a pipeline; ``tables`` gives the layout of each table."""
-    indexes = [f"{name}_index" for name, layout in tables.items() if layout == Layout.ASSOC.value]
-    return [*tables, *indexes, *OTHER_MAPS]
+    indexes = [index_of(name) for name, layout in tables.items() if layout == Layout.ASSOC.value]
+    return [*tables, *map(hits_of, tables), *indexes, *OTHER_MAPS]
+
+
+def hits_of(table: str) -> str:
+    """Name of the map with a table's direct counters."""
+    return f"{table}_hits"
+
+
+def index_of(table: str) -> str:
+    """Name of the map with an assoc table's index."""
+    return f"{table}_index"
 
 
 def digest_of(spec: PipelineSpec) -> str:
@@ -95,7 +111,8 @@ def digest_of(spec: PipelineSpec) -> str:
     Raises:
         PipelineError: a file cannot be read.
     """
-    parts: list[Any] = [os.uname().release, sorted(spec.sizes.items()), [(e.name, e.value) for e in Event]]
+    machine = [os.uname().release, bpf.possible_cpus()]
+    parts: list[Any] = [machine, sorted(spec.sizes.items()), [(e.name, e.value) for e in Event]]
     content = hashlib.sha256(json.dumps(parts).encode())
     try:
         for path in (spec.p4info, *sorted(SOURCES.glob("*.[ch]"))):

@@ -20,6 +20,8 @@ from dataplane.bpf.manifest import (
     PipelineError,
     PipelineSpec,
     digest_of,
+    hits_of,
+    index_of,
     maps_of,
     read_manifest,
 )
@@ -127,8 +129,8 @@ def _is_pinned(spec: PipelineSpec, manifest: Mapping[str, Any]) -> bool:
 
 
 def _open_table(spec: PipelineSpec, shape: TableShape) -> TableMap:
-    index = _memory(spec, f"{shape.name}_index") if shape.buckets else None
-    return open_table(shape, _memory(spec, shape.name), index)
+    index = _memory(spec, index_of(shape.name)) if shape.buckets else None
+    return open_table(shape, _memory(spec, shape.name), _memory(spec, hits_of(shape.name)), index)
 
 
 def _memory(spec: PipelineSpec, name: str) -> memoryview:

@@ -7,16 +7,16 @@ import sys
 from collections.abc import Iterator
 from itertools import compress
 
-from dataplane.bpf.elements import Elements, EntryExists, Memory, RawEntry, SlotTaken, copies, missing
+from dataplane.bpf.elements import Elements, EntryExists, Memory, RawEntry, SlotTaken, missing
 from dataplane.contract.layout import TableShape
 
 
 class SlotTable:
     """A table whose element number is the lowest bits of the key's first field."""
 
-    def __init__(self, shape: TableShape, memory: Memory) -> None:
+    def __init__(self, shape: TableShape, memory: Memory, hits: Memory) -> None:
         self.name, self.capacity = shape.name, shape.capacity
-        self._elements = Elements(shape, memory)
+        self._elements = Elements(shape, memory, hits)
         self._mask = shape.capacity - 1
         self._first = slice(shape.key[0].offset, shape.key[0].offset + shape.key[0].size)
         self._count = shape.capacity - self._elements.actions.tolist().count(0)
@@ -56,13 +56,13 @@ class SlotTable:
         slot = self._slot(key)
         if not self._elements.actions[slot]:
             return None
-        entry = self._elements.decode(self._elements.copy(slot))
+        entry = self._elements.copy(slot)
         return entry if entry.key == key else None
 
     def scan(self) -> Iterator[RawEntry]:
         """See ``TableMap.scan``."""
         used = compress(range(self.capacity), self._elements.actions.tolist())
-        return map(self._elements.decode, copies(self._elements, used))
+        return iter([self._elements.copy(slot) for slot in used])
 
     def set_counters(self, key: bytes, packets: int, octets: int) -> None:
         """See ``TableMap.set_counters``."""

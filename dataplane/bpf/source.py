@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C sources of ``ebpf/`` as text: joined into one, and searched for the declared layouts.
+"""The C sources of ``ebpf/`` as text: joined into one, and searched for the declared tables.
 
 BCC compiles map accesses only in the text it is given, not in files which that includes, so a program and its
 headers are joined first. ``#line`` keeps the compiler's messages true.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from moorline.errors import MoorlineError
 
@@ -17,7 +17,14 @@ SOURCES: Final = Path(__file__).resolve().parents[2] / "ebpf"
 """Where the C sources are."""
 
 _INCLUDE: Final = re.compile(r'^#include "([^"]+)"$')
-_LAYOUT: Final = re.compile(r"^LAYOUT\((\w+), (\w+)\)$", re.MULTILINE)
+_TABLE: Final = re.compile(r"^(SLOT|ASSOC)_TABLE\((\w+), (cpu|shared)\);$", re.MULTILINE)
+
+
+class TableDeclaration(NamedTuple):
+    """How a table's elements are found, and how its hits are counted (``ebpf/tables.h``)."""
+
+    layout: str
+    hits: str
 
 
 class SourceError(MoorlineError):
@@ -33,9 +40,9 @@ def joined(path: Path) -> str:
     return "".join(_join(path, set()))
 
 
-def layouts(text: str) -> dict[str, str]:
-    """The layout of each table, as declared beside its map: ``LAYOUT(table, layout)``."""
-    return dict(_LAYOUT.findall(text))
+def declared_tables(text: str) -> dict[str, TableDeclaration]:
+    """The tables of a source: ``SLOT_TABLE(table, hits);`` or ``ASSOC_TABLE(table, hits);``."""
+    return {name: TableDeclaration(layout.lower(), hits) for layout, name, hits in _TABLE.findall(text)}
 
 
 def _join(path: Path, seen: set[Path]) -> list[str]:

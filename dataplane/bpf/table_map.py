@@ -85,10 +85,10 @@ class TableMap(Protocol):
     def __len__(self) -> int: ...
 
 
-def open_table(shape: TableShape, memory: Memory, index: Memory | None = None) -> TableMap:
-    """The table in ``memory``, with what it holds; an assoc table also needs its index."""
+def open_table(shape: TableShape, memory: Memory, hits: Memory, index: Memory | None = None) -> TableMap:
+    """The table in ``memory``, with what it holds, and its counters; an assoc table also needs its index."""
     if shape.layout is Layout.SLOT:
-        return SlotTable(shape, memory)
+        return SlotTable(shape, memory, hits)
     if index is None:
         raise MemoryMismatch(f"table {shape.name}: an assoc table needs the memory of its index")
-    return AssocTable(shape, memory, index)
+    return AssocTable(shape, memory, hits, index)

@@ -4,8 +4,7 @@
 BCC describes a map's value as nested JSON lists. Its own ctypes classes mis-pad unions, so offsets are
 computed here by the rules of the System V ABI (natural alignment, no bit-fields) and the result is checked
 against the size that the compiler gave. Conventions for the struct stand in ``ebpf/``: key fields,
-``action``, a union of parameters, ``packets``, ``bytes``, ``base_packets``, ``base_bytes``; names that begin
-with ``pad`` or ``__pad_`` hold nothing.
+``action``, a union of parameters; names that begin with ``pad`` or ``__pad_`` hold nothing.
 """
 
 from __future__ import annotations
@@ -41,8 +40,6 @@ _SCALARS: Final[Mapping[str, int]] = {
     "unsigned long long": 8,
 }
 
-_COUNTERS: Final = ("packets", "bytes", "base_packets", "base_bytes")
-
 
 class LayoutError(MoorlineError):
     """A C struct that does not follow the conventions, or that this module cannot compute."""
@@ -74,7 +71,8 @@ class TableShape:
 
     The key is the octets from 0 to ``action``. ``params`` holds, per action alias, fields with offsets
     relative to ``data``. ``capacity`` is the number of entries, ``elements`` the number of elements of the
-    array.
+    array. Hits are counted in ``hits_rows`` rows of a counter for each element: the first is the agent's, the
+    others are the programs', and an entry's counter is their sum.
     """
 
     name: str
@@ -87,10 +85,7 @@ class TableShape:
     data: int
     data_size: int
     params: Mapping[str, tuple[Field, ...]]
-    packets: int
-    bytes: int
-    base_packets: int
-    base_bytes: int
+    hits_rows: int
 
     @property
     def elements(self) -> int:
@@ -112,7 +107,8 @@ class _Member:
 def shape_from_json(name: str, table: Mapping[str, Any]) -> TableShape:
     """The shape of table ``name`` from its object in ``pipeline.json``.
 
-    The object has ``layout``, ``capacity``, ``buckets`` (0 for slot), ``value_size`` and BCC's ``leaf_desc``.
+    The object has ``layout``, ``capacity``, ``buckets`` (0 for slot), ``hits_rows``, ``value_size`` and BCC's
+    ``leaf_desc``.
 
     Raises:
         LayoutError: the struct breaks a convention, or its size is not the compiler's.
@@ -136,21 +132,15 @@ def _shape(
     by_name: Mapping[str, _Member],
     members: Sequence[_Member],
 ) -> TableShape:
-    for wanted in ("action", *_COUNTERS):
-        if wanted not in by_name:
-            raise LayoutError(f"table {name}: its C struct has no field {wanted}; add it")
-        size = 4 if wanted == "action" else 8
-        if by_name[wanted].size != size:
-            raise LayoutError(f"table {name}: the C field {wanted} must have {size * 8} bits")
-    for first, second in (("packets", "bytes"), ("base_packets", "base_bytes")):
-        if by_name[second].offset != by_name[first].offset + 8:
-            raise LayoutError(f"table {name}: the C field {second} must follow {first}")
-    action, packets = by_name["action"], by_name["packets"]
+    action = by_name.get("action")
+    if action is None:
+        raise LayoutError(f"table {name}: its C struct has no field action; add it")
+    if action.size != 4:
+        raise LayoutError(f"table {name}: the C field action must have 32 bits")
     key = [m for m in members if m.offset < action.offset and not _is_pad(m.name)]
-    between = [m for m in members if action.offset < m.offset < packets.offset and not _is_pad(m.name)]
-    if len(between) > 1 or any(m.kind != "union" for m in between):
-        raise LayoutError(f"table {name}: between action and packets must stand one union of parameters")
-    data = between[0].offset if between else action.offset + action.size
+    behind = [m for m in members if m.offset > action.offset and not _is_pad(m.name)]
+    if len(behind) > 1 or any(m.kind != "union" for m in behind):
+        raise LayoutError(f"table {name}: behind action may stand one union of parameters and nothing else")
     return TableShape(
         name=name,
         layout=layout,
@@ -159,13 +149,10 @@ def _shape(
         stride=_up(table["value_size"], 8),
         key=tuple(_field(name, m, 0) for m in key),
         action=action.offset,
-        data=data,
-        data_size=packets.offset - data,
-        params=_params(name, between[0].members or ()) if between else {},
-        packets=packets.offset,
-        bytes=by_name["bytes"].offset,
-        base_packets=by_name["base_packets"].offset,
-        base_bytes=by_name["base_bytes"].offset,
+        data=behind[0].offset if behind else action.offset + action.size,
+        data_size=behind[0].size if behind else 0,
+        params=_params(name, behind[0].members or ()) if behind else {},
+        hits_rows=table["hits_rows"],
     )
 
 

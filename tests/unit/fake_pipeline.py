@@ -14,7 +14,8 @@ from dataplane.contract.p4info import load_p4info
 P4INFO = Path(__file__).parents[2] / "p4" / "moorline.p4info.txtpb"
 
 U8, U16, U32, U64 = "unsigned char", "unsigned short", "unsigned int", "unsigned long long"
-COUNTERS = [["packets", U64], ["bytes", U64], ["base_packets", U64], ["base_bytes", U64]]
+HITS_ROWS = 3  # the agent's and those of two CPUs
+HITS_OCTETS = 16
 
 
 def struct(name: str, *fields: list[Any]) -> list[Any]:
@@ -26,13 +27,13 @@ def union(action: str, *fields: list[Any]) -> list[Any]:
 
 
 def entry(table: str, *fields: list[Any]) -> list[Any]:
-    return struct(f"{table}_entry", *fields, *COUNTERS)
+    return struct(f"{table}_entry", *fields)
 
 
 LEAVES: dict[str, tuple[str, int, list[Any]]] = {
     "port_role": (
         "slot",
-        48,
+        16,
         entry(
             "port_role",
             ["ingress_port", U16],
@@ -43,7 +44,7 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
     ),
     "terminate": (
         "assoc",
-        64,
+        32,
         entry(
             "terminate",
             ["outer_dst", U8, [16]],
@@ -55,7 +56,7 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
     ),
     "scid": (
         "slot",
-        128,
+        64,
         entry(
             "scid",
             ["scid", U64],
@@ -75,7 +76,7 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
     ),
     "connection": (
         "assoc",
-        96,
+        64,
         entry(
             "connection",
             ["tenant", U32],
@@ -89,7 +90,7 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
     ),
     "locator": (
         "slot",
-        112,
+        80,
         entry(
             "locator",
             ["node", U16],
@@ -109,7 +110,7 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
     ),
     "uplink": (
         "slot",
-        64,
+        32,
         entry(
             "uplink",
             ["port", U16],
@@ -134,6 +135,7 @@ def shapes(sizes: dict[str, int]) -> dict[str, TableShape]:
                 "layout": layout,
                 "capacity": sizes[name],
                 "buckets": buckets_for(sizes[name]) if layout == "assoc" else 0,
+                "hits_rows": HITS_ROWS,
                 "value_size": value_size,
                 "leaf_desc": leaf,
             },
@@ -150,10 +152,13 @@ class FakePipeline:
         self.shapes = shapes({t.name: t.size for t in p4info.tables.values()})
         self.binding = Binding(p4info, self.shapes)
         self.memory = {n: bytearray(s.elements * s.stride) for n, s in self.shapes.items()}
+        self.hits = {n: bytearray(s.elements * s.hits_rows * HITS_OCTETS) for n, s in self.shapes.items()}
         self.index = {n: bytearray(s.buckets * WAYS * 8) for n, s in self.shapes.items()}
         self.tables: dict[str, TableMap] = {}
         self.reopen()
 
     def reopen(self) -> None:
         """Opens the tables as a restarted agent does."""
-        self.tables = {n: open_table(s, self.memory[n], self.index[n]) for n, s in self.shapes.items()}
+        self.tables = {
+            n: open_table(s, self.memory[n], self.hits[n], self.index[n]) for n, s in self.shapes.items()
+        }

@@ -12,7 +12,7 @@ import pytest
 from finsy.proto import p4i
 from google.protobuf import text_format
 
-from dataplane.bpf.source import SOURCES, joined, layouts
+from dataplane.bpf.source import SOURCES, declared_tables, joined
 from dataplane.contract.p4info import P4Info, load_p4info
 from moorline import wire
 from tools import contract
@@ -121,9 +121,9 @@ def test_sizes_are_those_of_the_loader(p4info: P4Info) -> None:
     sizes = constants(P4 / "sizes.p4")
     counted = sizes.pop("SIZE_PORT_EVENTS")
     assert sizes == {f"SIZE_{t.name.upper()}": t.size for t in p4info.tables.values()}
-    declared = layouts(joined(SOURCES / "moorline_xdp.c"))
+    declared = declared_tables(joined(SOURCES / "moorline_xdp.c"))
     for table in p4info.tables.values():
-        assert declared[table.name] != "slot" or table.size.bit_count() == 1
+        assert declared[table.name].layout != "slot" or table.size.bit_count() == 1
     (events,) = p4info.counters.values()
     assert events.size == counted == wire.EVENTS_PER_PORT << wire.PORT_BITS
     assert counted == wire.EVENTS_PER_PORT * constants(SOURCES / "ports.h")["PORT_NUMBERS"]

@@ -21,7 +21,7 @@ from dataplane.bpf.table_map import (
     open_table,
 )
 from dataplane.contract.layout import WAYS, TableShape, shape_from_json
-from tests.unit.fake_pipeline import U8, U32, U64, entry, union
+from tests.unit.fake_pipeline import HITS_OCTETS, HITS_ROWS, U8, U32, U64, entry, union
 
 SLOT_LEAF = entry("t", ["key", U64], ["action", U32], union("go", ["to", U8, [4]]))
 ASSOC_LEAF = entry(
@@ -30,12 +30,17 @@ ASSOC_LEAF = entry(
 
 
 def slot_shape(capacity: int) -> TableShape:
-    described = {"capacity": capacity, "buckets": 0, "value_size": 48, "leaf_desc": SLOT_LEAF}
+    described = {
+        "capacity": capacity, "buckets": 0, "hits_rows": HITS_ROWS, "value_size": 16, "leaf_desc": SLOT_LEAF
+    }  # fmt: skip
     return shape_from_json("t", {"layout": "slot", **described})
 
 
 def assoc_shape(capacity: int, buckets: int) -> TableShape:
-    described = {"capacity": capacity, "buckets": buckets, "value_size": 64, "leaf_desc": ASSOC_LEAF}
+    described = {
+        "capacity": capacity, "buckets": buckets, "hits_rows": HITS_ROWS, "value_size": 32,
+        "leaf_desc": ASSOC_LEAF,
+    }  # fmt: skip
     return shape_from_json("t", {"layout": "assoc", **described})
 
 
@@ -81,11 +86,15 @@ def reference_lookup(index: bytearray, memory: bytearray, shape: TableShape, key
     return 0
 
 
-def count_packet(memory: bytearray, shape: TableShape, element: int, octets: int) -> None:
-    """What a BPF program does to the live counters."""
-    words = memoryview(memory).cast("Q")
-    words[(element * shape.stride + shape.packets) // 8] += 1
-    words[(element * shape.stride + shape.bytes) // 8] += octets
+def hits_of(shape: TableShape) -> bytearray:
+    return bytearray(shape.hits_rows * shape.elements * HITS_OCTETS)
+
+
+def count_packet(hits: bytearray, shape: TableShape, element: int, octets: int, row: int = 1) -> None:
+    """What a BPF program does to the counters in its row."""
+    at = (row * shape.elements + element) * HITS_OCTETS
+    packets, total = struct.unpack_from("=QQ", hits, at)
+    struct.pack_into("=QQ", hits, at, packets + 1, total + octets)
 
 
 class TableModel(RuleBasedStateMachine):
@@ -167,10 +176,11 @@ class SlotModel(TableModel):
 
     def __init__(self) -> None:
         self.memory = bytearray(self.shape.elements * self.shape.stride)
+        self.hits = hits_of(self.shape)
         super().__init__()
 
     def open(self) -> TableMap:
-        return SlotTable(self.shape, self.memory)
+        return SlotTable(self.shape, self.memory, self.hits)
 
     def key(self, number: int) -> bytes:
         return slot_key(number)
@@ -189,12 +199,13 @@ class AssocModel(TableModel):
 
     def __init__(self) -> None:
         self.memory = bytearray(self.shape.elements * self.shape.stride)
+        self.hits = hits_of(self.shape)
         self.index = bytearray(self.shape.buckets * WAYS * 8)
         self.clock = Clock()
         super().__init__()
 
     def open(self) -> TableMap:
-        return AssocTable(self.shape, self.memory, self.index, self.clock)
+        return AssocTable(self.shape, self.memory, self.hits, self.index, self.clock)
 
     def key(self, number: int) -> bytes:
         return assoc_key(number)
@@ -207,13 +218,13 @@ class AssocModel(TableModel):
             return EntryExists
         return TableFull if len(self.model) == 16 else None
 
-    @rule(number=TableModel.keys, octets=st.integers(1, 1500))
-    def packet(self, number: int, octets: int) -> None:
+    @rule(number=TableModel.keys, octets=st.integers(1, 1500), row=st.integers(1, HITS_ROWS - 1))
+    def packet(self, number: int, octets: int, row: int) -> None:
         key = self.key(number)
         element = reference_lookup(self.index, self.memory, self.shape, key)
         assert bool(element) == (key in self.model)
         if element:
-            count_packet(self.memory, self.shape, element, octets)
+            count_packet(self.hits, self.shape, element, octets, row)
             old = self.model[key]
             self.model[key] = old._replace(
                 packets=(old.packets + 1) % 2**64, bytes=(old.bytes + octets) % 2**64
@@ -236,9 +247,10 @@ class Assoc:
     def __init__(self, capacity: int, buckets: int) -> None:
         self.shape = assoc_shape(capacity, buckets)
         self.memory = bytearray(self.shape.elements * self.shape.stride)
+        self.hits = hits_of(self.shape)
         self.index = bytearray(buckets * WAYS * 8)
         self.clock = Clock()
-        self.table = AssocTable(self.shape, self.memory, self.index, self.clock)
+        self.table = AssocTable(self.shape, self.memory, self.hits, self.index, self.clock)
 
     def element(self, number: int) -> int:
         return reference_lookup(self.index, self.memory, self.shape, assoc_key(number))
@@ -253,7 +265,7 @@ def test_packets_in_flight_are_carried_through_a_chain_of_modifications() -> Non
         seen.append(assoc.element(1))
     assert len(set(seen)) == 4
     for element in seen:  # packets that found their element before the modifications
-        count_packet(assoc.memory, assoc.shape, element, 100)
+        count_packet(assoc.hits, assoc.shape, element, 100)
     assoc.clock.now += GRACE_NS
     entry = assoc.table.get(assoc_key(1))
     assert entry is not None
@@ -285,7 +297,7 @@ def test_a_full_table_can_still_be_modified() -> None:
 
 def test_without_free_elements_the_writer_waits_out_the_grace_time() -> None:
     assoc = Assoc(8, 4)
-    table = AssocTable(assoc.shape, assoc.memory, assoc.index)
+    table = AssocTable(assoc.shape, assoc.memory, assoc.hits, assoc.index)
     for number in range(8):
         table.insert(assoc_key(number), 1, bytes(8))
     for turn in range(100):
@@ -304,7 +316,7 @@ def test_full_buckets_make_room_by_moving_an_entry() -> None:
             continue
     assert len(inserted) >= 56
     assert all(assoc.element(n) for n in inserted)
-    again = AssocTable(assoc.shape, assoc.memory, assoc.index)
+    again = AssocTable(assoc.shape, assoc.memory, assoc.hits, assoc.index)
     assert len(again) == len(inserted)
 
 
@@ -323,7 +335,7 @@ def test_addresses_spread_over_all_buckets(pattern: str) -> None:
     """A table takes as many entries as it promises, whatever the addresses look like."""
     shape = assoc_shape(16384, 4096)
     memory, index = bytearray(shape.elements * shape.stride), bytearray(shape.buckets * WAYS * 8)
-    table = AssocTable(shape, memory, index)
+    table = AssocTable(shape, memory, hits_of(shape), index)
     for key in address_patterns()[pattern]:
         table.insert(key, 1, bytes(8))
     ways = memoryview(index).cast("Q").tolist()
@@ -338,7 +350,7 @@ def test_an_entry_left_in_both_buckets_is_found_once_after_a_restart() -> None:
     ways = memoryview(assoc.index).cast("Q")
     second = reference_places(assoc_key(number), 4)[2]
     ways[second * WAYS] = next(w for w in ways if w)
-    again = AssocTable(assoc.shape, assoc.memory, assoc.index)
+    again = AssocTable(assoc.shape, assoc.memory, assoc.hits, assoc.index)
     assert len(again) == 1
     assert sum(1 for w in ways if w) == 1
     assert again.get(assoc_key(number))
@@ -347,21 +359,24 @@ def test_an_entry_left_in_both_buckets_is_found_once_after_a_restart() -> None:
 def test_memory_must_fit() -> None:
     shape = assoc_shape(8, 4)
     memory, index = bytearray(shape.elements * shape.stride), bytearray(4 * WAYS * 8)
+    hits = hits_of(shape)
     with pytest.raises(MemoryMismatch, match="table t needs"):
-        AssocTable(shape, memory[:-1], index)
+        AssocTable(shape, memory[:-1], hits, index)
+    with pytest.raises(MemoryMismatch, match="table t needs"):
+        AssocTable(shape, memory, hits[:-1], index)
     with pytest.raises(MemoryMismatch, match="memory of its index"):
-        open_table(shape, memory)
+        open_table(shape, memory, hits)
     memoryview(index).cast("Q")[3] = 1 << 32 | 9999
     with pytest.raises(MemoryMismatch, match="names element 9999"):
-        AssocTable(shape, memory, index)
+        AssocTable(shape, memory, hits, index)
 
 
 def test_opening_a_large_table_counts_its_entries() -> None:
     shape = assoc_shape(100_000, 1 << 15)
     memory, index = bytearray(shape.elements * shape.stride), bytearray(shape.buckets * WAYS * 8)
-    table = AssocTable(shape, memory, index)
+    table = AssocTable(shape, memory, hits_of(shape), index)
     for number in range(20_000):
         table.insert(assoc_key(number), 1, bytes(8))
     begin = time.perf_counter()
-    assert len(AssocTable(shape, memory, index)) == 20_000
+    assert len(AssocTable(shape, memory, hits_of(shape), index)) == 20_000
     assert time.perf_counter() - begin < 5  # guards against a scan element by element, not a measurement
