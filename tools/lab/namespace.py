@@ -45,6 +45,8 @@ class Namespace:
         # One thread lives inside, for good: what it opens, sockets and sysctls, belongs to the namespace.
         self._inside = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=self._enter)
         self._netlink: Any = self.call(IPRoute)
+        # Link-local addresses are usable at once, and with them the search for neighbours.
+        self.sysctl({f"net/ipv6/conf/{which}/accept_dad": "0" for which in ("all", "default")})
         self.set_link("lo", state="up")
 
     def close(self) -> None:
