@@ -11,6 +11,7 @@ from finsy.proto import p4i, p4r
 
 from control.connections import Connections
 from control.errors import ControlError, NodeAwayError, StartError
+from control.held import Held
 from control.idle import Idle
 from control.records import Node
 from control.rejects import Rejects
@@ -20,10 +21,6 @@ from control.state import State
 from moorline.wire import Event
 
 log = structlog.get_logger(__name__)
-
-HELD_PER_PAIR: Final = 64
-HELD_PAIRS: Final = 4096
-"""Packets that wait for their connection; more are dropped, their senders will repeat them."""
 
 _ETHERNET: Final = 14
 _VLANS: Final = (b"\x81\x00", b"\x88\xa8")
@@ -103,7 +100,7 @@ class Packets:
         self._rejects = rejects
         self._idle = idle
         self._format = packet_format
-        self._held: dict[tuple[int, Addresses], list[p4r.PacketIn]] = {}
+        self._held = Held[tuple[int, Addresses], p4r.PacketIn](lambda packet: len(packet.payload))
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- control.southbound.dataplane.Listener -------------------------------------------------------------
@@ -115,14 +112,7 @@ class Packets:
         addresses = inner_addresses(packet.payload)
         if addresses is None:
             return
-        pair = (dataplane.node.id, addresses)
-        held = self._held.get(pair)
-        if held is not None:
-            if len(held) < HELD_PER_PAIR:
-                held.append(packet)
-            return
-        if len(self._held) < HELD_PAIRS:
-            self._held[pair] = [packet]
+        if self._held.add((dataplane.node.id, addresses), packet):
             task = asyncio.create_task(self._connect(dataplane, addresses))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -155,7 +145,7 @@ class Packets:
         except Exception:
             log.exception("packet_failed", node=node.name)
         finally:
-            del self._held[node.id, addresses]
+            self._held.drop((node.id, addresses))
 
     async def _lookup(self, node: Node, addresses: Addresses) -> None:
         source, destination = (self._state.services_by_address.get(address) for address in addresses)
@@ -165,10 +155,8 @@ class Packets:
 
     async def _release(self, dataplane: DataPlane, addresses: Addresses) -> None:
         """Send what was held; what comes meanwhile is sent after it."""
-        held = self._held[dataplane.node.id, addresses]
         try:
-            while held:
-                packet = held.pop(0)
+            while (packet := self._held.take((dataplane.node.id, addresses))) is not None:
                 await dataplane.send(self._format.out(self._format.port(packet), packet.payload))
         except NodeAwayError as error:
             log.info("held_packets_lost", node=dataplane.node.name, why=str(error))
