@@ -128,7 +128,10 @@ async def _exchange(token: JoinToken, authority: x509.Certificate, request: byte
         token.controller, tls.joining_channel_credentials(pem), options
     ) as channel:
         try:
-            answer: api.JoinResponse = await rpc.JoiningStub(channel).Join(message, timeout=JOIN_SECONDS)
+            # Not at once in vain: the network, or the controller, may just be coming up.
+            answer: api.JoinResponse = await rpc.JoiningStub(channel).Join(
+                message, timeout=JOIN_SECONDS, wait_for_ready=True
+            )
         except grpc.aio.AioRpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 raise JoinError(
