@@ -34,6 +34,7 @@ from dataplane.agent.service import AgentService
 from dataplane.agent.session import Session, to_api
 from dataplane.agent.state import NodeState, StateError, write_state
 from dataplane.agent.translations import Translations
+from dataplane.agent.uplink_routes import UplinkInterface, UplinkRoutes
 from dataplane.agent.watch import HostWatch
 from dataplane.bpf import sys as bpf
 from dataplane.bpf.hook import Hook
@@ -91,6 +92,7 @@ class Agent:
         self._ports = Ports(config, state, netlink, self)
         self._access = AccessPair(netlink, config.interface, config.far_interface)
         self._neighbours = Neighbours(netlink)
+        self._uplink_routes = UplinkRoutes(netlink)
         self._peers = Peers(tables)
         self._mobility = Mobility(
             HostFacts(tables),
@@ -150,6 +152,7 @@ class Agent:
         await self._neighbours.take_over()
         try:
             await self._follow_ports()
+            await self._keep_uplink_routes()
             await self._ports.detach_others(self._watch.table)
             await self._forward_no_more()
         finally:
@@ -191,6 +194,7 @@ class Agent:
                     await self._make_pair()
                     await self._place_endpoints()
                 await self._follow_ports()
+                await self._keep_uplink_routes()
                 await self._keep_neighbours()
             except Exception as error:
                 # An interface that came may be gone again; the next change tries anew.
@@ -208,6 +212,15 @@ class Agent:
         if not self._forwarding_interfaces():
             forwarding.restore(self._state.former_sysctls)
             await forwarding.guard(self._netlink, (), ())
+
+    async def _keep_uplink_routes(self) -> None:
+        await self._uplink_routes.keep(
+            [
+                UplinkInterface(port.attached, port.interface, port.number)
+                for port in self._ports
+                if port.role == "underlay" and port.attached
+            ]
+        )
 
     async def _keep_neighbours(self) -> None:
         underlay = [port for port in self._ports if port.role == "underlay"]

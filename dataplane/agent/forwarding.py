@@ -87,11 +87,11 @@ async def guard(
 
 
 async def _rules(netlink: Any, family: int) -> list[_Rule]:
-    """The rules that an agent made."""
+    """The rules of this kind that an agent made."""
     return [
         _Rule(found.get_attr("FRA_IIFNAME"), found.get_attr("FRA_DST"), found["dst_len"], family)
         async for found in await netlink.rule("dump", family=family)
-        if found.get_attr("FRA_PROTOCOL") == PROTOCOL
+        if found.get_attr("FRA_PROTOCOL") == PROTOCOL and found.get_attr("FRA_IIFNAME")
     ]
 
 

@@ -18,6 +18,7 @@ from dataplane.agent.config import NodeConfig
 from dataplane.agent.features import Feature, switch
 from dataplane.agent.neighbours import Neighbours
 from dataplane.agent.state import NodeState, read_state
+from dataplane.agent.uplink_routes import UplinkRoutes
 from dataplane.agent.watch import read_host
 from dataplane.bpf import attach
 from dataplane.bpf.hook import Hook
@@ -70,6 +71,7 @@ async def _clean_network(netlink: Any, config: NodeConfig, state: NodeState) -> 
             switch(interface, Feature.TRANSMIT_CHECKSUMS, on=True)
     forwarding.restore(state.former_sysctls)
     await forwarding.guard(netlink, (), ())
+    await UplinkRoutes(netlink).keep(())
     neighbours = Neighbours(netlink)
     await neighbours.take_over()
     await neighbours.keep((), frozenset())

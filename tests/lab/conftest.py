@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One lab for all tests: its start, with a compilation on every host, is most of the work.
 
-``server`` has files.demo and ``laptop`` laptop.demo. ``roamer`` has two uplinks, of IPv4; ``six`` knows
-IPv6 only.
+``server`` has files.demo and ``laptop`` laptop.demo. ``roamer`` has two uplinks, ``six`` knows IPv6
+only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tools.lab.web import WebServer
 HOSTS = (
     HostPlan("server"),
     HostPlan("laptop"),
-    HostPlan("roamer", families=(4,), uplinks=2),
+    HostPlan("roamer", uplinks=2),
     HostPlan("six", families=(6,)),
 )
 Register = Callable[[str, str], Service]

@@ -101,7 +101,7 @@ def test_a_host_loses_one_family_and_gets_it_back(lab: Lab, files: Service, lapt
 def test_interfaces_are_taken_away_and_brought_back_in_turn(lab: Lab, files: Service, roamer: Service):
     with (
         CheckedStream(roamer.host.place, files.host.place, files.ipv4) as out,
-        CheckedStream(files.host.place, roamer.host.place, roamer.ipv4, port=7002) as back,
+        CheckedStream(files.host.place, roamer.host.place, roamer.ipv6, port=7002) as back,
     ):
         for uplink in (*roamer.host.uplinks, roamer.host.uplink):
             for stream in (out, back):
