@@ -113,6 +113,26 @@ def test_what_changes_while_the_controller_is_away(
         assert near.getsockname()[0] == laptop.ipv4
 
 
+def test_default_deny(lab: Lab, fresh_pair: tuple[Service, Service]):
+    client, server = fresh_pair
+    rule = api.Rule(name="let-in", client=client.name, server=server.name, allow=True)
+    lab.controller.stop()
+    lab.controller.set(default_rule="deny")
+    restart_controller(lab)
+    try:
+        with listen(server.host.place, server.ipv4, 8103):
+            with pytest.raises(OSError, match=r"."):
+                connect(client.host.place, server.ipv4, 8103, client.ipv4, timeout=1.5)
+            assert lab.controller.connection(client.name, server.name) is None
+            lab.controller.rules.PutRule(rule, timeout=10)
+            connect(client.host.place, server.ipv4, 8103, client.ipv4).close()
+    finally:
+        lab.controller.stop()
+        lab.controller.set()
+        restart_controller(lab)
+        lab.controller.rules.DeleteRule(api.DeleteRuleRequest(name=rule.name), timeout=10)
+
+
 def test_what_changes_while_an_agent_is_away(lab: Lab, files: Service):
     host = lab["laptop"]
     host.kill()

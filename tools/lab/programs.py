@@ -132,16 +132,20 @@ class Controller(Program):
     def __init__(self, site: Site, place: Namespace, address: str, settings: Mapping[str, Any]) -> None:
         super().__init__(site, "controller", place, ("controller",))
         self.address = address
-        section = {
+        self._settings = {
             "state_dir": self.folder / "state",
             "socket": self.socket,
             "advertise": CONTROLLER_NAME,
             "accounting_seconds": 0.5,
             **settings,
         }
-        self.configure({"controller": section})
+        self.set()
         self._channel: grpc.Channel | None = None
         site.processes.callback(self._hang_up)
+
+    def set(self, **changes: Any) -> None:
+        """Write its configuration with ``changes``, which hold from its next start on."""
+        self.configure({"controller": {**self._settings, **changes}})
 
     def _serves(self, channel: grpc.Channel, patience: float) -> bool:
         health = health_pb2_grpc.HealthStub(channel)
