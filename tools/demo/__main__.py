@@ -24,9 +24,9 @@ def main() -> int:
     except MoorlineError as error:
         screen.say(f"failed: {error}", "bold red")
         return error.exit_code
-    except (KeyboardInterrupt, Interrupted) as interrupt:
+    except KeyboardInterrupt as interrupt:
         screen.say("interrupted; nothing is left of the lab")
-        return 130 if isinstance(interrupt, KeyboardInterrupt) else int(interrupt.code or 1)
+        return interrupt.exit_code if isinstance(interrupt, Interrupted) else 130
     return 0
 
 

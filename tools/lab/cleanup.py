@@ -26,8 +26,15 @@ def unique_name() -> str:
     return f"{PREFIX}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
-class Interrupted(SystemExit):
-    """The process was asked to end (SIGTERM, SIGHUP): unwinds the stack, so that everything is cleaned up."""
+class Interrupted(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM, SIGHUP): unwinds the stack, so that everything is cleaned up.
+
+    Like Ctrl-C, since pytest takes that for an order, and a SystemExit for the failure of one test.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
 
 
 @contextmanager
@@ -38,7 +45,7 @@ def interruptible() -> Iterator[None]:
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        raise Interrupted(128 + number)
+        raise Interrupted(number)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
