@@ -2,8 +2,9 @@
 /* Numbers of the wire format (docs/wire-format.md) and of the protocols around it.
  *
  * The numbers of the contract are not here: the loader takes them from the P4Info and from
- * moorline.wire and gives them on the command line: ACTION_<alias>, SIZE_<table>; for assoc tables
- * ELEMENTS_<table> and BUCKETS_<table>; EVENT_<NAME>; and PIN_DIR, where the maps are pinned.
+ * moorline.wire and gives them on the command line: ACTION_<alias>; SIZE_<table>,
+ * ELEMENTS_<table>; for assoc tables BUCKETS_<table>; EVENT_<NAME>; and CPUS, as many as this
+ * machine may ever have.
  */
 #ifndef MOORLINE_CONSTANTS_H
 #define MOORLINE_CONSTANTS_H

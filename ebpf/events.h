@@ -14,8 +14,7 @@ struct event_count {
 };
 
 /* Index: port * EVENTS_PER_PORT + event. */
-BPF_TABLE_PINNED7("percpu_array", u32, struct event_count, port_events,
-		  PORT_NUMBERS *EVENTS_PER_PORT, PIN("port_events"), 0);
+BPF_F_TABLE("percpu_array", u32, struct event_count, port_events, PORT_NUMBERS *EVENTS_PER_PORT, 0);
 
 static inline void count_event(u32 port, u32 event, u32 octets)
 {

@@ -24,7 +24,7 @@ struct packet_in_table_t {
 	int (*ringbuf_output)(void *, u64, u64);
 	u32 max_entries;
 };
-__attribute__((section("maps/ringbuf:" PIN("packet_in")))) struct packet_in_table_t packet_in = {
+__attribute__((section("maps/ringbuf"))) struct packet_in_table_t packet_in = {
 	.max_entries = PACKET_IN_RING_OCTETS};
 
 static inline int is_punt(int event)

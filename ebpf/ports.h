@@ -23,12 +23,10 @@ struct port_facts {
 };
 
 /* By interface, for packets that arrive. */
-BPF_TABLE_PINNED7("array", u32, struct port_facts, ports, PORTS_SLOTS, PIN("ports"),
-		  BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct port_facts, ports, PORTS_SLOTS, BPF_F_MMAPABLE);
 
 /* By port number, for packets that leave. */
-BPF_TABLE_PINNED7("array", u32, struct port_facts, port_ifindex, PORT_NUMBERS, PIN("port_ifindex"),
-		  BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct port_facts, port_ifindex, PORT_NUMBERS, BPF_F_MMAPABLE);
 
 static inline struct port_facts *port_of_interface(u32 ifindex)
 {

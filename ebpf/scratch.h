@@ -11,8 +11,7 @@ struct scratch_memory {
 	u8 octets[SCRATCH_OCTETS] __attribute__((aligned(8)));
 };
 
-BPF_TABLE_PINNED7("percpu_array", u32, struct scratch_memory, scratch_memory, 1,
-		  PIN("scratch_memory"), 0);
+BPF_F_TABLE("percpu_array", u32, struct scratch_memory, scratch_memory, 1, 0);
 
 static inline void *scratch(void)
 {

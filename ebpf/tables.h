@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
-/* The tables of the contract: for each P4 table a pinned, memory-mapped array of the same name.
+/* The tables of the contract: for each P4 table a memory-mapped array of the same name.
  *
  * An entry holds the match fields, the action's number in the P4Info (0 = no entry), and the
  * parameters of the actions that have any, one struct each. Fields have the names of the contract;
@@ -20,23 +20,19 @@
 
 #include "headers.h"
 
-#define PIN(name) PIN_DIR "/" name
-
 #define HITS_ROWS_cpu    (1 + CPUS)
 #define HITS_ROWS_shared 2
 
 #define TABLE(name, rows)                                                                          \
-	BPF_TABLE_PINNED7("array", u32, struct name##_entry, name, ELEMENTS_##name, PIN(#name),    \
-			  BPF_F_MMAPABLE);                                                         \
-	BPF_TABLE_PINNED7("array", u32, struct hits, name##_hits,                                  \
-			  ELEMENTS_##name *HITS_ROWS_##rows, PIN(#name "_hits"), BPF_F_MMAPABLE)
+	BPF_F_TABLE("array", u32, struct name##_entry, name, ELEMENTS_##name, BPF_F_MMAPABLE);     \
+	BPF_F_TABLE("array", u32, struct hits, name##_hits, ELEMENTS_##name *HITS_ROWS_##rows,     \
+		    BPF_F_MMAPABLE)
 
 #define SLOT_TABLE(name, rows) TABLE(name, rows)
 
 #define ASSOC_TABLE(name, rows)                                                                    \
 	TABLE(name, rows);                                                                         \
-	BPF_TABLE_PINNED7("array", u32, struct assoc_bucket, name##_index, BUCKETS_##name,         \
-			  PIN(#name "_index"), BPF_F_MMAPABLE)
+	BPF_F_TABLE("array", u32, struct assoc_bucket, name##_index, BUCKETS_##name, BPF_F_MMAPABLE)
 
 #define ASSOC_WAYS 8
 

@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from dataplane.bpf.compiled import cache_folder
 from moorline.errors import MoorlineError
 
 _PACKAGES: Final = Path("/usr/src")
@@ -38,7 +39,7 @@ def find_headers(packages: Path = _PACKAGES, modules: Path = _MODULES, cache: Pa
         version = _COMMON.search(common.name)
         for flavour in sorted(packages.glob(f"linux-headers-{version['version']}-*")) if version else ():
             if flavour != common and (flavour / "include").is_dir():
-                return _merged(common, flavour, cache or _cache())
+                return _merged(common, flavour, cache or cache_folder())
     raise HeadersError(
         f"no kernel headers in {running} or {packages}; install a package with them, on Debian: "
         "apt install linux-headers-amd64"
@@ -51,11 +52,6 @@ def _is_complete(tree: Path) -> bool:
 
 def _version(tree: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", tree.name)]
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "moorline"
 
 
 def _merged(common: Path, flavour: Path, cache: Path) -> Path:

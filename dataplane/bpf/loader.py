@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles, loads and pins the pipeline: ``python -m dataplane.bpf.loader``, in a process of its own.
+"""Loads and pins the pipeline: ``python -m dataplane.bpf.loader``, in a process of its own.
 
-The compiler is large, and the agent needs it only when something changed. A ``PipelineSpec`` comes as JSON on
-the standard input; the answer on the standard output is a JSON object, ``{}`` or ``{"error": sentence}``.
-Maps that are pinned already are taken over with what they hold, or refused when their shape has changed.
-Programs are replaced in one step each.
+A ``PipelineSpec`` comes as JSON on the standard input; the answer on the standard output is a JSON object,
+``{}`` or ``{"error": sentence}``. What this machine has not compiled before is compiled first, both hooks at
+once. Maps that are pinned already are taken over with what they hold, or refused when their shape has
+changed. Programs are replaced in one step each.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from dataplane.bpf import explain
 from dataplane.bpf import sys as bpf
+from dataplane.bpf.compiled import Cache, Compiled, cache_folder
 from dataplane.bpf.headers import find_headers
 from dataplane.bpf.manifest import (
     PROGRAMS,
@@ -37,8 +40,9 @@ from dataplane.contract.p4info import P4Info, load_p4info
 from moorline.errors import MoorlineError
 from moorline.wire import Event
 
-if TYPE_CHECKING:
-    from bcc import BPF
+_COMPILER: Final = "dataplane.bpf.compiler"
+_KINDS: Final = {"xdp": 6, "tc": 3}
+"""BPF_PROG_TYPE_XDP, BPF_PROG_TYPE_SCHED_CLS."""
 
 _SHAPE: Final = ("layout", "hits_rows", "leaf_desc", "actions")
 """What of a table in ``pipeline.json`` says how its maps are read."""
@@ -54,36 +58,29 @@ def load(spec: PipelineSpec) -> None:
     """
     digest = digest_of(spec)
     contract = load_p4info(spec.p4info, spec.sizes)
-    declared = declared_tables(joined(SOURCES / "moorline_xdp.c"))
+    sources = {hook: joined(SOURCES / f"moorline_{hook}.c") for hook in PROGRAMS}
+    declared = declared_tables(sources["xdp"])
     _check_tables(contract, declared)
+    flags = [*_FLAGS, *_constants(contract, declared)]
+    cache = Cache(cache_folder(), [*flags, *sources.values()])
+    compiled = cache.read()
+    if compiled is None:
+        compiled = _compile(flags, spec)
+        cache.write(compiled)
+    tables = _describe(compiled["xdp"], contract, declared)
+    _check_former(tables, read_manifest(spec.manifest))
     names = maps_of({name: table.layout for name, table in declared.items()})
     there = {name for name in names if (spec.maps / name).exists()}
-    os.environ["BCC_KERNEL_SOURCE"] = str(find_headers())
-    flags = [*_FLAGS, *_constants(contract, declared, spec)]
     try:
-        manifest = _make(spec, contract, declared, names, flags)
+        maps = {name: _map(name, compiled["xdp"].maps[name], spec.maps / name) for name in names}
+        programs = {hook: _load(compiled[hook], hook, maps, spec) for hook in PROGRAMS}
     except BaseException:
         for name in set(names) - there:
             (spec.maps / name).unlink(missing_ok=True)
         raise
-    write_manifest(spec.manifest, {"digest": digest, **manifest})
-
-
-def _make(
-    spec: PipelineSpec,
-    contract: P4Info,
-    declared: Mapping[str, TableDeclaration],
-    names: list[str],
-    flags: list[str],
-) -> dict[str, Any]:
-    modules = {hook: _compile(hook, flags, spec) for hook in PROGRAMS}
-    tables = _describe(modules["xdp"], contract, declared)
-    _check_taken_over(modules["xdp"], names, spec)
-    _check_former(tables, read_manifest(spec.manifest))
-    programs = {hook: _load(modules[hook], hook, spec) for hook in PROGRAMS}
     for hook, fd in programs.items():
         bpf.object_pin(fd, spec.program(hook))
-    return {"kernel": os.uname().release, "tables": tables}
+    write_manifest(spec.manifest, {"digest": digest, "kernel": os.uname().release, "tables": tables})
 
 
 def _check_tables(contract: P4Info, declared: Mapping[str, TableDeclaration]) -> None:
@@ -99,39 +96,57 @@ def _check_tables(contract: P4Info, declared: Mapping[str, TableDeclaration]) ->
             )
 
 
-def _constants(contract: P4Info, declared: Mapping[str, TableDeclaration], spec: PipelineSpec) -> list[str]:
+def _constants(contract: P4Info, declared: Mapping[str, TableDeclaration]) -> list[str]:
     """The numbers of the contract, as the C sources expect them on the command line."""
-    values: dict[str, int | str] = {f"EVENT_{event.name}": event.value for event in Event}
+    values = {f"EVENT_{event.name}": event.value for event in Event}
     values |= {f"ACTION_{action.name}": action.id for action in contract.actions.values()}
     for table in contract.tables.values():
         values[f"SIZE_{table.name}"] = table.size
         values[f"ELEMENTS_{table.name}"] = elements_of(declared[table.name].layout, table.size)
         values[f"BUCKETS_{table.name}"] = buckets_of(table.size)
     values["CPUS"] = bpf.possible_cpus()
-    values["PIN_DIR"] = f'"{spec.maps}"'
     return [f"-D{name}={value}" for name, value in values.items()]
 
 
-def _compile(hook: str, flags: list[str], spec: PipelineSpec) -> BPF:
-    from bcc import BPF  # noqa: PLC0415  (only here, after the environment is set)
+def _compile(flags: list[str], spec: PipelineSpec) -> dict[str, Compiled]:
+    if os.geteuid():
+        raise PipelineError("the BPF programs can be loaded only by root; run as root")
+    if find_spec("bcc") is None:
+        raise PipelineError("BCC is missing, which compiles the BPF programs; apt install python3-bpfcc")
+    environment = {**os.environ, "BCC_KERNEL_SOURCE": str(find_headers())}
+    commands = {hook: [sys.executable, "-m", _COMPILER, hook, *flags] for hook in PROGRAMS}
+    compilers = {
+        hook: subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+        for hook, command in commands.items()
+    }
+    answers = {hook: compiler.communicate()[0] for hook, compiler in compilers.items()}
+    if any(compiler.returncode for compiler in compilers.values()):
+        raise PipelineError(explain.compiler_failure(_log(spec), spec.log))
+    return {hook: Compiled.from_json(json.loads(answer)) for hook, answer in answers.items()}
 
-    source = joined(SOURCES / f"moorline_{hook}.c")
+
+def _map(name: str, wanted: bpf.MapInfo, path: Path) -> int:
+    """The map that is pinned, taken over with what it holds, or a new one."""
+    if not path.exists():
+        fd = bpf.create_map(name, wanted)
+        bpf.object_pin(fd, path)
+        return fd
+    fd = bpf.object_get(path)
+    found = bpf.map_info(fd)
+    if found != wanted:
+        raise _changed(name, f"{found.max_entries} elements of {found.value_size} octets", path)
+    return fd
+
+
+def _load(compiled: Compiled, hook: str, maps: Mapping[str, int], spec: PipelineSpec) -> int:
+    instructions = bytearray(compiled.instructions)
+    for at, name in compiled.references.items():
+        instructions[at * 8 + 4 : at * 8 + 8] = maps[name].to_bytes(4, sys.byteorder)
     try:
-        return BPF(text=source, cflags=flags)
-    except Exception as error:  # BCC raises the base class itself
-        if os.geteuid():
-            raise PipelineError("the BPF programs can be loaded only by root; run as root") from error
-        raise PipelineError(explain.compiler_failure(_log(spec), spec.log)) from error
-
-
-def _load(module: BPF, hook: str, spec: PipelineSpec) -> int:
-    from bcc import BPF  # noqa: PLC0415
-
-    kinds = {"xdp": BPF.XDP, "tc": BPF.SCHED_CLS}
-    try:
-        return int(module.load_func(f"moorline_{hook}", kinds[hook]).fd)
-    except Exception as error:
-        raise PipelineError(explain.verifier_failure(_log(spec), hook, str(error), spec.log)) from error
+        return bpf.load_program(_KINDS[hook], f"moorline_{hook}", bytes(instructions))
+    except bpf.ProgramRefusedError as error:
+        sys.stderr.write(error.log)
+        raise PipelineError(explain.verifier_failure(error.log, hook, str(error), spec.log)) from error
 
 
 def _log(spec: PipelineSpec) -> str:
@@ -139,39 +154,24 @@ def _log(spec: PipelineSpec) -> str:
     return spec.log.read_text(errors="replace")
 
 
-def _describe(module: BPF, contract: P4Info, declared: Mapping[str, TableDeclaration]) -> dict[str, Any]:
+def _describe(
+    compiled: Compiled, contract: P4Info, declared: Mapping[str, TableDeclaration]
+) -> dict[str, Any]:
     """What ``pipeline.json`` says of each table."""
-    from bcc.libbcc import lib  # noqa: PLC0415
-
     tables = {}
     for table in contract.tables.values():
         layout, hits = declared[table.name]
-        name = table.name.encode()
         tables[table.name] = {
             "layout": layout,
             "capacity": table.size,
             "elements": elements_of(layout, table.size),
             "buckets": buckets_of(table.size) if layout == Layout.ASSOC.value else 0,
             "hits_rows": hits_rows_of(hits),
-            "value_size": int(lib.bpf_table_leaf_size(module.module, name)),
-            "leaf_desc": json.loads(lib.bpf_table_leaf_desc(module.module, name)),
+            "value_size": compiled.maps[table.name].value_size,
+            "leaf_desc": compiled.values[table.name],
             "actions": {action.name: action.id for action in table.actions.values()},
         }
     return tables
-
-
-def _check_taken_over(module: BPF, names: list[str], spec: PipelineSpec) -> None:
-    """BCC takes a pinned map for what the source declares; whether it is, is seen only here."""
-    from bcc.libbcc import lib  # noqa: PLC0415
-
-    for name in names:
-        number = lib.bpf_table_id(module.module, name.encode())
-        info = bpf.map_info(lib.bpf_table_fd_id(module.module, number))
-        entries = lib.bpf_table_max_entries_id(module.module, number)
-        octets = lib.bpf_table_leaf_size_id(module.module, number)
-        ring = info.value_size == 0
-        if info.max_entries != entries or (not ring and info.value_size != octets):
-            raise _changed(name, f"{info.max_entries} elements of {info.value_size} octets", spec.maps / name)
 
 
 def _check_former(tables: Mapping[str, Any], former: Mapping[str, Any] | None) -> None:

@@ -20,6 +20,13 @@ _lib: Final = ctypes.CDLL("libbpf.so.1", use_errno=True)
 _POSSIBLE_CPUS: Final = Path("/sys/devices/system/cpu/possible")
 
 
+_NAME_OCTETS: Final = 15
+"""What the kernel keeps of the name of a map or program."""
+
+_LOG_OCTETS: Final = 1 << 24
+"""Room for what the verifier says; of more, it keeps the end."""
+
+
 class _MapInfo(ctypes.Structure):
     """``struct bpf_map_info`` as far as the map's name."""
 
@@ -34,8 +41,34 @@ class _MapInfo(ctypes.Structure):
     )
 
 
+class _ProgramOptions(ctypes.Structure):
+    """``struct bpf_prog_load_opts`` of libbpf."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("attempts", ctypes.c_int),
+        ("expected_attach_type", ctypes.c_int),
+        ("before", ctypes.c_uint32 * 7),
+        ("fd_array", ctypes.c_void_p),
+        ("func_info", ctypes.c_void_p),
+        ("func_info_size", ctypes.c_uint32 * 2),
+        ("line_info", ctypes.c_void_p),
+        ("line_info_size", ctypes.c_uint32 * 2),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_buf", ctypes.c_void_p),
+    )
+
+
+class _MapOptions(ctypes.Structure):
+    """``struct bpf_map_create_opts`` of libbpf as far as the flags."""
+
+    _fields_ = (("sz", ctypes.c_size_t), ("before", ctypes.c_uint32 * 5), ("map_flags", ctypes.c_uint32))
+
+
 _RING_CALLBACK: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
+_lib.bpf_prog_load.argtypes = [ctypes.c_int, *[ctypes.c_char_p] * 3, ctypes.c_size_t, ctypes.c_void_p]
 _lib.ring_buffer__new.restype = ctypes.c_void_p
 _lib.ring_buffer__new.argtypes = [ctypes.c_int, _RING_CALLBACK, ctypes.c_void_p, ctypes.c_void_p]
 _lib.ring_buffer__consume.argtypes = [ctypes.c_void_p]
@@ -55,6 +88,14 @@ class MapInfo:
     flags: int
 
 
+class ProgramRefusedError(OSError):
+    """A program that the kernel did not take; ``log`` is what the verifier says of it."""
+
+    def __init__(self, number: int, name: str, log: str) -> None:
+        super().__init__(number, os.strerror(number), name)
+        self.log = log
+
+
 def _checked(result: int, doing: str) -> int:
     if result < 0:
         number = ctypes.get_errno() or -result
@@ -72,6 +113,36 @@ def object_pin(fd: int, path: Path) -> None:
     fresh = path.with_name(f"{path.name}_{os.getpid()}")  # a BPF file system takes no dots
     _checked(_lib.bpf_obj_pin(fd, os.fsencode(fresh)), str(fresh))
     fresh.rename(path)
+
+
+def create_map(name: str, info: MapInfo) -> int:
+    """A new map; the caller closes it."""
+    options = _MapOptions(sz=ctypes.sizeof(_MapOptions), map_flags=info.flags)
+    sizes = (info.key_size, info.value_size, info.max_entries)
+    kernel_name = name.encode()[:_NAME_OCTETS]
+    return _checked(_lib.bpf_map_create(info.type, kernel_name, *sizes, ctypes.byref(options)), f"map {name}")
+
+
+def load_program(kind: int, name: str, instructions: bytes) -> int:
+    """A program that the verifier has passed; the caller closes it.
+
+    ``kind``: BPF_PROG_TYPE_*.
+
+    Raises:
+        ProgramRefusedError: the kernel does not take it.
+    """
+    arguments = (kind, name.encode()[:_NAME_OCTETS], b"GPL", instructions, len(instructions) // 8)
+    fd = _lib.bpf_prog_load(*arguments, None)
+    if fd >= 0:
+        return int(fd)
+    number = ctypes.get_errno()
+    # Again for the log alone: writing it makes the verifier several times slower.
+    log = ctypes.create_string_buffer(_LOG_OCTETS)
+    options = _ProgramOptions(
+        sz=ctypes.sizeof(_ProgramOptions), log_level=1, log_size=len(log), log_buf=ctypes.addressof(log)
+    )
+    _lib.bpf_prog_load(*arguments, ctypes.byref(options))
+    raise ProgramRefusedError(number, name, log.value.decode(errors="replace"))
 
 
 def map_info(fd: int) -> MapInfo:

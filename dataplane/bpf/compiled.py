@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled programs, and the cache that spares a machine to compile the same ones again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dataplane.bpf.sys import MapInfo
+
+KEPT: Final = 8
+"""Files that stay in the cache, the latest used."""
+
+_OTHERS_MAY_WRITE: Final = 0o022
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A program as the compiler made it, and all maps of its source.
+
+    ``instructions`` are the kernel's, 8 octets each; ``references`` gives the map that an instruction loads,
+    by the instruction's number. ``values`` describes what the elements of each map hold, as BCC does.
+    """
+
+    instructions: bytes
+    references: Mapping[int, str]
+    maps: Mapping[str, MapInfo]
+    values: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """An object that ``from_json`` reads."""
+        return {
+            "instructions": base64.b64encode(self.instructions).decode(),
+            "references": {str(at): name for at, name in self.references.items()},
+            "maps": {name: asdict(info) for name, info in self.maps.items()},
+            "values": dict(self.values),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Compiled:
+        """What ``to_json`` wrote."""
+        return cls(
+            base64.b64decode(content["instructions"]),
+            {int(at): name for at, name in content["references"].items()},
+            {name: MapInfo(**info) for name, info in content["maps"].items()},
+            content["values"],
+        )
+
+
+def cache_folder() -> Path:
+    """Where this user's caches of Moorline are."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "moorline"
+
+
+class Cache:
+    """Compiled programs by all that the compiler was given."""
+
+    def __init__(self, folder: Path, inputs: Iterable[str]) -> None:
+        content = json.dumps([os.uname().release, *inputs])
+        self._path = folder / f"programs-{hashlib.sha256(content.encode()).hexdigest()}.json"
+
+    def read(self) -> dict[str, Compiled] | None:
+        """The programs by hook; none if they are not there, damaged, or could be somebody else's."""
+        try:
+            if not (_is_ours(self._path.parent) and _is_ours(self._path)):
+                return None
+            content = json.loads(self._path.read_text())
+            programs = {hook: Compiled.from_json(program) for hook, program in content.items()}
+            self._path.touch()
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return programs
+
+    def write(self, programs: Mapping[str, Compiled]) -> None:
+        """Keep the programs. A cache that cannot be written is done without."""
+        fresh = self._path.with_suffix(f".{os.getpid()}")
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh.touch(mode=0o600)
+            fresh.write_text(json.dumps({hook: program.to_json() for hook, program in programs.items()}))
+            fresh.replace(self._path)
+            self._prune()
+        except OSError:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+
+    def _prune(self) -> None:
+        files = sorted(self._path.parent.glob("programs-*.json"), key=lambda file: -file.stat().st_mtime)
+        for file in files[KEPT:]:
+            file.unlink(missing_ok=True)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether nobody else can have written it: what is in it goes into the kernel."""
+    status = path.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & _OTHERS_MAY_WRITE

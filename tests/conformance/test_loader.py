@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loading the pipeline: compiled once, refused whole, one sentence for what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dataplane.bpf.compiled import cache_folder
+from dataplane.bpf.pipeline import PipelineError, PipelineSpec, ensure_pipeline
+from tools.lab import cleanup
+from tools.vectors.bpf_target import P4INFO
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Iterator[PipelineSpec]:
+    pins = cleanup.PINS / cleanup.unique_name()
+    yield PipelineSpec(P4INFO, pins, tmp_path / "state", {})
+    shutil.rmtree(pins, ignore_errors=True)
+
+
+@pytest.fixture
+def without_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bcc").mkdir()
+    (tmp_path / "bcc" / "__init__.py").write_text("raise RuntimeError('no compiler here')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.fixture
+def cached(spec: PipelineSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What this machine has compiled, alone in a cache of the test's own."""
+    asyncio.run(ensure_pipeline(spec))
+    latest = max(cache_folder().glob("programs-*.json"), key=lambda file: file.stat().st_mtime)
+    shutil.rmtree(spec.pins)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache_folder().mkdir(mode=0o700)
+    return Path(shutil.copy(latest, cache_folder()))
+
+
+def programs(spec: PipelineSpec) -> list[str]:
+    return sorted(path.name for path in (spec.pins / "programs").iterdir())
+
+
+@pytest.mark.usefixtures("without_compiler")
+def test_what_was_compiled_before_is_not_compiled_again(spec: PipelineSpec, cached: Path) -> None:
+    asyncio.run(ensure_pipeline(spec))
+    assert programs(spec) == ["tc", "xdp"]
+    assert cached.exists()
+
+
+@pytest.mark.usefixtures("without_compiler")
+def test_without_a_compiler_nothing_stays_behind(
+    spec: PipelineSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    with pytest.raises(PipelineError, match="do not compile"):
+        asyncio.run(ensure_pipeline(spec))
+    assert programs(spec) == []
+    assert list(spec.maps.iterdir()) == []
+    assert "no compiler here" in spec.log.read_text()
+
+
+def test_a_refused_program_is_explained_and_its_maps_are_taken_away(spec: PipelineSpec, cached: Path) -> None:
+    content = json.loads(cached.read_text())
+    content["tc"] |= {"instructions": "lQAAAAAAAAA=", "references": {}}  # exit, without a return value
+    cached.write_text(json.dumps(content))
+    with pytest.raises(PipelineError, match="refuses the tc program") as raised:
+        asyncio.run(ensure_pipeline(spec))
+    assert str(spec.log) in str(raised.value)
+    assert "R0 !read_ok" in spec.log.read_text()
+    assert programs(spec) == []
+    assert list(spec.maps.iterdir()) == []
+
+
+def test_pinned_maps_of_another_shape_are_refused_and_left(spec: PipelineSpec) -> None:
+    asyncio.run(ensure_pipeline(spec))
+    before = sorted(path.name for path in spec.maps.iterdir())
+    larger = PipelineSpec(spec.p4info, spec.pins, spec.state, {"scid": 1 << 17})
+    with pytest.raises(PipelineError, match=r"the map scid.* has 65536 elements of 64 octets than"):
+        asyncio.run(ensure_pipeline(larger))
+    assert sorted(path.name for path in spec.maps.iterdir()) == before
