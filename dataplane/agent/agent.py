@@ -82,6 +82,7 @@ class Agent:
         self._host_moved = asyncio.Event()
         self._unsaved = asyncio.Event()
         self._reported: list[api.Port] = []
+        self._placed: tuple[api.Endpoint, ...] = ()
         self._netlink = netlink
         tables = Tables(binding, pipeline.tables)
         self._watch = HostWatch(self._host_changed)
@@ -236,9 +237,10 @@ class Agent:
         return inner_mtu(link.mtu for link in links if link is not None)
 
     async def _place_endpoints(self) -> None:
-        prefixes = self._translations.prefixes
-        await self._access.set_endpoints(self._translations.endpoints, prefixes)
+        endpoints, prefixes = self._translations.endpoints, self._translations.prefixes
+        await self._access.set_endpoints(endpoints, prefixes)
         await forwarding.guard(self._netlink, self._forwarding_interfaces(), prefixes)
+        self._placed = endpoints
 
     def _forwarding_interfaces(self) -> list[str]:
         """Where a program at XDP asks for routes: the host's own packets come in at XDP."""
@@ -294,7 +296,7 @@ class Agent:
             controller_connected=self._link is not None and self._link.attached,
             ports=self._ports.report(self._watch.table),
             locators=to_api(self._mobility.own.locators),
-            endpoints=self._translations.endpoints,
+            endpoints=self._placed,
             pipeline_digest=self._pipeline.digest,
             started_ns=self._started_ns,
         )
