@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 
@@ -183,3 +184,11 @@ def test_a_lease_ends(lab: Lab):
     request = api.RegisterServiceRequest(name="short.test", node="server", ttl_seconds=1)
     lab.controller.naming.RegisterService(request, timeout=10)
     wait_until(lambda: not lab["server"].has_endpoint("short.test"), "the lease ended on the host")
+
+
+def test_all_processors_work_on_what_crosses_the_access_pair(lab: Lab):
+    host = lab["laptop"].place
+    masks = "cat /sys/class/net/ml0*/queues/rx-*/rps_cpus"
+    shown = host.run("unshare", "--mount", "sh", "-c", f"mount -t sysfs sysfs /sys && {masks}").stdout.split()
+    assert len(shown) >= 2
+    assert {int(mask.replace(",", ""), 16).bit_count() for mask in shown} == {os.cpu_count()}
