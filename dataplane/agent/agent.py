@@ -142,8 +142,7 @@ class Agent:
                 log.info("ready", node=self._state.node, milliseconds=milliseconds)
                 spare_full_collections()
 
-    # ---- the host
-    # ---------------------------------------------------------------------------------------------
+    # ---- the host ------------------------------------------------------------------------------------------
 
     async def _prepare_host(self, stack: contextlib.AsyncExitStack) -> None:
         """Rows and maps first, then the programs that read them."""
@@ -247,8 +246,7 @@ class Agent:
         at_xdp = self._ports.access.hook is Hook.XDP
         return [port.interface for port in self._ports.underlay] if at_xdp else []
 
-    # ---- servers
-    # ----------------------------------------------------------------------------------------------
+    # ---- servers -------------------------------------------------------------------------------------------
 
     async def _serve(self, stack: contextlib.AsyncExitStack) -> None:
         def add_local(server: grpc.aio.Server) -> None:
