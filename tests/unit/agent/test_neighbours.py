@@ -10,19 +10,11 @@ import pytest
 
 from dataplane.agent.neighbours import Neighbours
 from moorline.addresses import mapped
+from tests.unit.agent.netlink_message import Message
 
 UNDERLAY, OTHER = 2, 3
 INCOMPLETE, REACHABLE = 0x01, 0x02
 PEER, GATEWAY, ON_LINK = "192.0.2.9", "10.0.0.1", "10.0.0.7"
-
-
-class Message(dict[str, int]):
-    def __init__(self, fields: dict[str, int], attributes: dict[str, Any]) -> None:
-        super().__init__(fields)
-        self._attributes = attributes
-
-    def get_attr(self, name: str) -> Any:
-        return self._attributes.get(name)
 
 
 class FakeNetlink:

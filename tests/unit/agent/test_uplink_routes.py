@@ -12,6 +12,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from dataplane.agent.marks import PROTOCOL
 from dataplane.agent.uplink_routes import FIRST_TABLE, UplinkInterface, UplinkRoutes
+from tests.unit.agent.netlink_message import Message
 
 MAIN, STATIC, KERNEL = 254, 4, 2
 ONE, TWO = UplinkInterface(2, "up0", 5), UplinkInterface(3, "up1", 6)
@@ -27,15 +28,6 @@ HOST: tuple[Entry, ...] = (
     ("2001:db8:9::/64", "", 256, 9, MAIN, KERNEL),
     ("2001:db8:8::/64", "", 256, 2, 77, STATIC),
 )
-
-
-class Message(dict[str, int]):
-    def __init__(self, fields: dict[str, int], attributes: dict[str, Any]) -> None:
-        super().__init__(fields)
-        self._attributes = attributes
-
-    def get_attr(self, name: str) -> Any:
-        return self._attributes.get(name)
 
 
 class FakeNetlink:

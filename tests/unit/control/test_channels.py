@@ -183,13 +183,19 @@ async def test_a_denied_pair_is_refused_by_the_data_plane_until_a_rule_allows_it
         assert entry.action.action.action_id == one.plane.actions["encapsulate"]
 
 
+async def refused_pair(site: Site) -> tuple[FakeNode, tuple[int, bytes, bytes]]:
+    """A node that has an entry against packets to an address of nobody's, and the entry's key."""
+    one, _ = await site.pair()
+    source = site.controller.state.services["laptop.demo"].ipv4
+    key = (0, mapped(source), mapped(bytes(4)))
+    await one.plane.packet_in(1, frame(source, bytes(4)))
+    await one.plane.until(lambda: one.plane.entry("connection", *key) is not None)
+    return one, key
+
+
 async def test_an_idle_refusal_is_taken_out(tmp_path: Path) -> None:
     async with Site(tmp_path) as site:
-        one, _ = await site.pair()
-        source = site.controller.state.services["laptop.demo"].ipv4
-        key = (0, mapped(source), mapped(bytes(4)))
-        await one.plane.packet_in(1, frame(source, bytes(4)))
-        await one.plane.until(lambda: one.plane.entry("connection", *key) is not None)
+        one, key = await refused_pair(site)
         entry = one.plane.entry("connection", *key)
         assert entry is not None
         await one.plane.idle(entry)
@@ -201,11 +207,7 @@ async def test_a_refusal_does_not_outlive_its_time_though_the_program_never_paus
 ) -> None:
     monkeypatch.setattr("control.rejects.LIFE", 0.05)
     async with Site(tmp_path) as site:
-        one, _ = await site.pair()
-        source = site.controller.state.services["laptop.demo"].ipv4
-        key = (0, mapped(source), mapped(bytes(4)))
-        await one.plane.packet_in(1, frame(source, bytes(4)))
-        await one.plane.until(lambda: one.plane.entry("connection", *key) is not None)
+        one, key = await refused_pair(site)
         await one.plane.until(lambda: one.plane.entry("connection", *key) is None)
 
 
