@@ -42,7 +42,13 @@ async def spread_receiving(*interfaces: str) -> None:
 
     Where that cannot be set, the log says so and traffic goes on as ever.
     """
-    mask = cpu_mask(os.cpu_count() or 1)
+    why = await _failure(cpu_mask(os.cpu_count() or 1), *interfaces)
+    if why:
+        log.warning("receiving_not_spread", interfaces=interfaces, why=why)
+
+
+async def _failure(mask: str, *interfaces: str) -> str:
+    """Write the mask; why that failed, or nothing."""
     try:
         shell = await asyncio.create_subprocess_exec(
             *("unshare", "--mount", "sh", "-c", _WRITE, "sh", mask, *interfaces),
@@ -50,9 +56,6 @@ async def spread_receiving(*interfaces: str) -> None:
             stderr=asyncio.subprocess.PIPE,
         )
     except OSError as error:
-        log.warning("receiving_not_spread", interfaces=interfaces, why=str(error))
-        return
+        return str(error)
     _, said = await shell.communicate()
-    if shell.returncode:
-        why = said.decode(errors="replace").strip()
-        log.warning("receiving_not_spread", interfaces=interfaces, why=why)
+    return said.decode(errors="replace").strip() or "for an unknown reason" if shell.returncode else ""
