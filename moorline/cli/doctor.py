@@ -25,8 +25,8 @@ from moorline.wire import OVERHEAD_IPV4, OVERHEAD_IPV6
 if TYPE_CHECKING:
     from moorline.cli.settings import Settings
 
-OLDEST_KERNEL: Final = (5, 10)
-"""The first with all that the programs call: ring buffers (5.8), redirection by neighbour (5.10)."""
+OLDEST_KERNEL: Final = (5, 18)
+"""The first with all that the programs call: the latest is reading octets of a packet at XDP."""
 
 KERNEL_OPTIONS: Final = (
     "CONFIG_BPF_SYSCALL",
