@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Privileged tests run wherever they can: a machine that could run them may not skip them."""
+"""Privileged tests run wherever they can: a machine that could run them may not skip them.
+
+The same goes for tests of the software switch BMv2, which need it on the PATH.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tools.lab.cleanup import interruptible
+from tools.lab.switch import PROGRAM, find_switch
 
 PRIVILEGED_FOLDERS = ("conformance", "lab")
 BPF_MAP_TYPE_ARRAY = 2
@@ -35,32 +39,42 @@ def why_unprivileged() -> str:
     return ""
 
 
+def why_impossible(item: pytest.Item) -> str:
+    """Why a test cannot run on this machine; empty when it can."""
+    if item.get_closest_marker("privileged") and why_unprivileged():
+        return why_unprivileged()
+    if item.get_closest_marker("bmv2") and find_switch() is None:
+        return f"needs {PROGRAM} on the PATH"
+    return ""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in PRIVILEGED_FOLDERS:
             item.add_marker(pytest.mark.privileged)
-        if item.get_closest_marker("privileged") and why_unprivileged():
-            item.add_marker(pytest.mark.skip(reason=why_unprivileged()))
+        if why := why_impossible(item):
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("privileged"):
+    needs = item.get_closest_marker("privileged") or item.get_closest_marker("bmv2")
+    if report.skipped and not hasattr(report, "wasxfail") and needs and not why_impossible(item):
         _skipped.append(item.nodeid)
     return report
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if _skipped and not why_unprivileged() and session.exitstatus == pytest.ExitCode.OK:
+    if _skipped and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _skipped and not why_unprivileged():
-        terminalreporter.section("privileged tests were skipped although this machine can run them")
+    if _skipped:
+        terminalreporter.section("tests were skipped although this machine can run them")
         for name in _skipped:
             terminalreporter.line(name)
 
