@@ -7,7 +7,7 @@ fast as building them field by field.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,8 +22,22 @@ MODIFY: Final[int] = p4r.Update.MODIFY
 DELETE: Final[int] = p4r.Update.DELETE
 
 
+class Prefix(NamedTuple):
+    """What a field that is matched by its longest prefix (LPM) is compared with.
+
+    ``value`` in network order, zeros behind the first ``length`` bits; a length of 0 matches everything.
+    """
+
+    value: bytes
+    length: int
+
+
 class Row(NamedTuple):
-    """A table entry: values are canonical byte strings in the order of the P4Info's ids."""
+    """A table entry: values are canonical byte strings in the order of the P4Info's ids.
+
+    A :class:`Prefix` in the key stands there as two, value and length, or not at all when its length is 0: as
+    in P4Runtime's messages (1.4, section 9.1.1).
+    """
 
     table: int
     match: tuple[bytes, ...]
@@ -57,11 +71,16 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table by its alias; ``fields`` are names in the order of their ids 1, 2, ..."""
+    """A table by its alias; ``fields`` are names in the order of their ids 1, 2, ...
+
+    ``prefix_field`` is the number, from 0, of the field that is matched by its longest prefix; v1model allows
+    one.
+    """
 
     id: int
     fields: tuple[str, ...]
     actions: Mapping[str, Action]
+    prefix_field: int | None = None
 
 
 class Contract:
@@ -78,9 +97,11 @@ class Contract:
                 table.preamble.id,
                 _names(table.match_fields),
                 dict(actions[ref.id] for ref in table.action_refs),
+                _prefix_field(table),
             )
             for table in p4info.tables
         }
+        self._tables_by_id = {table.id: table for table in self.tables.values()}
         self.counters = {counter.preamble.alias: counter.preamble.id for counter in p4info.counters}
         self._templates: dict[tuple[int, int, int], p4r.Update] = {}
 
@@ -103,7 +124,7 @@ class Contract:
     def row(
         self,
         table: str,
-        match: Mapping[str, int | bytes],
+        match: Mapping[str, int | bytes | Prefix],
         action: str,
         params: Mapping[str, int | bytes],
         idle_timeout_ns: int = 0,
@@ -113,7 +134,7 @@ class Contract:
         chosen = shape.actions[action]
         return Row(
             shape.id,
-            tuple(canonical(match[name]) for name in shape.fields),
+            tuple(part for name in shape.fields for part in _match_parts(match[name])),
             chosen.id,
             tuple(canonical(params[name]) for name in chosen.params),
             idle_timeout_ns,
@@ -124,11 +145,15 @@ class Contract:
         shape = (kind, row.table, 0 if kind == DELETE else row.action)
         template = self._templates.get(shape)
         if template is None:
-            template = self._templates[shape] = _template(kind, row)
+            template = self._templates[shape] = _template(kind, row, self._tables_by_id[row.table])
         update.CopyFrom(template)
         entry = update.entity.table_entry
-        for field, value in zip(entry.match, row.match, strict=True):
-            field.exact.value = value
+        prefix_field = self._tables_by_id[row.table].prefix_field
+        if prefix_field is None:
+            for field, value in zip(entry.match, row.match, strict=True):
+                field.exact.value = value
+        else:
+            _fill_with_prefix(entry, row.match, prefix_field)
         if kind != DELETE:
             for param, value in zip(entry.action.action.params, row.params, strict=True):
                 param.value = value
@@ -151,19 +176,53 @@ def read_row(entry: p4r.TableEntry) -> Row:
 def read_match(entry: p4r.TableEntry) -> tuple[bytes, ...]:
     """The key in an entry that a data plane sent."""
     fields = sorted(entry.match, key=lambda field: field.field_id)
-    return tuple(canonical(field.exact.value) for field in fields)
+    return tuple(
+        part
+        for field in fields
+        for part in (
+            _match_parts(Prefix(field.lpm.value, field.lpm.prefix_len))
+            if field.HasField("lpm")
+            else (canonical(field.exact.value),)
+        )
+    )
 
 
 def _names(items: object) -> tuple[str, ...]:
     return tuple(item.name for item in sorted(items, key=lambda item: item.id))  # type: ignore[call-overload]
 
 
-def _template(kind: int, row: Row) -> p4r.Update:
+def _prefix_field(table: p4i.Table) -> int | None:
+    kinds = [field.match_type for field in sorted(table.match_fields, key=lambda field: field.id)]
+    return kinds.index(p4i.MatchField.LPM) if p4i.MatchField.LPM in kinds else None
+
+
+def _match_parts(value: int | bytes | Prefix) -> Iterator[bytes]:
+    if not isinstance(value, Prefix):
+        yield canonical(value)
+    elif value.length:
+        yield canonical(value.value)
+        yield canonical(value.length)
+
+
+def _fill_with_prefix(entry: p4r.TableEntry, match: tuple[bytes, ...], at: int) -> None:
+    values = iter(match)
+    for number, field in enumerate(entry.match):
+        if number != at:
+            field.exact.value = next(values)
+        elif len(match) > len(entry.match):
+            field.lpm.value, field.lpm.prefix_len = next(values), next(values)[0]
+    if len(match) < len(entry.match):
+        del entry.match[at]
+
+
+def _template(kind: int, row: Row, table: Table) -> p4r.Update:
     update = p4r.Update(type=kind)  # type: ignore[arg-type]
     entry = update.entity.table_entry
     entry.table_id = row.table
-    for number in range(1, len(row.match) + 1):
-        entry.match.add(field_id=number).exact.value = b""
+    for number in range(len(table.fields)):
+        field = entry.match.add(field_id=number + 1)
+        if number != table.prefix_field:
+            field.exact.value = b""
     if kind != DELETE:
         entry.action.action.action_id = row.action
         for number in range(1, len(row.params) + 1):
