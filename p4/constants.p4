@@ -19,6 +19,7 @@ const bit<48> PEER_MAC = 0x024D4C010000;
 
 const bit<16> ETHERTYPE_IPV4  = 0x0800;
 const bit<16> ETHERTYPE_IPV6  = 0x86DD;
+const bit<16> ETHERTYPE_ARP   = 0x0806;
 const bit<16> ETHERTYPE_VLAN  = 0x8100;
 const bit<16> ETHERTYPE_QINQ  = 0x88A8;
 
@@ -26,8 +27,12 @@ const bit<8> PROTOCOL_TCP      = 6;
 const bit<8> PROTOCOL_UDP      = 17;
 const bit<8> PROTOCOL_DCCP     = 33;
 const bit<8> PROTOCOL_FRAGMENT = 44;
+const bit<8> PROTOCOL_ICMPV6   = 58;
 const bit<8> PROTOCOL_SCTP     = 132;
 const bit<8> PROTOCOL_UDPLITE  = 136;
+
+const bit<8> NEIGHBOUR_SOLICITATION  = 135; // types of ICMPv6
+const bit<8> NEIGHBOUR_ADVERTISEMENT = 136;
 
 const bit<8>  TUNNEL_GENEVE      = 1;
 const bit<16> GENEVE_PORT        = 6081;
@@ -42,7 +47,7 @@ const bit<8>  OUTER_TTL     = 64;
 
 const bit<32> ETHERNET_OCTETS    = 14;
 const bit<32> VLAN_OCTETS        = 4;
-const bit<32> PACKET_OUT_OCTETS  = 2;
+const bit<32> PACKET_OUT_OCTETS  = 3;
 const bit<32> IPV4_OCTETS        = 20;
 const bit<32> IPV6_OCTETS        = 40;
 const bit<32> PORTS_OCTETS       = 4;

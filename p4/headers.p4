@@ -10,15 +10,16 @@
 header packet_in_t {
     @id(1) port_t  ingress_port;
     @id(2) bit<7>  pad;
-    @id(3) bit<8>  reason; // Event.PUNT_*
+    @id(3) bit<8>  reason; // Event.PUNT_*, or PASS: address resolution at a switch
     @id(4) bit<16> mtu;    // for PUNT_TOO_BIG: the longest IP packet that would go through
 }
 
 @controller_header("packet_out")
 @id(0x04000002)
 header packet_out_t {
-    @id(1) port_t ingress_port; // the packet goes through the pipeline as if it came in here
-    @id(2) bit<7> pad;
+    @id(1) port_t ingress_port; // the packet goes through the pipeline as if it came in here,
+    @id(2) port_t egress_port;  // unless this is not 0: straight out there, and not counted
+    @id(3) bit<6> pad;
 }
 
 header ethernet_t {

@@ -18,7 +18,16 @@ control CountEvents(in metadata_t meta) {
     }
 }
 
+control ToController(inout headers_t hdr, in metadata_t meta, inout standard_metadata_t standard) {
+    apply {
+        hdr.packet_in = {meta.ingress_port, 0, (bit<8>)meta.event, meta.usable_mtu};
+        standard.egress_spec = CPU_PORT;
+    }
+}
+
 control Leave(inout headers_t hdr, in metadata_t meta, inout standard_metadata_t standard) {
+    ToController() to_controller;
+
     apply {
         switch (meta.event) {
             Event.TX: {
@@ -27,13 +36,17 @@ control Leave(inout headers_t hdr, in metadata_t meta, inout standard_metadata_t
                 standard.egress_spec = meta.port;
             }
             Event.PASS: {
-                standard.egress_spec = HOST_PORT;
+                // The controller speaks for the switch's addresses at the ports that it has set.
+                if (meta.resolution && meta.role != Role.UNASSIGNED) {
+                    to_controller.apply(hdr, meta, standard);
+                } else {
+                    standard.egress_spec = HOST_PORT;
+                }
             }
             Event.PUNT_CONNECTION_MISS:
             Event.PUNT_TOO_BIG:
             Event.PUNT_TTL_EXPIRED: {
-                hdr.packet_in = {meta.ingress_port, 0, (bit<8>)meta.event, meta.usable_mtu};
-                standard.egress_spec = CPU_PORT;
+                to_controller.apply(hdr, meta, standard);
             }
             default: {
                 mark_to_drop(standard);

@@ -67,6 +67,7 @@ struct departure_t {
 struct metadata_t {
     Event       event;
     Role        role;
+    bool        resolution;  // ARP, or neighbour discovery
     port_t      ingress_port;
     bit<32>     ip_octets;   // that arrived, from the IP header on, padding included
     bit<32>     payload;     // octets behind the outer UDP header

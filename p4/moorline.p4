@@ -38,10 +38,10 @@
 // A packet's event is RX while it is on its way. The first control that gives it another one has
 // decided; the rest is passed by. Every packet is counted in port_events as RX and as what it became.
 //
-// What a switch does otherwise than a host: what passes goes to HOST_PORT; link-layer addresses are
-// a function of the port; there is always a route; a packet-out counts with its own two octets of
-// header; and a UDP checksum is verified up to the end of the frame, so that padding behind a packet
-// that has one must be zeros.
+// What a switch does otherwise than a host: what passes goes to HOST_PORT, and address resolution
+// to the controller; link-layer addresses are a function of the port; there is always a route; a
+// packet-out counts with its own three octets of header; and a UDP checksum is verified up to the end
+// of the frame, so that padding behind a packet that has one must be zeros.
 
 #include <core.p4>
 #include <v1model.p4>
@@ -49,6 +49,7 @@
 #include "checksum.p4"
 #include "connection.p4"
 #include "deparser.p4"
+#include "digest.p4"
 #include "ecn.p4"
 #include "flow.p4"
 #include "geneve.p4"
@@ -169,9 +170,14 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
     ToAccess() to_access;
     ToUnderlay() to_underlay;
     CountEvents() count_events;
+    TellScidUnknown() tell_scid_unknown;
     Leave() leave;
 
     apply {
+        if (hdr.packet_out.isValid() && hdr.packet_out.egress_port != 0) {
+            standard.egress_spec = hdr.packet_out.egress_port;
+            exit;
+        }
         ports.apply(hdr, meta, standard);
         if (meta.role == Role.UNDERLAY) {
             from_underlay.apply(hdr, meta, standard);
@@ -189,6 +195,7 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             }
         }
         count_events.apply(meta);
+        tell_scid_unknown.apply(meta);
         leave.apply(hdr, meta, standard);
     }
 }

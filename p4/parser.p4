@@ -11,6 +11,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
                       inout standard_metadata_t standard) {
     state start {
         meta.event = Event.RX;
+        meta.resolution = false;
         meta.options = {0, 0, false, false, false};
         transition select(standard.ingress_port) {
             CPU_PORT: parse_packet_out;
@@ -20,7 +21,10 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_packet_out {
         packet.extract(hdr.packet_out);
-        transition parse_ethernet;
+        transition select(hdr.packet_out.egress_port) {
+            0:       parse_ethernet;
+            default: accept;
+        }
     }
 
     state parse_ethernet {
@@ -30,6 +34,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
             ETHERTYPE_QINQ: parse_vlan;
             ETHERTYPE_IPV4: parse_ipv4;
             ETHERTYPE_IPV6: parse_ipv6;
+            ETHERTYPE_ARP:  parse_resolution;
             default:        accept;
         }
     }
@@ -41,6 +46,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
             ETHERTYPE_QINQ: parse_second_vlan;
             ETHERTYPE_IPV4: parse_ipv4;
             ETHERTYPE_IPV6: parse_ipv6;
+            ETHERTYPE_ARP:  parse_resolution;
             default:        accept;
         }
     }
@@ -50,6 +56,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         transition select(hdr.vlan[1].type) {
             ETHERTYPE_IPV4: parse_ipv4;
             ETHERTYPE_IPV6: parse_ipv6;
+            ETHERTYPE_ARP:  parse_resolution;
             default:        accept;
         }
     }
@@ -93,8 +100,22 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
             (6, PROTOCOL_SCTP):     parse_ports;
             (6, PROTOCOL_UDPLITE):  parse_ports;
             (6, PROTOCOL_FRAGMENT): parse_ipv6_fragment;
+            (6, PROTOCOL_ICMPV6):   parse_icmpv6;
             default:                accept;
         }
+    }
+
+    state parse_icmpv6 {
+        transition select(packet.lookahead<bit<8>>()) {
+            NEIGHBOUR_SOLICITATION:  parse_resolution;
+            NEIGHBOUR_ADVERTISEMENT: parse_resolution;
+            default:                 accept;
+        }
+    }
+
+    state parse_resolution {
+        meta.resolution = true;
+        transition accept;
     }
 
     state parse_ipv6_fragment {

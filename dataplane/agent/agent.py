@@ -108,7 +108,7 @@ class Agent:
             pipeline.tables,
             {"port_events": pipeline.port_events},
             config.state_dir / "p4runtime.config",
-            self._ports.access.number,
+            self._ports,
             on_cleared=self._mobility.write_all_rows,
         )
         self._p4runtime = P4RuntimeServer(self._backend)

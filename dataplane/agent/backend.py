@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dataplane.agent.inject import Injector
+from dataplane.agent.ports import Ports
 from dataplane.agent.state import write_private
 from dataplane.bpf.table_map import TableMap
 from dataplane.contract.binding import Binding
+from dataplane.contract.errors import EntryError
 from dataplane.p4runtime.backend import CounterArray
-from moorline.errors import MoorlineError
 
 
-class PacketOutError(MoorlineError):
+class PacketOutError(EntryError):
     """A packet-out for a port that takes none."""
 
 
@@ -26,7 +27,7 @@ class AgentBackend:
         tables: the tables by name.
         counters: the indirect counters by name.
         config_file: where a controller's cookie and device data are kept.
-        access_port: the port that takes packet-outs.
+        ports: packet-outs go through the access port, or straight out of any.
         on_cleared: called when the tables were emptied.
     """
 
@@ -36,7 +37,7 @@ class AgentBackend:
         tables: Mapping[str, TableMap],
         counters: Mapping[str, CounterArray],
         config_file: Path,
-        access_port: int,
+        ports: Ports,
         on_cleared: Callable[[], None],
     ) -> None:
         self._injector: Injector | None = None
@@ -44,7 +45,7 @@ class AgentBackend:
         self._tables = tables
         self._counters = counters
         self._config_file = config_file
-        self._access_port = access_port
+        self._ports = ports
         self._on_cleared = on_cleared
 
     @property
@@ -73,13 +74,29 @@ class AgentBackend:
         """Keep what a controller gave."""
         write_private(self._config_file, config)
 
-    def packet_out(self, ingress_port: int, payload: bytes) -> None:
-        """Let a packet pass the pipeline as if it had come in at the port. Raises PacketOutError."""
-        if ingress_port != self._access_port or self._injector is None:
+    def packet_out(self, ingress_port: int, egress_port: int, payload: bytes) -> None:
+        """Sends a packet straight out of a port, or, with the egress port 0, through the pipeline.
+
+        Raises:
+            PacketOutError: the port is none, or not one that packets can come in at.
+        """
+        if egress_port:
+            self._straight_out(egress_port, payload)
+            return
+        access = self._ports.access.number
+        if ingress_port != access or self._injector is None:
             raise PacketOutError(
-                f"port {ingress_port} takes no packet-out: send to port {self._access_port}, the host's own"
+                f"no packet-out can come in at port {ingress_port}: give port {access}, the host's own, or "
+                "an egress port"
             )
         self._injector.to_pipeline(payload)
+
+    def _straight_out(self, number: int, payload: bytes) -> None:
+        interfaces = {port.number: port.interface for port in self._ports}
+        if number not in interfaces or self._injector is None:
+            known = ", ".join(f"{n} ({name})" for n, name in sorted(interfaces.items()))
+            raise PacketOutError(f"no packet-out can leave by port {number}: there are {known}")
+        self._injector.straight_out(interfaces[number], payload)
 
     def inject_with(self, injector: Injector) -> None:
         """Send on this pair from now on."""

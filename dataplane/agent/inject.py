@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sends frames on the access pair: to the pipeline (packet-out) or to the host's programs (ICMP answers)."""
+"""Sends frames: to the pipeline or straight out (packet-out), or to the host's programs (ICMP answers)."""
 
 from __future__ import annotations
 
@@ -16,21 +16,27 @@ _ETHERTYPES: Final = {4: b"\x08\x00", 6: b"\x86\xdd"}
 
 
 class Injector:
-    """Packet sockets on both ends of the pair, which send only."""
+    """Packet sockets on both ends of the pair and on no interface, which send only."""
 
     def __init__(self, pair: Pair) -> None:
         self._pair = pair
         self._near = _packet_socket(pair.near.name)
         self._far = _packet_socket(pair.far.name)
+        self._any = _packet_socket()
 
     def close(self) -> None:
         """Stop."""
         self._near.close()
         self._far.close()
+        self._any.close()
 
     def to_pipeline(self, frame: bytes) -> None:
         """A frame passes the pipeline as if the host had just sent it."""
         _send(self._near, frame)
+
+    def straight_out(self, interface: str, frame: bytes) -> None:
+        """A frame leaves by an interface as it is."""
+        _send(self._any, frame, interface)
 
     def to_host(self, packet: bytes) -> None:
         """An IP packet arrives at the host as if it came out of the pipeline."""
@@ -39,15 +45,19 @@ class Injector:
             _send(self._far, self._pair.near.mac + self._pair.far.mac + ethertype + packet)
 
 
-def _packet_socket(interface: str) -> socket.socket:
+def _packet_socket(interface: str = "") -> socket.socket:
     # Protocol 0: nothing is received.
     handle = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-    handle.bind((interface, 0))
+    if interface:
+        handle.bind((interface, 0))
     return handle
 
 
-def _send(handle: socket.socket, frame: bytes) -> None:
+def _send(handle: socket.socket, frame: bytes, interface: str = "") -> None:
     try:
-        handle.send(frame)
+        if interface:
+            handle.sendto(frame, (interface, 0))
+        else:
+            handle.send(frame)
     except OSError as error:  # the sender's own retransmission has to do
         log.debug("injection_failed", octets=len(frame), error=error.strerror)

@@ -44,11 +44,11 @@ class Backend(Protocol):
     def save_config(self, config: bytes) -> None:
         """Keeps the cookie and the device configuration that a controller gave, in an opaque form."""
 
-    def packet_out(self, ingress_port: int, payload: bytes) -> None:
-        """Injects a packet as if it had come in at the port.
+    def packet_out(self, ingress_port: int, egress_port: int, payload: bytes) -> None:
+        """Sends a packet straight out of the egress port; if that is 0, as if it came in at the ingress port.
 
         Raises:
-            MoorlineError: it cannot be injected.
+            MoorlineError: it cannot be sent.
         """
 
     def forwarding_cleared(self) -> None:

@@ -13,6 +13,7 @@ from dataplane.contract.errors import EntryError
 from dataplane.contract.p4info import Value
 
 INGRESS_PORT: Final = "ingress_port"
+EGRESS_PORT: Final = "egress_port"
 
 
 def packet_in(

@@ -17,7 +17,7 @@ from dataplane.p4runtime.backend import Backend
 from dataplane.p4runtime.early import EarlyPackets
 from dataplane.p4runtime.errors import SPACE, Refused, abort, code_of, number_of
 from dataplane.p4runtime.outbox import Outbox
-from dataplane.p4runtime.packet_io import INGRESS_PORT, packet_in, packet_out
+from dataplane.p4runtime.packet_io import EGRESS_PORT, INGRESS_PORT, packet_in, packet_out
 from moorline.errors import MoorlineError
 
 log = structlog.get_logger(__name__)
@@ -85,7 +85,7 @@ class Streams:
         if self._arbitration.primary != client:
             raise Refused(StatusCode.PERMISSION_DENIED, "only the primary may send packets; become it first")
         values = packet_out(self._p4info.packet_out, packet)
-        self._backend.packet_out(values.get(INGRESS_PORT, 0), packet.payload)
+        self._backend.packet_out(values.get(INGRESS_PORT, 0), values.get(EGRESS_PORT, 0), packet.payload)
 
     async def _notify(self, notifications: list[Notification]) -> None:
         """Tells clients of the present primary; the primary itself after any write that still runs."""

@@ -41,7 +41,7 @@ class FakeBackend(FakePipeline):
         super().__init__(sizes)
         self.counters = {c.name: Cells(c.size) for c in self.binding.p4info.counters.values()}
         self.config: bytes | None = None
-        self.packets_out: list[tuple[int, bytes]] = []
+        self.packets_out: list[tuple[int, int, bytes]] = []
         self.cleared = 0
 
     def load_config(self) -> bytes | None:
@@ -50,10 +50,10 @@ class FakeBackend(FakePipeline):
     def save_config(self, config: bytes) -> None:
         self.config = config
 
-    def packet_out(self, ingress_port: int, payload: bytes) -> None:
-        if ingress_port == 0:
+    def packet_out(self, ingress_port: int, egress_port: int, payload: bytes) -> None:
+        if ingress_port == egress_port == 0:
             raise MoorlineError("there is no port 0; choose an access port")
-        self.packets_out.append((ingress_port, payload))
+        self.packets_out.append((ingress_port, egress_port, payload))
 
     def forwarding_cleared(self) -> None:
         self.cleared += 1

@@ -96,6 +96,8 @@ def test_numbers_once_given_stay(p4info: P4Info) -> None:
     assert sorted(p4info.actions) == [ACTION_IDS + n for n in range(1, len(ACTIONS) + 1)]
     assert {t.name: t.counter - DIRECT_IDS for t in p4info.tables.values()} == TABLES
     assert {c.name: c.id - COUNTER_IDS for c in p4info.counters.values()} == {"port_events": 1}
+    (digest,) = p4info.message.digests
+    assert (digest.preamble.alias, digest.preamble.id) == ("scid_unknown", 0x17EE51F4)
     packets = {p.preamble.name: p.preamble.id for p in p4info.message.controller_packet_metadata}
     assert packets == {"packet_in": PACKET_IDS + 1, "packet_out": PACKET_IDS + 2}
     for thing in (*p4info.actions.values(), *p4info.tables.values()):

@@ -61,24 +61,25 @@ async def test_a_slow_client_loses_packets_but_no_arbitration() -> None:
 
 async def test_packet_out_reaches_the_data_plane(peer: Peer) -> None:
     stream = await peer.become_primary()
-    await stream.send(packet=p4r.PacketOut(payload=b"out", metadata=metadata(b"\2", b"\0")))
+    await stream.send(packet=p4r.PacketOut(payload=b"out", metadata=metadata(b"\2", b"\0", b"\0")))
+    await stream.send(packet=p4r.PacketOut(payload=b"straight", metadata=metadata(b"\0", b"\3", b"\0")))
     await stream.arbitrate(1)  # the stream is in order
-    assert peer.backend.packets_out == [(2, b"out")]
+    assert peer.backend.packets_out == [(2, 0, b"out"), (0, 3, b"straight")]
 
 
 @pytest.mark.parametrize(
     ("given", "code", "message"),
     [
-        (metadata(b"\2"), 3, "the packet-out lacks the metadata pad; give a value"),
+        (metadata(b"\2", b"\0"), 3, "the packet-out lacks the metadata pad; give a value"),
         (
-            metadata(b"\2", b"\0", b"\0"),
+            metadata(b"\2", b"\0", b"\0", b"\0"),
             3,
-            "a packet-out has no metadata 3; it has 1 (ingress_port), 2 (pad)",
+            "a packet-out has no metadata 4; it has 1 (ingress_port), 2 (egress_port), 3 (pad)",
         ),
         ([*metadata(b"\2"), *metadata(b"\2")], 3, "the packet-out metadata ingress_port is given twice"),
         (metadata(b"\x02\x00", b"\0"), 11, "ingress_port is 0x200, which needs 10 bits"),
         (metadata(b"", b"\0"), 11, "ingress_port has an empty value"),
-        (metadata(b"\0", b"\0"), 13, "there is no port 0"),
+        (metadata(b"\0", b"\0", b"\0"), 13, "there is no port 0"),
     ],
 )
 async def test_bad_packet_out(peer: Peer, given: list[p4r.PacketMetadata], code: int, message: str) -> None:

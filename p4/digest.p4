@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the controller is told of packets that it does not get to see.
+#ifndef MOORLINE_DIGEST_P4
+#define MOORLINE_DIGEST_P4
+
+#include "metadata.p4"
+
+// A packet with an SCID that is not in the table: of a connection that should be here, or a guess.
+// The compiler takes its number from its name.
+struct scid_unknown {
+    port_t    ingress_port;
+    scid_t    scid;
+    address_t source; // outer
+}
+
+const bit<32> DIGEST_RECEIVER = 1; // v1model has it, and gives it no meaning
+
+control TellScidUnknown(in metadata_t meta) {
+    apply {
+        if (meta.event == Event.DROP_SCID_UNKNOWN) {
+            digest<scid_unknown>(DIGEST_RECEIVER, {meta.ingress_port, meta.scid, meta.source});
+        }
+    }
+}
+
+#endif
