@@ -18,12 +18,11 @@ from control.rejects import Rejects
 from control.southbound.contract import canonical, read_match
 from control.southbound.dataplane import DataPlane
 from control.state import State
+from moorline import ethernet
 from moorline.wire import Event
 
 log = structlog.get_logger(__name__)
 
-_ETHERNET: Final = 14
-_VLANS: Final = (b"\x81\x00", b"\x88\xa8")
 _TENANT: Final = 0
 
 Addresses = tuple[bytes, bytes]
@@ -32,14 +31,11 @@ Addresses = tuple[bytes, bytes]
 
 def inner_addresses(frame: bytes) -> Addresses | None:
     """The IP addresses in an Ethernet frame; None when it carries no whole IP header."""
-    at = _ETHERNET
-    while frame[at - 2 : at] in _VLANS:
-        at += 4
-    kind = frame[at - 2 : at]
-    if kind == b"\x08\x00" and len(frame) >= at + 20:
-        return frame[at + 12 : at + 16], frame[at + 16 : at + 20]
-    if kind == b"\x86\xdd" and len(frame) >= at + 40:
-        return frame[at + 8 : at + 24], frame[at + 24 : at + 40]
+    kind, packet = ethernet.contents(frame)
+    if kind == ethernet.IPV4 and len(packet) >= 20:
+        return packet[12:16], packet[16:20]
+    if kind == ethernet.IPV6 and len(packet) >= 40:
+        return packet[8:24], packet[24:40]
     return None
 
 

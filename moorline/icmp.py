@@ -11,6 +11,12 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
+from moorline.wire import Event
+
+ANSWERS_PER_SECOND: Final = 1000.0
+ANSWERS_BURST: Final = 100.0
+"""Limits of the answers of one data plane (RFC 1812, section 4.3.2.8; RFC 4443, section 2.4 (f))."""
+
 _ICMP: Final = 1
 _ICMPV6: Final = 58
 _ICMP_ERRORS: Final = frozenset({3, 4, 5, 11, 12})
@@ -26,6 +32,16 @@ _TTL: Final = 64
 _EXTENSIONS: Final = frozenset({0, 43, 60})
 """Extension headers with the common length field: hop-by-hop, routing, destination options."""
 _FRAGMENT: Final = 44
+
+
+def answer_to(event: int, packet: bytes, mtu: int) -> bytes | None:
+    """The answer to ``packet``, for which there was this :class:`Event`; None where it gets none."""
+    match event:
+        case Event.PUNT_TOO_BIG:
+            return too_big(packet, mtu)
+        case Event.PUNT_TTL_EXPIRED:
+            return time_exceeded(packet)
+    return None
 
 
 def too_big(packet: bytes, mtu: int) -> bytes | None:

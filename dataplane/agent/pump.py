@@ -8,18 +8,10 @@ from typing import Final, Protocol
 
 import structlog
 
-from dataplane.agent.punts import (
-    ANSWERS_BURST,
-    ANSWERS_PER_SECOND,
-    Limiter,
-    Punt,
-    SourceLimits,
-    icmp_answer,
-    is_for_one_host,
-    source_of,
-    with_checksum,
-)
+from dataplane.agent.punts import Punt, SourceLimits, is_for_one_host, source_of, with_checksum
 from dataplane.bpf.sys import RingBuffer
+from moorline.icmp import ANSWERS_BURST, ANSWERS_PER_SECOND, answer_to
+from moorline.limits import Limiter
 from moorline.wire import Event
 
 log = structlog.get_logger(__name__)
@@ -75,7 +67,7 @@ class Pump:
         if punt.reason == Event.PUNT_CONNECTION_MISS:
             self._miss(punt)
         elif punt.port == self._access_port and self._limiter.allows(self._loop.time()):
-            answer = icmp_answer(punt)
+            answer = answer_to(punt.reason, punt.packet, punt.mtu)
             if answer is not None:
                 self._host.to_host(answer)
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Self
 
-from moorline import icmp
-from moorline.wire import Event
-
-ANSWERS_PER_SECOND: Final = 1000.0
-ANSWERS_BURST: Final = 100.0
-"""Limits of ICMP answers (RFC 1812, section 4.3.2.8; RFC 4443, section 2.4 (f))."""
+from moorline import ethernet, icmp
+from moorline.limits import Limiter
 
 MISSES_PER_SECOND: Final = 2000.0
 MISSES_BURST: Final = 1024.0
@@ -21,8 +17,6 @@ SOURCES: Final = 1024
 """Limits of the packets of one source without a connection; many sources share what the ring lets through."""
 
 _RECORD: Final = struct.Struct("=IHHHH")
-_ETHERNET: Final = 14
-_VLANS: Final = (0x8100, 0x88A8)
 _TCP: Final = 6
 _UDP: Final = 17
 _ICMPV6: Final = 58
@@ -42,7 +36,7 @@ class Punt:
     @classmethod
     def parse(cls, record: bytes) -> Self | None:
         """Read a record; None for one that is cut off."""
-        if len(record) < _RECORD.size + _ETHERNET:
+        if len(record) < _RECORD.size + ethernet.OCTETS:
             return None
         length, port, reason, mtu, _pad = _RECORD.unpack_from(record)
         frame = record[_RECORD.size :][:length]
@@ -51,10 +45,7 @@ class Punt:
     @property
     def packet(self) -> bytes:
         """The IP packet in the frame."""
-        at = _ETHERNET
-        while int.from_bytes(self.frame[at - 2 : at]) in _VLANS:
-            at += 4
-        return self.frame[at:]
+        return ethernet.contents(self.frame)[1]
 
 
 def is_for_one_host(packet: bytes) -> bool:
@@ -71,28 +62,18 @@ def source_of(packet: bytes) -> bytes:
     return packet[8:24] if len(packet) >= 40 and packet[0] >> 4 == 6 else b""
 
 
-def icmp_answer(punt: Punt) -> bytes | None:
-    """The ICMP error that a packet that was too big, or whose TTL ran out, is answered with."""
-    match punt.reason:
-        case Event.PUNT_TOO_BIG:
-            return icmp.too_big(punt.packet, punt.mtu)
-        case Event.PUNT_TTL_EXPIRED:
-            return icmp.time_exceeded(punt.packet)
-    return None
-
-
 def with_checksum(frame: bytes) -> bytes:
     """The frame with the checksum of its transport header made whole.
 
     A packet of the host's own programs has only the pseudo-header's sum there: the rest is left to the
     hardware, which it never meets. Frames that are no whole TCP, UDP or ICMPv6 packet come back as they are.
     """
-    packet = frame[_ETHERNET:]
-    kind = int.from_bytes(frame[12:_ETHERNET])
-    if kind == 0x0800 and len(packet) >= 20:
-        return frame[:_ETHERNET] + _ipv4(packet)
-    if kind == 0x86DD and len(packet) >= 40:
-        return frame[:_ETHERNET] + _ipv6(packet)
+    packet = frame[ethernet.OCTETS :]
+    kind = int.from_bytes(frame[12 : ethernet.OCTETS])
+    if kind == ethernet.IPV4 and len(packet) >= 20:
+        return frame[: ethernet.OCTETS] + _ipv4(packet)
+    if kind == ethernet.IPV6 and len(packet) >= 40:
+        return frame[: ethernet.OCTETS] + _ipv6(packet)
     return frame
 
 
@@ -124,28 +105,6 @@ def _transport(protocol: int, pseudo: bytes, segment: bytes) -> bytes:
     if protocol == _UDP and found == 0:
         found = 0xFFFF
     return segment[:at] + struct.pack("!H", found) + segment[at + 2 :]
-
-
-@dataclass(slots=True)
-class Limiter:
-    """A token bucket: at most ``rate`` a second, ``burst`` at once."""
-
-    rate: float
-    burst: float
-    _tokens: float = field(init=False)
-    _at: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._tokens = self.burst
-
-    def allows(self, now: float) -> bool:
-        """Whether one more may go at this time (seconds)."""
-        self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 class SourceLimits:

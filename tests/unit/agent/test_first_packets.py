@@ -14,7 +14,6 @@ from dataplane.agent.punts import (
     MISSES_BURST,
     MISSES_PER_SECOND,
     SOURCES,
-    Limiter,
     Punt,
     SourceLimits,
     is_for_one_host,
@@ -23,6 +22,7 @@ from dataplane.agent.punts import (
 )
 from dataplane.p4runtime.early import OCTETS, PACKETS, PACKETS_OF_ONE_SOURCE, WAITING_SECONDS, EarlyPackets
 from moorline.icmp import checksum
+from moorline.limits import Limiter
 
 
 def packet(payload: bytes) -> p4r.StreamMessageResponse:

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands in an Ethernet frame, behind its VLAN tags."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OCTETS: Final = 14
+"""Of the header: destination, source, type."""
+
+IPV4: Final = 0x0800
+ARP: Final = 0x0806
+VLAN: Final = 0x8100
+IPV6: Final = 0x86DD
+QINQ: Final = 0x88A8
+"""EtherTypes."""
+
+_TAG_OCTETS: Final = 4
+
+
+def contents(frame: bytes) -> tuple[int, bytes]:
+    """EtherType and payload behind any number of VLAN tags, of a frame that holds a whole header."""
+    at = OCTETS
+    while (kind := int.from_bytes(frame[at - 2 : at])) in (VLAN, QINQ):
+        at += _TAG_OCTETS
+    return kind, frame[at:]
