@@ -98,7 +98,7 @@ class Accounting:
 
     def key_of(self, connection: Connection) -> str:
         """The key of its account in the store."""
-        return f"{USAGE}{connection.scid:016x}"
+        return f"{USAGE}{connection.id:016x}"
 
     def closed(self, connection: Connection) -> None:
         """The connection is closed, and its account deleted from the store: write it into the log instead."""
@@ -125,7 +125,7 @@ class Accounting:
                 await self._store.commit(Transaction(puts=puts))
             except StoreError as error:
                 log.error("accounts_not_stored", why=str(error))
-                self._changed.update(c for c in some if c.scid in self._state.connections)
+                self._changed.update(c for c in some if c.id in self._state.connections)
                 raise
 
     # ---- reading -------------------------------------------------------------------------------------------
@@ -164,7 +164,8 @@ class Accounting:
         counted = entry.counter_data
         if not counted.packet_count or entry.action.action.action_id != self._planes.entries.encapsulate:
             return
-        connection = self._state.connections.get(int.from_bytes(entry.action.action.params[0].value, "big"))
+        scid = int.from_bytes(entry.action.action.params[0].value, "big")
+        connection = self._state.connections_by_scid.get(scid)
         if connection is None or connection.status is not Status.UP:
             return
         meter = _meter(connection, node)
@@ -181,7 +182,7 @@ class Accounting:
 
     def _entities(self, connection: Connection, node: Node) -> list[p4r.Entity]:
         entities = []
-        for row in self._planes.entries.of_connection(connection, node)[1:]:
+        for row in self._planes.entries.sending(connection, node):
             entry = p4r.TableEntry(table_id=row.table, counter_data=p4r.CounterData())
             for number, value in enumerate(row.match, 1):
                 entry.match.add(field_id=number).exact.value = value

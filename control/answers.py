@@ -49,7 +49,7 @@ def _serialize(connection: Connection, forward: bool, with_key: bool) -> bytes:
         server_ipv6=server.ipv6,
         client_locators=[at.address for at in client.node.locators],
         server_locators=[at.address for at in server.node.locators],
-        scid=connection.scid,
+        scid=connection.path.scid_at(client.node),
         key=connection.secret if with_key else b"",
         parameters=messages.parameters(connection),
     ).SerializeToString()

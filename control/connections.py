@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Final
 
 from control.accounting import Accounting
@@ -24,22 +25,18 @@ from control.errors import (
     PreconditionError,
 )
 from control.events import Events, Kind
-from control.records import Connection, Node, Service, Status
+from control.legs import inner_mtu, lay, route
+from control.records import Connection, Node, Path, Service, Status
 from control.rejects import Rejects
 from control.rules import RuleBook
 from control.sessions import Sessions
-from control.slots import free_slot
 from control.southbound.contract import Row
 from control.southbound.dataplanes import DataPlanes
 from control.state import State, pair_of
 from control.store.base import Store, Transaction
-from moorline.wire import OVERHEAD_IPV6, SLOT_BITS
 
-_RANDOM_BITS: Final = 64 - SLOT_BITS
 _KEY_OCTETS: Final = 32
 _CHUNK: Final = 500
-_SMALLEST_MTU: Final = 1280
-"""What IPv6 asks of every link (RFC 8200, section 5)."""
 
 Pair = tuple[str, str]
 
@@ -117,20 +114,20 @@ class Connections:
 
     async def _make(self, client: Service, server: Service) -> Connection:
         self._permit(client, server)
-        self._require_path(client.node, server.node)
-        connection = self._new(client, server)
-        self._state.take_slot(connection)
+        nodes = route(self._state, client.node, server.node)
+        self.require_way(nodes)
+        connection = self._new(client, server, nodes)
         try:
             await self._store.commit(
                 Transaction(compares={connection.key: 0}, puts={connection.key: connection.encode()})
             )
         except ControlError:
-            self._state.release_slot(connection)
+            self._state.release_slots(connection.path)
             raise
         try:
             self._permit(client, server)  # services and rules may have changed while it was stored
         except ControlError:
-            self._state.release_slot(connection)
+            self._state.release_slots(connection.path)
             await self._store.commit(Transaction(deletes=frozenset([connection.key])))
             raise
         self._state.add_connection(connection)
@@ -147,31 +144,30 @@ class Connections:
         if not self._rules.allows(client.name, server.name):
             raise DeniedError(f"no rule lets {client.name} connect to {server.name}: put one that allows it")
 
-    def _require_path(self, one: Node, other: Node) -> None:
-        if one is other:
+    def require_way(self, nodes: tuple[Node, ...]) -> None:
+        """Raise an error unless each of ``nodes`` reaches the next, and all can be programmed now."""
+        if len(nodes) == 1:
             return
-        if self._planes.entries.of_peer(one, other) is None:
-            raise PreconditionError(
-                f"nodes {one.name} and {other.name} have no address family in common: give both IPv4 or IPv6"
-            )
-        self._planes.require(one, other)
+        for one, other in pairwise(nodes):
+            if self._planes.entries.of_peer(one, other) is None:
+                raise PreconditionError(
+                    f"nodes {one.name} and {other.name} have no address family in common: give both IPv4 or "
+                    "IPv6"
+                )
+        self._planes.require(*nodes)
 
-    def _new(self, client: Service, server: Service) -> Connection:
-        one, other = client.node, server.node
-        slot = free_slot(
-            self._state.slots[one.id], self._state.slots[other.id], min(one.capacity, other.capacity)
-        )
-        scid = 0
-        while scid >> SLOT_BITS == 0 or scid in self._state.connections:
-            scid = secrets.randbits(_RANDOM_BITS) << SLOT_BITS | slot
+    def _new(self, client: Service, server: Service, nodes: tuple[Node, ...]) -> Connection:
+        path = lay(self._state, nodes)
+        local = len(nodes) == 1
         return Connection(
-            scid,
+            path.scids[0],
             client,
             server,
             secrets.token_bytes(_KEY_OCTETS),
-            Status.LOCAL if one is other else Status.UP,
-            _inner_mtu(one, other),
-            0 if one is other else self._idle_timeout_seconds,
+            path,
+            Status.LOCAL if local else Status.UP,
+            inner_mtu(nodes),
+            0 if local else self._idle_timeout_seconds,
             time.time_ns(),
         )
 
@@ -211,10 +207,10 @@ class Connections:
         self._usage.counters_deleted(connection)
         connection.programmed = False
         self._tell_changed(connection)
-        await self._planes.uninstall(connection, rows)
+        await self._planes.uninstall((), rows)
 
     async def _resume(self, connection: Connection) -> None:
-        self._planes.require(*connection.nodes)
+        self._planes.require(*connection.path.nodes)
         await self._store_status(connection, Status.UP)
         self._tell_changed(connection)
         await self._program(connection)
@@ -260,11 +256,11 @@ class Connections:
         self._state.remove_connection(connection)
         self._usage.closed(connection)
         self._events.publish(Kind.REMOVED, connection)
-        for node, peer in self._ends(connection):
+        for node in dict.fromkeys(connection.nodes):
             self._sessions.translation_removed(node, connection)
-            if node is not peer and peer.id not in node.peers:
-                self._sessions.peer_removed(node, peer)
-        await self._planes.uninstall(connection, rows)
+        for path in connection.paths:
+            self.tell_path_removed(path)
+        await self._planes.uninstall(connection.paths, rows)
 
     # ---- helpers -------------------------------------------------------------------------------------------
 
@@ -285,30 +281,31 @@ class Connections:
             del self._operations[pair]
 
     def _gone(self, connection: Connection) -> bool:
-        return self._state.connections.get(connection.scid) is not connection
+        return self._state.connections.get(connection.id) is not connection
 
     def _rows(self, connection: Connection) -> dict[int, tuple[Row, ...]]:
-        return {node.id: self._planes.entries.of_connection(connection, node) for node in connection.nodes}
+        nodes = {node for path in connection.paths for node in path.nodes}
+        return {node.id: self._planes.entries.of_connection(connection, node) for node in nodes}
 
-    @staticmethod
-    def _ends(connection: Connection) -> list[tuple[Node, Node]]:
-        one, other = connection.nodes
-        return [(one, other)] if one is other else [(one, other), (other, one)]
+    def tell_path(self, path: Path) -> None:
+        """Tell nodes of neighbours that are new to them; ``path`` has just been added."""
+        for node, peer in path.neighbours:
+            if node.peers.get(peer.id) == 1:
+                self._sessions.peer(node, peer)
+
+    def tell_path_removed(self, path: Path) -> None:
+        """Tell nodes of neighbours that are theirs no longer; ``path`` has just been removed."""
+        for node, peer in path.neighbours:
+            if peer.id not in node.peers:
+                self._sessions.peer_removed(node, peer)
 
     def _tell_added(self, connection: Connection) -> None:
         self._events.publish(Kind.ADDED, connection)
-        for node, peer in self._ends(connection):
-            if node.peers.get(peer.id) == 1:
-                self._sessions.peer(node, peer)
+        self.tell_path(connection.path)
+        for node in dict.fromkeys(connection.nodes):
             self._sessions.translation(node, connection)
 
     def _tell_changed(self, connection: Connection) -> None:
         self._events.publish(Kind.CHANGED, connection)
-        for node, _ in self._ends(connection):
+        for node in dict.fromkeys(connection.nodes):
             self._sessions.translation(node, connection)
-
-
-def _inner_mtu(one: Node, other: Node) -> int:
-    """Octets of the largest inner packet, whatever family the channel takes after some address change."""
-    smallest = min((at.mtu for node in (one, other) for at in node.locators), default=_SMALLEST_MTU)
-    return max(smallest - OVERHEAD_IPV6, _SMALLEST_MTU)

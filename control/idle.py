@@ -32,11 +32,13 @@ class Idle:
         if key[0] != self._planes.entries.scid_table:
             return
         scid = int.from_bytes(key[1][0], "big")
-        connection = node.connections.get(scid)
-        if connection is None or connection.status is not Status.UP or scid in self._checks:
+        connection = self._state.connections_by_scid.get(scid)
+        if connection is None or connection.status is not Status.UP or connection.id in self._checks:
             return
-        task = self._checks[scid] = asyncio.create_task(self._check(connection))
-        task.add_done_callback(lambda _: self._checks.pop(scid, None))
+        if node not in connection.nodes or scid != connection.path.scid_at(node):
+            return  # of a path on which nothing is sent any longer, or not yet
+        task = self._checks[connection.id] = asyncio.create_task(self._check(connection))
+        task.add_done_callback(lambda _: self._checks.pop(connection.id, None))
 
     async def _check(self, connection: Connection) -> None:
         try:

@@ -74,7 +74,7 @@ def translation(record: Connection, node: Node) -> pb.Translation:
     """The row of the translation table at ``node``. Locators come with the peer, for they change with it."""
     local, peer = record.ends_at(node)
     return pb.Translation(
-        scid=record.scid,
+        scid=record.path.scid_at(node),
         peer_node_id=peer.node.id,
         local=connection_end(local, with_locators=False),
         peer=connection_end(peer, with_locators=False),

@@ -168,7 +168,7 @@ class Nodes:
         connections = list(node.connections.values())
         for start in range(0, len(connections), _CHUNK):
             for connection in connections[start : start + _CHUNK]:
-                if connection.scid in node.connections:
+                if connection.id in node.connections:
                     self._events.publish(Kind.CHANGED, connection)
             await asyncio.sleep(0)
 

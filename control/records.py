@@ -7,10 +7,10 @@ Records are JSON, so that an operator can read a store with ``sqlite3``; octets 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from control.usage import Usage
 from moorline.paths import Locator
@@ -48,10 +48,13 @@ class Port:
 class Node:
     """A node; its fields from ``previous`` on are not stored.
 
+    ``via`` names the relay through which its channels go, if any; at a ``border`` they change their SCID.
+
     ``previous`` holds the addresses of before its last change, during the grace time; ``peers`` counts the
-    connections with each other node, by its number; ``services`` are those that it hosts, by name;
-    ``connections`` those with an end here, by SCID; ``registering`` counts services that are being stored;
-    ``leaving`` says that it is being removed.
+    paths on which each other node is its neighbour, by its number, and ``origins`` those among them that it
+    relays; ``services`` are those that it hosts, by name; ``connections`` those with an end here, ``relayed``
+    those that pass, by id; ``registering`` counts services that are being stored; ``leaving`` says that it is
+    being removed.
     """
 
     name: str
@@ -64,10 +67,14 @@ class Node:
     capacity: int = 0
     access_port: int = 0
     last_seen_ns: int = 0
+    via: str = ""
+    border: bool = False
     previous: tuple[bytes, ...] = ()
     peers: dict[int, int] = field(default_factory=dict)
+    origins: dict[int, int] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     connections: dict[int, Connection] = field(default_factory=dict)
+    relayed: dict[int, Connection] = field(default_factory=dict)
     registering: int = 0
     leaving: bool = False
 
@@ -75,6 +82,11 @@ class Node:
     def key(self) -> str:
         """Its key in the store."""
         return NODE + self.name
+
+    @property
+    def addresses(self) -> tuple[bytes, ...]:
+        """Where it is, then where it was until a moment ago (4 or 16 octets)."""
+        return (*(at.address for at in self.locators), *self.previous)
 
     def encode(self) -> bytes:
         """Its value in the store."""
@@ -89,6 +101,8 @@ class Node:
                 "capacity": self.capacity,
                 "access_port": self.access_port,
                 "last_seen_ns": self.last_seen_ns,
+                "via": self.via,
+                "border": self.border,
             }
         )
 
@@ -156,23 +170,73 @@ class Service:
         )
 
 
+class Path(NamedTuple):
+    """The way of a connection: the nodes on it from the client's to the server's, and the SCID of each leg.
+
+    A leg joins two neighbours. Next to a border each leg has an SCID of its own, elsewhere they share one. A
+    connection within one node has no leg, but an SCID all the same.
+    """
+
+    nodes: tuple[Node, ...]
+    scids: tuple[int, ...]
+
+    @property
+    def relays(self) -> tuple[Node, ...]:
+        """The nodes between its ends, in order."""
+        return self.nodes[1:-1]
+
+    @property
+    def neighbours(self) -> Iterator[tuple[Node, Node]]:
+        """Each node with each of its neighbours."""
+        for one, other in zip(self.nodes, self.nodes[1:], strict=False):
+            yield one, other
+            yield other, one
+
+    @property
+    def places(self) -> set[tuple[Node, int]]:
+        """Each node with each SCID that it sees."""
+        left, right = zip(self.nodes, self.scids, strict=False), zip(self.nodes[1:], self.scids, strict=False)
+        return {*left, *right}
+
+    def scid_at(self, end: Node) -> int:
+        """The SCID of the leg at an end."""
+        return self.scids[0] if end is self.nodes[0] else self.scids[-1]
+
+    def neighbour_of(self, end: Node) -> Node:
+        """The node next to an end; itself on a path within one node."""
+        at = min(1, len(self.nodes) - 1)
+        return self.nodes[at] if end is self.nodes[0] else self.nodes[-1 - at]
+
+    def sides_of(self, relay: Node) -> tuple[tuple[Node, int], tuple[Node, int]]:
+        """The neighbours of a relay with the SCIDs of the legs there: towards the client, and the server."""
+        at = self.nodes.index(relay)
+        return (self.nodes[at - 1], self.scids[at - 1]), (self.nodes[at + 1], self.scids[at])
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """A service connection; the client is the service that asked first.
 
-    What follows ``created_ns`` is not stored with it: ``programmed`` says that both ends have acknowledged
-    its entries since it last came up; ``usage`` is its account, None before the first packet; ``answers``
-    holds serialized lookup answers (see ``control.answers``).
+    ``id`` is the SCID that it was made with, under which it is stored for good. ``path`` is the one that its
+    packets are sent on; on ``upcoming``, a path that is being prepared, and on those in ``former`` they are
+    accepted as well.
+
+    What follows ``former`` is not stored with it: ``programmed`` says that all nodes of its path have
+    acknowledged its entries since it last came up; ``usage`` is its account, None before the first packet;
+    ``answers`` holds serialized lookup answers (see ``control.answers``).
     """
 
-    scid: int
+    id: int
     client: Service
     server: Service
     secret: bytes
+    path: Path
     status: Status
     mtu: int
     idle_timeout_seconds: int
     created_ns: int
+    upcoming: Path | None = None
+    former: tuple[Path, ...] = ()
     programmed: bool = False
     usage: Usage | None = None
     answers: tuple[tuple[int, int], dict[tuple[bool, bool], bytes]] | None = None
@@ -180,7 +244,17 @@ class Connection:
     @property
     def key(self) -> str:
         """Its key in the store."""
-        return f"{CONNECTION}{self.scid:016x}"
+        return f"{CONNECTION}{self.id:016x}"
+
+    @property
+    def scid(self) -> int:
+        """The SCID of the leg at its client, by which users name it."""
+        return self.path.scids[0]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All paths on which its packets are accepted: the one that they are sent on first."""
+        return (self.path, *([self.upcoming] if self.upcoming else ()), *self.former)
 
     @property
     def tenant(self) -> int:
@@ -197,36 +271,59 @@ class Connection:
         return (self.client, self.server) if self.client.node is node else (self.server, self.client)
 
     def encode(self) -> bytes:
-        """Its value in the store."""
-        return _dump(
-            {
-                "client": self.client.name,
-                "server": self.server.name,
-                "secret": self.secret.hex(),
-                "status": int(self.status),
-                "mtu": self.mtu,
-                "idle": self.idle_timeout_seconds,
-                "created": self.created_ns,
-            }
-        )
+        """Its value in the store; a direct path with the SCID of its key is left out."""
+        data: dict[str, object] = {
+            "client": self.client.name,
+            "server": self.server.name,
+            "secret": self.secret.hex(),
+            "status": int(self.status),
+            "mtu": self.mtu,
+            "idle": self.idle_timeout_seconds,
+            "created": self.created_ns,
+        }
+        if self.path.relays or self.path.scids != (self.id,):
+            data["path"] = _dump_path(self.path)
+        if self.upcoming is not None:
+            data["upcoming"] = _dump_path(self.upcoming)
+        if self.former:
+            data["former"] = [_dump_path(path) for path in self.former]
+        return _dump(data)
 
     @classmethod
-    def decode(cls, key: str, value: bytes, services: Mapping[str, Service]) -> Self | None:
-        """Read back what :meth:`encode` wrote; None when one of its services is gone."""
+    def decode(
+        cls, key: str, value: bytes, services: Mapping[str, Service], nodes: Mapping[str, Node]
+    ) -> Self | None:
+        """Read back what :meth:`encode` wrote; None when one of its services or relays is gone."""
         data = json.loads(value)
         client, server = services.get(data["client"]), services.get(data["server"])
-        if client is None or server is None:
+        stored = (data.get("path", ((),)), data.get("upcoming", ((),)), *data.get("former", ()))
+        if client is None or server is None or any(name not in nodes for at in stored for name in at[0]):
             return None
+        number = int(key.removeprefix(CONNECTION), 16)
+
+        def path(stored: tuple[list[str], list[str]]) -> Path:
+            relays = (nodes[name] for name in stored[0])
+            stops = dict.fromkeys((client.node, *relays, server.node))
+            return Path(tuple(stops), tuple(int(scid, 16) for scid in stored[1]))
+
         return cls(
-            int(key.removeprefix(CONNECTION), 16),
+            number,
             client,
             server,
             bytes.fromhex(data["secret"]),
+            path(data.get("path", ([], [f"{number:x}"]))),
             Status(data["status"]),
             data["mtu"],
             data["idle"],
             data["created"],
+            path(data["upcoming"]) if "upcoming" in data else None,
+            tuple(map(path, data.get("former", ()))),
         )
+
+
+def _dump_path(path: Path) -> tuple[list[str], list[str]]:
+    """Names of the relays, and SCIDs."""
+    return [relay.name for relay in path.relays], [f"{scid:016x}" for scid in path.scids]
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ class Sessions:
         connections = list(node.connections.values())
         for start in range(0, len(connections), _CHUNK):
             for connection in connections[start : start + _CHUNK]:
-                if connection.scid in node.connections:
+                if connection.id in node.connections:
                     self.translation(node, connection)
             await session.room()
         session.send(pb.NodeUpdate(synchronized=pb.Synchronized()))
@@ -168,7 +168,8 @@ class Sessions:
 
     def translation_removed(self, node: Node, connection: Connection) -> None:
         """``connection`` was closed."""
-        self._send(node, pb.NodeUpdate(translation_removed=pb.TranslationRemoved(scid=connection.scid)))
+        scid = connection.path.scid_at(node)
+        self._send(node, pb.NodeUpdate(translation_removed=pb.TranslationRemoved(scid=scid)))
 
     def _send(self, node: Node, update: pb.NodeUpdate) -> None:
         session = self._sessions.get(node.id)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from control.errors import ExhaustedError
@@ -47,24 +48,26 @@ class SlotMap:
         self.used -= 1
 
 
-def free_slot(one: SlotMap, other: SlotMap, capacity: int) -> int:
-    """A slot below ``capacity`` that is free at both ends; nothing is marked.
+def free_slot(nodes: Sequence[SlotMap], capacity: int) -> int:
+    """A slot below ``capacity`` that is free at all nodes; nothing is marked.
 
-    The search goes on from where the fuller end found its last one, so that a slot is not used again at
+    The search goes on from where the fullest node found its last one, so that a slot is not used again at
     once, and a lookup costs little until the tables are nearly full.
 
     Raises:
         ExhaustedError: there is none.
     """
     capacity = min(capacity, 1 << SLOT_BITS)
-    cursor = max(one, other, key=lambda slots: slots.used).cursor
+    cursor = max(nodes, key=lambda slots: slots.used).cursor
     if cursor >= capacity:
         cursor = 0
     words = (capacity + _WORD_BITS - 1) // _WORD_BITS
     start, bit = divmod(cursor, _WORD_BITS)
     for step in range(words + 1):
         index = (start + step) % words
-        free = _FULL & ~(one.word(index) | other.word(index))
+        free = _FULL
+        for slots in nodes:
+            free &= ~slots.word(index)
         if step == 0:
             free &= _FULL << bit
         if index == words - 1 and capacity % _WORD_BITS:
@@ -72,6 +75,6 @@ def free_slot(one: SlotMap, other: SlotMap, capacity: int) -> int:
         if free:
             return index * _WORD_BITS + (free & -free).bit_length() - 1
     raise ExhaustedError(
-        f"none of {capacity} connection slots is free at both nodes: close connections, or raise the size of "
-        "the scid table"
+        f"none of {capacity} connection slots is free at all nodes of the path: close connections, or raise "
+        "the size of the scid table"
     )

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from control.errors import NotFoundError
-from control.records import CONNECTION, NODE, RULE, SERVICE, Connection, Node, Rule, Service
+from control.records import CONNECTION, NODE, RULE, SERVICE, Connection, Node, Path, Rule, Service
 from control.slots import SlotMap
 from control.store.base import Store, Transaction
 from moorline.addresses import MAPPED_PREFIX
@@ -27,6 +25,9 @@ class State:
         self.services: dict[str, Service] = {}
         self.services_by_address: dict[bytes, Service] = {}
         self.connections: dict[int, Connection] = {}
+        """By id, which is no longer its SCID once it was rotated."""
+        self.connections_by_scid: dict[int, Connection] = {}
+        """By the SCID of each leg of each of its paths."""
         self.pairs: dict[tuple[str, str], Connection] = {}
         self.connections_by_service: dict[str, set[Connection]] = {}
         self.rules: dict[str, Rule] = {}
@@ -52,12 +53,13 @@ class State:
         for service in sorted(services, key=lambda service: service.registered_ns):
             state.add_service(service)
         for entry in (await store.scan(CONNECTION)).entries:
-            connection = Connection.decode(entry.key, entry.value, state.services)
+            connection = Connection.decode(entry.key, entry.value, state.services, state.nodes)
             if connection is None:
                 orphans.add(entry.key)
                 continue
             connection.programmed = True
-            state.take_slot(connection)
+            for path in connection.paths:
+                state.take_slots(path)
             state.add_connection(connection)
         if orphans:
             await store.commit(Transaction(deletes=frozenset(orphans)))
@@ -93,8 +95,8 @@ class State:
         return self.pairs.get(pair_of(one.name, other.name)) if one and other else None
 
     def connection(self, scid: int) -> Connection:
-        """The connection of this SCID, else :class:`NotFoundError`."""
-        connection = self.connections.get(scid)
+        """The connection with a leg of this SCID, else :class:`NotFoundError`."""
+        connection = self.connections_by_scid.get(scid)
         if connection is None:
             raise NotFoundError(f"there is no connection {scid:016x}: list the connections")
         return connection
@@ -131,30 +133,30 @@ class State:
         del self.services_by_address[service.ipv6]
         del service.node.services[service.name]
 
-    def take_slot(self, connection: Connection) -> None:
-        """Mark the slot of ``connection`` at its nodes."""
-        for slots in self._slots_of(connection):
-            slots.take(slot_of(connection.scid))
+    def take_slots(self, path: Path) -> None:
+        """Mark the slots of ``path`` at its nodes."""
+        for node, scid in path.places:
+            self.slots[node.id].take(slot_of(scid))
 
-    def release_slot(self, connection: Connection) -> None:
-        """The reverse of :meth:`take_slot`."""
-        for slots in self._slots_of(connection):
-            slots.release(slot_of(connection.scid))
+    def release_slots(self, path: Path) -> None:
+        """The reverse of :meth:`take_slots`."""
+        for node, scid in path.places:
+            self.slots[node.id].release(slot_of(scid))
 
     def add_connection(self, connection: Connection) -> None:
-        """Index ``connection``, whose slot has been taken."""
-        self.connections[connection.scid] = connection
+        """Index ``connection``, whose slots have been taken."""
+        self.connections[connection.id] = connection
         client, server = connection.client, connection.server
         self.pairs[pair_of(client.name, server.name)] = connection
         for service in (client, server):
             self.connections_by_service.setdefault(service.name, set()).add(connection)
-            service.node.connections[connection.scid] = connection
-        for node, peer in _neighbours(connection):
-            node.peers[peer.id] = node.peers.get(peer.id, 0) + 1
+            service.node.connections[connection.id] = connection
+        for path in connection.paths:
+            self.add_path(connection, path)
 
     def remove_connection(self, connection: Connection) -> None:
-        """Forget ``connection`` and release its slot."""
-        del self.connections[connection.scid]
+        """Forget ``connection`` and release its slots."""
+        del self.connections[connection.id]
         client, server = connection.client, connection.server
         del self.pairs[pair_of(client.name, server.name)]
         for service in (client, server):
@@ -162,18 +164,45 @@ class State:
             of_service.discard(connection)
             if not of_service:
                 del self.connections_by_service[service.name]
-            service.node.connections.pop(connection.scid, None)
-        for node, peer in _neighbours(connection):
-            node.peers[peer.id] -= 1
-            if not node.peers[peer.id]:
-                del node.peers[peer.id]
-        self.release_slot(connection)
+            service.node.connections.pop(connection.id, None)
+        for path in connection.paths:
+            self._forget(path)
+            for relay in path.relays:
+                relay.relayed.pop(connection.id, None)
 
-    def _slots_of(self, connection: Connection) -> Iterable[SlotMap]:
-        one, other = connection.nodes
-        return [self.slots[one.id]] if one is other else [self.slots[one.id], self.slots[other.id]]
+    def add_path(self, connection: Connection, path: Path) -> None:
+        """Index a path of ``connection``, whose slots have been taken."""
+        for scid in path.scids:
+            self.connections_by_scid[scid] = connection
+        for node, peer in path.neighbours:
+            _count(node.peers, peer, 1)
+        for relay in path.relays:
+            relay.relayed[connection.id] = connection
+            for side, _ in path.sides_of(relay):
+                _count(relay.origins, side, 1)
+
+    def remove_path(self, connection: Connection, path: Path) -> None:
+        """Forget a path that ``connection`` no longer has, and release its slots."""
+        self._forget(path)
+        kept = {relay for other in connection.paths for relay in other.relays}
+        for relay in path.relays:
+            if relay not in kept:
+                del relay.relayed[connection.id]
+
+    def _forget(self, path: Path) -> None:
+        for scid in path.scids:
+            self.connections_by_scid.pop(scid, None)
+        for node, peer in path.neighbours:
+            _count(node.peers, peer, -1)
+        for relay in path.relays:
+            for side, _ in path.sides_of(relay):
+                _count(relay.origins, side, -1)
+        self.release_slots(path)
 
 
-def _neighbours(connection: Connection) -> list[tuple[Node, Node]]:
-    one, other = connection.nodes
-    return [] if one is other else [(one, other), (other, one)]
+def _count(counts: dict[int, int], node: Node, change: int) -> None:
+    count = counts.get(node.id, 0) + change
+    if count:
+        counts[node.id] = count
+    else:
+        del counts[node.id]

@@ -41,7 +41,7 @@ class ConnectionsServicer:
         await self._accounting.refresh({node for c in chosen for node in c.nodes})
         response = pb.ListConnectionsResponse()
         async for some in in_parts(chosen):
-            standing = (c for c in some if c.scid in self._state.connections)
+            standing = (c for c in some if c.id in self._state.connections)
             response.connections.extend(map(self._message, standing))
         return response
 
@@ -93,12 +93,13 @@ class ConnectionsServicer:
             name = self._state.service(ServiceName.parse(request.service)).name
             found = list(self._state.connections_by_service.get(name, ()))
         elif request.node:
-            found = list(self._state.node(NodeName.parse(request.node)).connections.values())
+            node = self._state.node(NodeName.parse(request.node))
+            found = [*node.connections.values(), *node.relayed.values()]
         else:
             found = list(self._state.connections.values())
         chosen = [c for c in found if self._visible(c, caller)]
         if request.service and request.node:
-            chosen = [c for c in chosen if request.node in (node.name for node in c.nodes)]
+            chosen = [c for c in chosen if request.node in (node.name for node in c.path.nodes)]
         return sorted(chosen, key=lambda connection: connection.created_ns)
 
     @staticmethod

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 
 from control.errors import NodeAwayError
-from control.records import Connection, Node
+from control.records import Connection, Node, Path
 from control.southbound.contract import DELETE, INSERT, MODIFY, Contract, Row
 from control.southbound.dataplane import DataPlane, Dial, Listener
 from control.southbound.entries import Entries, key_only
@@ -65,38 +67,48 @@ class DataPlanes:
     # ---- connections ---------------------------------------------------------------------------------------
 
     async def install(self, connection: Connection) -> None:
-        """Write the rows of ``connection`` at both ends and wait until they stand.
+        """Write the rows of ``connection`` at all nodes of its path and wait until they stand.
 
         Raises:
-            NodeAwayError: an end is or went away.
-            ControlError: an end refused a row.
+            NodeAwayError: a node is or went away.
+            ControlError: a node refused a row.
         """
-        one, other = connection.nodes
-        self.require(one, other)
-        waiting = [*self._install(connection, one, other), *self._install(connection, other, one)]
+        path = connection.path
+        self.require(*path.nodes)
+        waiting = self.install_neighbours(path)
+        for node in path.nodes:
+            rows = self.entries.of_connection(connection, node)
+            waiting += self._planes[node.id].put([(INSERT, row) for row in rows], [])
         for future in waiting:
             await future
 
-    def _install(self, connection: Connection, node: Node, peer: Node) -> list[asyncio.Future[None]]:
-        plane = self._planes[node.id]
-        waiting = plane.put([(INSERT, row) for row in self.entries.of_connection(connection, node)], [])
-        # The paths stand already unless this is the first connection with that peer; those made at the same
-        # time wait for them with it.
-        under_way = (node.id, peer.id)
-        if node.peers.get(peer.id) == 1 and (path := self.entries.of_peer(node, peer)):
-            for future in plane.put([], [(INSERT, path)]):
-                self._new_paths[under_way] = future
-                future.add_done_callback(lambda _: self._new_paths.pop(under_way, None))
-        return [*waiting, self._new_paths[under_way]] if under_way in self._new_paths else waiting
-
-    async def uninstall(self, connection: Connection, rows: dict[int, tuple[Row, ...]]) -> None:
-        """Delete ``rows`` (by number of the node), and paths that no connection needs any longer."""
-        one, other = connection.nodes
+    def install_neighbours(self, path: Path) -> list[asyncio.Future[None]]:
+        """Let each node of ``path``, which has just been added, reach its neighbours there."""
         waiting: list[asyncio.Future[None]] = []
-        for node, peer in ((one, other), (other, one)):
-            changes: list[Change] = [(DELETE, row) for row in rows.get(node.id, ())]
-            gone = one is not other and peer.id not in node.peers
-            waiting += self.try_put(node, changes, [(DELETE, self.entries.no_peer(peer))] if gone else [])
+        for node, peer in path.neighbours:
+            # It does already unless this is their first path; those added meanwhile wait for it too.
+            under_way = node.id, peer.id
+            if node.peers.get(peer.id) == 1 and (row := self.entries.of_peer(node, peer)):
+                for future in self._planes[node.id].put([], [(INSERT, row)]):
+                    self._new_paths[under_way] = future
+                    future.add_done_callback(partial(self._stand, under_way))
+            if under_way in self._new_paths:
+                waiting.append(self._new_paths[under_way])
+        return waiting
+
+    def _stand(self, under_way: tuple[int, int], done: asyncio.Future[None]) -> None:
+        if self._new_paths.get(under_way) is done:
+            del self._new_paths[under_way]
+
+    async def uninstall(self, paths: Sequence[Path], rows: dict[int, tuple[Row, ...]]) -> None:
+        """Delete ``rows`` (by number of the node), and what only ``paths``, which were removed, needed."""
+        waiting: list[asyncio.Future[None]] = []
+        for number, gone in rows.items():
+            waiting += self.try_put(self._state.nodes_by_id[number], [(DELETE, row) for row in gone], [])
+        for path in paths:
+            for node, peer in path.neighbours:
+                if peer.id not in node.peers:
+                    waiting += self.try_put(node, [], [(DELETE, self.entries.no_peer(peer))])
         await asyncio.gather(*waiting, return_exceptions=True)
 
     # ---- paths ---------------------------------------------------------------------------------------------

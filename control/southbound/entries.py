@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from control.errors import StartError
-from control.records import Connection, Node, Status
+from control.records import Connection, Node, Path, Status
 from control.southbound.contract import Contract, Row, RowKey, canonical
 from moorline.addresses import MAPPED_PREFIX, mapped
 from moorline.paths import choose_paths
@@ -54,26 +54,26 @@ class Entries:
         self._reject_ns = reject_seconds * 1_000_000_000
 
     def of_connection(self, connection: Connection, node: Node) -> tuple[Row, ...]:
-        """Rows at ``node``, an end of ``connection``: ``scid`` first; none unless the channel is up."""
+        """Rows at ``node``, which is on a path of ``connection``; none unless the channel is up.
+
+        At an end, first the row that receives on the path of now, then those that send.
+        """
+        if connection.status is not Status.UP:
+            return ()
+        if node not in connection.nodes:
+            return ()
+        first, *others = (self._deliver_row(connection, path, node) for path in connection.paths)
+        return (first, *self.sending(connection, node), *others)
+
+    def sending(self, connection: Connection, node: Node) -> tuple[Row, ...]:
+        """The rows of ``connection`` at an end, if it is up: one for each address family."""
         if connection.status is not Status.UP:
             return ()
         local, peer = connection.ends_at(node)
-        idle_ns = connection.idle_timeout_seconds * 1_000_000_000
+        path = connection.path
         tenant = canonical(connection.tenant)
-        scid = canonical(connection.scid)
-        peer_id = canonical(peer.node.id)
-        deliver = (
-            canonical(node.access_port),
-            tenant,
-            peer_id,
-            canonical(local.ipv4),
-            canonical(peer.ipv4),
-            canonical(local.ipv6),
-            canonical(peer.ipv6),
-        )
-        towards = (scid, peer_id, _NONE, _NONE)
+        towards = (canonical(path.scid_at(node)), canonical(path.neighbour_of(node).id), _NONE, _NONE)
         return (
-            Row(self.scid_table, (scid,), self._deliver, deliver, idle_ns),
             Row(
                 self.connection_table,
                 (tenant, _MAPPED + local.ipv4, _MAPPED + peer.ipv4),
@@ -87,6 +87,20 @@ class Entries:
                 towards,
             ),
         )
+
+    def _deliver_row(self, connection: Connection, path: Path, node: Node) -> Row:
+        local, peer = connection.ends_at(node)
+        params = (
+            canonical(node.access_port),
+            canonical(connection.tenant),
+            canonical(path.neighbour_of(node).id),
+            canonical(local.ipv4),
+            canonical(peer.ipv4),
+            canonical(local.ipv6),
+            canonical(peer.ipv6),
+        )
+        idle_ns = connection.idle_timeout_seconds * 1_000_000_000
+        return Row(self.scid_table, (canonical(path.scid_at(node)),), self._deliver, params, idle_ns)
 
     def of_peer(self, node: Node, peer: Node) -> Row | None:
         """The row at ``node`` with the paths to ``peer``; None when they have no family in common."""

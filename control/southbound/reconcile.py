@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from finsy.proto import p4r
 
 from control.errors import ControlError, NodeAwayError
-from control.records import Node
+from control.records import Connection, Node
 from control.southbound.client import P4RuntimeClient
 from control.southbound.contract import DELETE, INSERT, MODIFY, Row, read_row
 from control.southbound.entries import Entries, key_only
@@ -57,7 +57,7 @@ async def reconcile_connections(
     client: P4RuntimeClient, lane: Lane, node: Node, state: State, entries: Entries
 ) -> ControlError | None:
     """Make the tables ``scid`` and ``connection`` what they should be; returns the first refusal, if any."""
-    # Bit n of seen[scid]: the nth row of the connection is there (or its correction is under way).
+    # Bit n of seen[id]: the nth row of the connection is there (or its correction is under way).
     seen: dict[int, int] = {}
     pending: list[asyncio.Future[None]] = []
     for table in (entries.scid_table, entries.connection_table):
@@ -67,12 +67,12 @@ async def reconcile_connections(
                 pending.append(lane.put([*_connection_differences(rows, node, state, entries, seen)]))
                 await lane.room()
                 await asyncio.sleep(0)
-    for some in _parts([*node.connections.values()]):
+    for some in _parts([*node.connections.values(), *node.relayed.values()]):
         missing: list[Change] = []
         for connection in some:
-            if node.connections.get(connection.scid) is not connection:
-                continue  # closed meanwhile
-            there = seen.get(connection.scid, 0)
+            if not _stands_at(connection, node):
+                continue  # closed meanwhile, or on another path
+            there = seen.get(connection.id, 0)
             rows_wanted = entries.of_connection(connection, node)
             missing += [(INSERT, row) for n, row in enumerate(rows_wanted) if not there >> n & 1]
         pending.append(lane.put(missing))
@@ -85,17 +85,16 @@ def _connection_differences(
     rows: list[Row], node: Node, state: State, entries: Entries, seen: dict[int, int]
 ) -> Iterator[Change]:
     for row in rows:
-        scid = entries.scid_of(row)
-        connection = node.connections.get(scid)
-        wanted = entries.of_connection(connection, node) if connection is not None else ()
+        connection = state.connections_by_scid.get(entries.scid_of(row))
+        wanted = entries.of_connection(connection, node) if _stands_at(connection, node) else ()
         position = next((n for n, want in enumerate(wanted) if want.key == row.key), None)
-        if position is None:
+        if connection is None or position is None:
             # Also an entry that refuses a pair: whether it still should is asked anew by the next packet. Not
             # when the same key belongs to another connection now: its own insertion replaces this entry.
             if not _wanted_by_another(row, node, state, entries):
                 yield DELETE, key_only(row.key)
             continue
-        seen[scid] = seen.get(scid, 0) | 1 << position
+        seen[connection.id] = seen.get(connection.id, 0) | 1 << position
         if wanted[position] != row:
             yield MODIFY, wanted[position]
 
@@ -105,9 +104,14 @@ def _wanted_by_another(row: Row, node: Node, state: State, entries: Entries) -> 
         return False
     source, destination = (state.service_at(address.rjust(16, b"\0")) for address in row.match[1:])
     connection = state.between(source, destination)
-    if connection is None or connection.scid not in node.connections:
+    if not _stands_at(connection, node):
         return False
     return any(want.key == row.key for want in entries.of_connection(connection, node))
+
+
+def _stands_at(connection: Connection | None, node: Node) -> TypeGuard[Connection]:
+    """Whether ``node`` is on a path of ``connection``."""
+    return connection is not None and (connection.id in node.connections or connection.id in node.relayed)
 
 
 async def _outcome(pending: list[asyncio.Future[None]]) -> ControlError | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from control.config import ControllerConfig
 from control.records import Connection, Node, Service, Status
+from control.records import Path as ConnectionPath
 from control.store.base import Transaction
 from control.store.sqlite import SqliteStore
 from control.virtual import AddressPool
@@ -46,7 +47,8 @@ def fill_store(state_dir: Path, services: int) -> list[tuple[str, str]]:
 
 
 def _connection(client: Service, server: Service, scid: int) -> Connection:
-    return Connection(scid, client, server, secrets.token_bytes(32), Status.UP, _INNER_MTU, 0, 1)
+    path = ConnectionPath((client.node, server.node), (scid,))
+    return Connection(scid, client, server, secrets.token_bytes(32), path, Status.UP, _INNER_MTU, 0, 1)
 
 
 async def _store(path: Path, records: Sequence[Node | Service | Connection]) -> None:
