@@ -5,6 +5,7 @@
 
 #include "encapsulate.h"
 #include "events.h"
+#include "hand_over.h"
 #include "slot.h"
 
 /* Where a packet leaves, and what its outer headers are made of. */
@@ -13,6 +14,7 @@ struct departure {
 	struct outer_plan plan;
 	u16 node;
 	u16 mtu;
+	u16 local_port; /* the other end's access port, where that is at this node; else 0 */
 };
 
 /* Addresses that stay on the link: the kernel's. */
@@ -61,6 +63,12 @@ static inline int find_connection(struct packet *packet, const struct inner *inn
 	entry = connection_lookup(packet, (const u64 *)&key);
 	if (!entry)
 		return EVENT_PUNT_CONNECTION_MISS;
+	if (entry->action == ACTION_local) {
+		if (!entry->data.local.port)
+			return EVENT_PASS;
+		departure->local_port = entry->data.local.port;
+		return CONTINUE;
+	}
 	if (entry->action != ACTION_encapsulate)
 		return EVENT_DROP_CONNECTION_DENIED;
 	departure->node = entry->data.encapsulate.node;
@@ -116,25 +124,6 @@ static inline u32 longest_segment(const hook_context *ctx, const struct packet *
 	return transport ? headers + (transport[12] >> 4) * 4 + segment : inner->length;
 }
 
-/* Lowers the inner TTL by the access port's hops: 0 where the packet comes from the host itself,
- * since a tunnel's end lowers it only when it forwards (RFC 2003, section 3.1). */
-static inline int lower_ttl(const struct inner *inner, u8 hops)
-{
-	if (!hops)
-		return CONTINUE;
-	if (inner->is_ipv6) {
-		if (inner->ipv6->hop_limit <= hops)
-			return EVENT_PUNT_TTL_EXPIRED;
-		inner->ipv6->hop_limit -= hops;
-		return CONTINUE;
-	}
-	if (inner->ipv4->ttl <= hops)
-		return EVENT_PUNT_TTL_EXPIRED;
-	ipv4_replace(inner->ipv4, (__be16 *)&inner->ipv4->ttl,
-		     *(__be16 *)&inner->ipv4->ttl - bpf_htons(hops << 8));
-	return CONTINUE;
-}
-
 /* Encapsulates and sends. */
 static inline int depart(hook_context *ctx, struct packet *packet,
 			 const struct departure *departure)
@@ -148,6 +137,27 @@ static inline int depart(hook_context *ctx, struct packet *packet,
 				     plan->vlan);
 }
 
+/* Hands the packet to another access port of this node. */
+static inline int to_other_access(hook_context *ctx, struct packet *packet, struct inner *inner,
+				  u32 available, u16 port, u8 hops)
+{
+	struct port_facts *out = port_of_number(port);
+	u32 padding = available - inner->length;
+	int ipv6 = inner->is_ipv6;
+	int event;
+
+	if (is_expired(inner, hops))
+		return EVENT_PUNT_TTL_EXPIRED;
+	if (!out)
+		return EVENT_DROP_NO_ROUTE;
+	event = rewrite_inner(ctx, packet, inner, inner->traffic_class & ECN_MASK, hops);
+	if (event)
+		return event;
+	if (padding && packet_trim(ctx, packet, padding))
+		return EVENT_DROP_NO_ROOM;
+	return hand_over(ctx, packet, out, ipv6);
+}
+
 static inline int from_access(hook_context *ctx, struct packet *packet,
 			      const struct port_role_entry *role)
 {
@@ -157,6 +167,7 @@ static inline int from_access(hook_context *ctx, struct packet *packet,
 	struct ethhdr *eth = take(&cursor, sizeof(*eth));
 	u32 available, overhead;
 	int event;
+	u8 hops;
 
 	if (!eth || (eth->h_proto != bpf_htons(ETH_P_IP) && eth->h_proto != bpf_htons(ETH_P_IPV6)))
 		return EVENT_PASS;
@@ -169,6 +180,9 @@ static inline int from_access(hook_context *ctx, struct packet *packet,
 	event = find_connection(packet, &inner, role->data.access.tenant, &departure);
 	if (event)
 		return event;
+	hops = role->data.access.hops;
+	if (departure.local_port)
+		return to_other_access(ctx, packet, &inner, available, departure.local_port, hops);
 	departure.plan.flow = flow_hash(&cursor, &inner);
 	departure.plan.inner_length = inner.length;
 	departure.plan.traffic_class = inner.traffic_class;
@@ -184,7 +198,9 @@ static inline int from_access(hook_context *ctx, struct packet *packet,
 	}
 	if (inner.length + overhead > LONGEST_PACKET)
 		return EVENT_DROP_NO_ROOM;
-	event = lower_ttl(&inner, role->data.access.hops);
+	if (is_expired(&inner, hops))
+		return EVENT_PUNT_TTL_EXPIRED;
+	event = rewrite_inner(ctx, packet, &inner, inner.traffic_class & ECN_MASK, hops);
 	if (event)
 		return event;
 	if (inner.length < available && packet_trim(ctx, packet, available - inner.length))

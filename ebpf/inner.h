@@ -72,23 +72,39 @@ static inline int parse_inner(struct cursor *cursor, __be16 protocol, u32 availa
 	return parse_inner_ipv4(cursor, available, inner);
 }
 
-/* Gives the inner packet another ECN field. */
-static inline int set_inner_ecn(hook_context *ctx, struct packet *packet, struct inner *inner,
-				u8 ecn)
+/* Whether the packet has no hops left: rules A6 and U12 of docs/wire-format.md. hops is 0 where the
+ * packet comes from the host itself or goes to it, since a tunnel's end lowers the TTL only when it
+ * forwards (RFC 2003, section 3.1). */
+static inline int is_expired(const struct inner *inner, u8 hops)
+{
+	return hops && (inner->is_ipv6 ? inner->ipv6->hop_limit : inner->ipv4->ttl) <= hops;
+}
+
+/* Gives the inner packet another ECN field, and lowers its TTL by hops. Pointers into the packet
+ * are not to be used any more then. */
+static inline int rewrite_inner(hook_context *ctx, struct packet *packet, struct inner *inner,
+				u8 ecn, u8 hops)
 {
 	u32 traffic_class = (inner->traffic_class & ~ECN_MASK) | ecn;
-	u32 word;
+	u32 words[2];
 
+	if (ecn == (inner->traffic_class & ECN_MASK) && !hops)
+		return CONTINUE;
 	if (!inner->is_ipv6) {
 		__be16 *first = (__be16 *)inner->ipv4; /* version, IHL, and the field */
+		__be16 *ttl = (__be16 *)&inner->ipv4->ttl;
 
 		ipv4_replace(inner->ipv4, first,
 			     (*first & bpf_htons(0xff00)) | bpf_htons(traffic_class));
+		ipv4_replace(inner->ipv4, ttl, *ttl - bpf_htons(hops << 8));
 		return CONTINUE;
 	}
-	word = bpf_ntohl(*(__be32 *)inner->ipv6);
-	word = bpf_htonl((word & ~(0xff << 20)) | traffic_class << 20);
-	return packet_store_covered(ctx, packet, inner->ipv6, word) ? EVENT_DROP_NO_ROOM : CONTINUE;
+	words[0] = bpf_ntohl(*(__be32 *)inner->ipv6);
+	words[0] = bpf_htonl((words[0] & ~(0xff << 20)) | traffic_class << 20);
+	/* Payload length, next header, hop limit. */
+	words[1] = ((__be32 *)inner->ipv6)[1] - bpf_htonl(hops);
+	return packet_store_covered(ctx, packet, inner->ipv6, words) ? EVENT_DROP_NO_ROOM
+								     : CONTINUE;
 }
 
 #endif

@@ -58,11 +58,11 @@ static inline long packet_load(hook_context *ctx, u32 offset, void *to, u32 octe
 	return bpf_skb_load_bytes(ctx, offset, to, octets);
 }
 
-/* Writes octets of an IPv6 header in place, keeping any checksum that covers them true. */
+/* Writes two words of an IPv6 header in place, keeping any checksum that covers them true. */
 static inline long packet_store_covered(hook_context *ctx, struct packet *packet, void *at,
-					u32 word)
+					u32 words[2])
 {
-	long failed = bpf_skb_store_bytes(ctx, offset_of(packet, at), &word, sizeof(word),
+	long failed = bpf_skb_store_bytes(ctx, offset_of(packet, at), words, 2 * sizeof(*words),
 					  BPF_F_RECOMPUTE_CSUM);
 
 	packet_refresh(ctx, packet);
@@ -144,10 +144,43 @@ static inline int packet_leave_underlay(hook_context *ctx, struct packet *packet
 									   : EVENT_DROP_NO_ROUTE;
 }
 
-/* Hands an inner packet to the host behind an access port: it arrives at the near end of the veth
- * pair. */
-static inline int packet_leave_access(const struct port_facts *out)
+/* Sends an inner packet to the neighbour beyond an access port whose link has the inner destination. */
+static inline int packet_leave_link(hook_context *ctx, struct packet *packet,
+				    const struct port_facts *out, int ipv6)
 {
+	struct cursor cursor = {.position = packet->data + sizeof(struct ethhdr),
+				.end = packet->end};
+	struct bpf_redir_neigh hop = {};
+
+	if (ipv6) {
+		struct ipv6hdr *ip = take(&cursor, sizeof(*ip));
+
+		if (!ip)
+			return EVENT_DROP_NO_ROOM;
+		hop.nh_family = 10; /* AF_INET6 */
+		__builtin_memcpy(hop.ipv6_nh, &ip->daddr, sizeof(ip->daddr));
+	} else {
+		struct iphdr *ip = take(&cursor, sizeof(*ip));
+
+		if (!ip)
+			return EVENT_DROP_NO_ROOM;
+		hop.nh_family = 2; /* AF_INET */
+		hop.ipv4_nh = ip->daddr;
+	}
+	return redirect_neigh(out->ifindex, &hop, sizeof(hop), 0) == TC_ACT_REDIRECT
+		       ? EVENT_TX
+		       : EVENT_DROP_NO_ROUTE;
+}
+
+/* Hands an inner packet to the host: it arrives at the near end of the veth pair. */
+static inline int packet_leave_host(struct packet *packet, const struct port_facts *out)
+{
+	struct ethhdr *eth = packet->data;
+
+	if ((void *)(eth + 1) > packet->end)
+		return EVENT_DROP_NO_ROOM;
+	__builtin_memcpy(eth->h_dest, out->host_mac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, out->mac, ETH_ALEN);
 	return bpf_redirect(out->host_ifindex, BPF_F_INGRESS) == TC_ACT_REDIRECT
 		       ? EVENT_TX
 		       : EVENT_DROP_NO_ROUTE;

@@ -39,11 +39,12 @@ static inline long packet_load(hook_context *ctx, u32 offset, void *to, u32 octe
 	return bpf_xdp_load_bytes(ctx, offset, to, octets);
 }
 
-/* Writes octets of an IPv6 header in place, keeping any checksum that covers them true. */
+/* Writes two words of an IPv6 header in place, keeping any checksum that covers them true. */
 static inline long packet_store_covered(hook_context *ctx, struct packet *packet, void *at,
-					u32 word)
+					u32 words[2])
 {
-	*(u32 *)at = word;
+	((u32 *)at)[0] = words[0];
+	((u32 *)at)[1] = words[1];
 	return 0;
 }
 
@@ -98,14 +99,42 @@ static inline long packet_shrink(hook_context *ctx, struct packet *packet, u32 i
 	return failed;
 }
 
+/* What the kernel's routes and neighbours say of a destination beyond a port: whether there is a way
+ * and, if so, the addresses of the link layer. */
+static inline int find_neighbour(hook_context *ctx, struct bpf_fib_lookup *fib,
+				 const struct port_facts *out)
+{
+	long result;
+
+	fib->ifindex = out->ifindex;
+	result = bpf_fib_lookup(ctx, fib, sizeof(*fib), BPF_FIB_LOOKUP_OUTPUT);
+	if (result == BPF_FIB_LKUP_RET_NO_NEIGH)
+		return EVENT_DROP_NO_NEIGHBOUR;
+	if (result != BPF_FIB_LKUP_RET_SUCCESS || fib->ifindex != out->ifindex)
+		return EVENT_DROP_NO_ROUTE;
+	return CONTINUE;
+}
+
+/* Sends the packet, which begins with an Ethernet header, out by a port. */
+static inline int packet_leave(struct packet *packet, const struct port_facts *out,
+			       const u8 destination[ETH_ALEN], const u8 source[ETH_ALEN])
+{
+	struct ethhdr *eth = packet->data;
+
+	if ((void *)(eth + 1) > packet->end)
+		return EVENT_DROP_NO_ROOM;
+	__builtin_memcpy(eth->h_dest, destination, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, source, ETH_ALEN);
+	return bpf_redirect(out->ifindex, 0) == XDP_REDIRECT ? EVENT_TX : EVENT_DROP_NO_ROUTE;
+}
+
 /* Sends an encapsulated packet by the kernel's route and neighbour for its outer destination. */
 static inline int packet_leave_underlay(hook_context *ctx, struct packet *packet,
 					const struct port_facts *out, const union address *source,
 					const union address *destination, u16 vlan)
 {
-	struct bpf_fib_lookup fib = {.ifindex = out->ifindex};
-	struct ethhdr *eth = packet->data;
-	long result;
+	struct bpf_fib_lookup fib = {};
+	int event;
 
 	if (is_mapped(destination)) {
 		fib.family = 2; /* AF_INET */
@@ -116,23 +145,45 @@ static inline int packet_leave_underlay(hook_context *ctx, struct packet *packet
 		__builtin_memcpy(fib.ipv6_src, source, sizeof(*source));
 		__builtin_memcpy(fib.ipv6_dst, destination, sizeof(*destination));
 	}
-	result = bpf_fib_lookup(ctx, &fib, sizeof(fib), BPF_FIB_LOOKUP_OUTPUT);
-	if (result == BPF_FIB_LKUP_RET_NO_NEIGH)
-		return EVENT_DROP_NO_NEIGHBOUR;
-	if (result != BPF_FIB_LKUP_RET_SUCCESS || fib.ifindex != out->ifindex)
-		return EVENT_DROP_NO_ROUTE;
-	if ((void *)(eth + 1) > packet->end)
-		return EVENT_DROP_NO_ROOM;
-	__builtin_memcpy(eth->h_dest, fib.dmac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, fib.smac, ETH_ALEN);
-	return bpf_redirect(out->ifindex, 0) == XDP_REDIRECT ? EVENT_TX : EVENT_DROP_NO_ROUTE;
+	event = find_neighbour(ctx, &fib, out);
+	return event ? event : packet_leave(packet, out, fib.dmac, fib.smac);
 }
 
-/* Hands an inner packet to the host behind an access port: sent into the far end of the veth
- * pair, it arrives at the near one. */
-static inline int packet_leave_access(const struct port_facts *out)
+/* Sends an inner packet to the neighbour beyond an access port whose link has the inner destination. */
+static inline int packet_leave_link(hook_context *ctx, struct packet *packet,
+				    const struct port_facts *out, int ipv6)
 {
-	return bpf_redirect(out->ifindex, 0) == XDP_REDIRECT ? EVENT_TX : EVENT_DROP_NO_ROUTE;
+	struct cursor cursor = {.position = packet->data + sizeof(struct ethhdr),
+				.end = packet->end};
+	struct bpf_fib_lookup fib = {};
+	int event;
+
+	if (ipv6) {
+		struct ipv6hdr *ip = take(&cursor, sizeof(*ip));
+
+		if (!ip)
+			return EVENT_DROP_NO_ROOM;
+		fib.family = 10; /* AF_INET6 */
+		__builtin_memcpy(fib.ipv6_src, &ip->saddr, sizeof(ip->saddr));
+		__builtin_memcpy(fib.ipv6_dst, &ip->daddr, sizeof(ip->daddr));
+	} else {
+		struct iphdr *ip = take(&cursor, sizeof(*ip));
+
+		if (!ip)
+			return EVENT_DROP_NO_ROOM;
+		fib.family = 2; /* AF_INET */
+		fib.ipv4_src = ip->saddr;
+		fib.ipv4_dst = ip->daddr;
+	}
+	event = find_neighbour(ctx, &fib, out);
+	return event ? event : packet_leave(packet, out, fib.dmac, fib.smac);
+}
+
+/* Hands an inner packet to the host: sent into the far end of the veth pair, it arrives at the near
+ * one. */
+static inline int packet_leave_host(struct packet *packet, const struct port_facts *out)
+{
+	return packet_leave(packet, out, out->host_mac, out->mac);
 }
 
 #define HOOK_REDIRECT XDP_REDIRECT

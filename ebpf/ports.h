@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
 /* Which interface is which port of the contract. The agent writes both maps.
  *
- * An access port is the far end of a veth pair whose near end carries the host's virtual
- * addresses: host_ifindex and host_mac are the near end's. On an underlay port they are 0.
+ * The host's own access port is the far end of a veth pair whose near end carries the host's virtual
+ * addresses: host_ifindex and host_mac are the near end's. On other ports they are 0: on underlay
+ * ports, and on access ports whose link has hosts of its own (gateway ports).
  */
 #ifndef MOORLINE_PORTS_H
 #define MOORLINE_PORTS_H

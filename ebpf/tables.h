@@ -85,9 +85,10 @@ struct scid_entry {
 			u8 peer4[4];
 			u8 local6[16];
 			u8 peer6[16];
+			u8 hops; /* by how much the inner TTL is lowered */
+			u8 pad[3];
 		} deliver;
 	} data;
-	u32 pad0;
 };
 SLOT_TABLE(scid, shared);
 
@@ -107,6 +108,10 @@ struct connection_entry {
 			u8 si;
 			u8 pad;
 		} encapsulate;
+		struct {
+			u16 port; /* the other end's; 0 = the packet is the kernel's */
+			u8 pad[6];
+		} local;
 	} data;
 };
 ASSOC_TABLE(connection, shared);

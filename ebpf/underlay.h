@@ -5,7 +5,7 @@
 
 #include "ecn.h"
 #include "geneve.h"
-#include "inner.h"
+#include "hand_over.h"
 #include "slot.h"
 
 /* Whether the packet comes from the node at the other end: from one of its addresses, or, while
@@ -52,7 +52,6 @@ static inline int deliver(hook_context *ctx, struct packet *packet, u32 inner_of
 {
 	struct port_facts *out = port_of_number(port);
 	u32 padding = packet->length - inner_offset - inner_length;
-	struct ethhdr *eth;
 
 	if (!out)
 		return EVENT_DROP_NO_ROUTE;
@@ -60,13 +59,7 @@ static inline int deliver(hook_context *ctx, struct packet *packet, u32 inner_of
 		return EVENT_DROP_NO_ROOM;
 	if (packet_shrink(ctx, packet, inner_offset, inner_ipv6, outer_ipv6))
 		return EVENT_DROP_NO_ROOM;
-	eth = packet->data;
-	if ((void *)(eth + 1) > packet->end)
-		return EVENT_DROP_NO_ROOM;
-	__builtin_memcpy(eth->h_dest, out->host_mac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, out->mac, ETH_ALEN);
-	eth->h_proto = inner_ipv6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
-	return packet_leave_access(out);
+	return hand_over(ctx, packet, out, inner_ipv6);
 }
 
 static inline int from_underlay(hook_context *ctx, struct packet *packet)
@@ -78,7 +71,7 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 	struct scid_entry *entry;
 	u32 available, inner_offset;
 	int event, inner_ipv6;
-	u8 ecn;
+	u8 ecn, hops;
 
 	event = parse_outer(ctx, packet, &cursor, &outer);
 	if (event)
@@ -107,15 +100,16 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 	event = check_addresses(&inner, entry);
 	if (event)
 		return event;
+	hops = entry->data.deliver.hops;
+	if (is_expired(&inner, hops))
+		return EVENT_PUNT_TTL_EXPIRED;
 	ecn = ecn_combined(inner.traffic_class & ECN_MASK, outer.traffic_class & ECN_MASK);
 	if (ecn == ECN_DROP)
 		return EVENT_DROP_INNER_ECN;
 	inner_ipv6 = inner.is_ipv6;
-	if (ecn != (inner.traffic_class & ECN_MASK)) {
-		event = set_inner_ecn(ctx, packet, &inner, ecn);
-		if (event)
-			return event;
-	}
+	event = rewrite_inner(ctx, packet, &inner, ecn, hops);
+	if (event)
+		return event;
 	return deliver(ctx, packet, inner_offset, available, inner_ipv6, outer.is_ipv6,
 		       entry->data.deliver.port);
 }

@@ -46,6 +46,13 @@ control Connections(inout metadata_t meta) {
         meta.event = Event.DROP_CONNECTION_DENIED;
     }
 
+    // Both ends are at this node. port: the other one's access port; 0 = the packet is the kernel's.
+    @id(0x01000014)
+    action local(@id(1) port_t port) {
+        meta.local = true;
+        meta.port = port;
+    }
+
     @id(0x02000004)
     table connection {
         key = {
@@ -56,6 +63,7 @@ control Connections(inout metadata_t meta) {
         actions = {
             encapsulate;
             reject;
+            local;
             @defaultonly miss;
         }
         const default_action = miss();

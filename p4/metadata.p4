@@ -76,7 +76,8 @@ struct metadata_t {
     address_t   destination;
     options_t   options;
     tenant_t    tenant;
-    bit<8>      hops;
+    bit<8>      hops;        // by how much the TTL of the inner packet is lowered
+    bool        local;       // both ends of the connection are here
     scid_t      scid;
     node_t      node;        // at the connection's other end
     bit<24>     spi;

@@ -14,7 +14,8 @@
 //   pass  +-----------+                                 +------------+ miss
 //                |                                      | connection |------> packet-in; comes back
 //     outer headers, Geneve and                         +------------+        as packet-out
-//       our option sound?                                     | SCID, node, SPI, SI
+//       our option sound?                                     | SCID, node, SPI, SI; or, where both
+//                |                                            | ends are here, the other access port
 //                |                                            |
 //          +-----------+                                      |
 //          |   scid    | node, addresses, port                |
@@ -27,7 +28,7 @@
 //                |                                            | one of two paths
 //      source one of the node's?                        +-----------+
 //      inner packet sound, its                          |  uplink   | source, VLAN, MTU
-//      addresses the connection's?                      +-----------+
+//      addresses the connection's? TTL                  +-----------+
 //      congestion marks (RFC 6040)                            |
 //                |                                      does it fit? TTL
 //        outer headers off                                    |
@@ -89,6 +90,7 @@ control ToAccess(inout headers_t hdr, inout metadata_t meta) {
     CheckIpv4() check_ipv4;
     CheckIpv6() check_ipv6;
     CheckAddresses() check_addresses;
+    Ttl() ttl;
     Ecn() ecn;
     Decapsulate() decapsulate;
     bit<32> available = meta.payload - DATA_HEADER_OCTETS;
@@ -109,6 +111,9 @@ control ToAccess(inout headers_t hdr, inout metadata_t meta) {
             check_addresses.apply(meta);
         }
         if (meta.event == Event.RX) {
+            ttl.apply(hdr.inner_ipv4, hdr.inner_ipv6, meta);
+        }
+        if (meta.event == Event.RX) {
             ecn.apply(hdr, meta);
         }
         if (meta.event == Event.RX) {
@@ -118,11 +123,29 @@ control ToAccess(inout headers_t hdr, inout metadata_t meta) {
     }
 }
 
+// From an access port to another one: rule A8.
+control ToOtherAccess(inout headers_t hdr, inout metadata_t meta) {
+    Ttl() ttl;
+
+    apply {
+        if (meta.port == 0) {
+            meta.event = Event.PASS;
+        } else {
+            ttl.apply(hdr.ipv4, hdr.ipv6, meta);
+        }
+        if (meta.event == Event.RX) {
+            truncate(ETHERNET_OCTETS + meta.inner.length);
+            meta.event = Event.TX;
+        }
+    }
+}
+
 // From an access port to the question which node the packet is for: rules A1 to A3.
-control FromAccess(in headers_t hdr, inout metadata_t meta) {
+control FromAccess(inout headers_t hdr, inout metadata_t meta) {
     CheckIpv4() check_ipv4;
     CheckIpv6() check_ipv6;
     Connections() connections;
+    ToOtherAccess() to_other_access;
 
     apply {
         if (hdr.ethernet.type == ETHERTYPE_IPV4) {
@@ -134,6 +157,9 @@ control FromAccess(in headers_t hdr, inout metadata_t meta) {
         }
         if (meta.event == Event.RX) {
             connections.apply(meta);
+        }
+        if (meta.event == Event.RX && meta.local) {
+            to_other_access.apply(hdr, meta);
         }
     }
 }
@@ -153,7 +179,7 @@ control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
             check_size.apply(meta);
         }
         if (meta.event == Event.RX) {
-            ttl.apply(hdr, meta);
+            ttl.apply(hdr.ipv4, hdr.ipv6, meta);
         }
         if (meta.event == Event.RX) {
             encapsulate.apply(hdr, meta);

@@ -17,15 +17,17 @@ control Scids(in headers_t hdr, inout metadata_t meta) {
     }
 
     // port: where the packet goes. node: the other end's. local, peer: the connection's own
-    // addresses, zeros where it has none of a family.
+    // addresses, zeros where it has none of a family. hops: by how much the TTL is lowered; 0 where
+    // the host itself is behind the port.
     @id(0x01000007)
     action deliver(@id(1) port_t port, @id(2) tenant_t tenant, @id(3) node_t node,
                    @id(4) bit<32> local4, @id(5) bit<32> peer4, @id(6) address_t local6,
-                   @id(7) address_t peer6) {
+                   @id(7) address_t peer6, @id(8) bit<8> hops) {
         meta.port = port;
         meta.tenant = tenant;
         meta.node = node;
         meta.addresses = {local4, peer4, local6, peer6};
+        meta.hops = hops;
     }
 
     @id(0x02000003)

@@ -17,7 +17,7 @@ _MAPPED: Final = canonical(MAPPED_PREFIX)
 SHAPES: Final = {
     ("scid", "deliver"): (
         ("scid",),
-        ("port", "tenant", "node", "local4", "peer4", "local6", "peer6"),
+        ("port", "tenant", "node", "local4", "peer4", "local6", "peer6", "hops"),
     ),
     ("connection", "encapsulate"): (("tenant", "src", "dst"), ("scid", "node", "spi", "si")),
     ("connection", "reject"): (("tenant", "src", "dst"), ()),
@@ -98,6 +98,7 @@ class Entries:
             canonical(peer.ipv4),
             canonical(local.ipv6),
             canonical(peer.ipv6),
+            _NONE,
         )
         idle_ns = connection.idle_timeout_seconds * 1_000_000_000
         return Row(self.scid_table, (canonical(path.scid_at(node)),), self._deliver, params, idle_ns)

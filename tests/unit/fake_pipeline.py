@@ -26,6 +26,10 @@ def union(action: str, *fields: list[Any]) -> list[Any]:
     return ["data", ["", [[action, struct("", *fields)]], "union"]]
 
 
+def either(*unions: list[Any]) -> list[Any]:
+    return ["data", ["", [action for one in unions for action in one[1][1]], "union"]]
+
+
 def entry(table: str, *fields: list[Any]) -> list[Any]:
     return struct(f"{table}_entry", *fields)
 
@@ -70,8 +74,9 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
                 ["peer4", U8, [4]],
                 ["local6", U8, [16]],
                 ["peer6", U8, [16]],
+                ["hops", U8],
+                ["pad", U8, [3]],
             ),
-            ["pad0", U32],
         ),
     ),
     "connection": (
@@ -85,7 +90,10 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
             ["pad0", U8, [4]],
             ["action", U32],
             ["pad1", U32],
-            union("encapsulate", ["scid", U64], ["spi", U32], ["node", U16], ["si", U8], ["pad", U8]),
+            either(
+                union("encapsulate", ["scid", U64], ["spi", U32], ["node", U16], ["si", U8], ["pad", U8]),
+                union("local", ["port", U16], ["pad", U8, [6]]),
+            ),
         ),
     ),
     "locator": (

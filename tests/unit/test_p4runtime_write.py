@@ -16,7 +16,7 @@ ROLLBACK = p4r.WriteRequest.ROLLBACK_ON_ERROR
 ATOMIC = p4r.WriteRequest.DATAPLANE_ATOMIC
 
 NODE, TENANT = b"\x05", b"\x07"
-DELIVER = (b"\x02", TENANT, NODE, b"\x0a\0\0\1", b"\x0a\0\0\2", b"\0", b"\0")
+DELIVER = (b"\x02", TENANT, NODE, b"\x0a\0\0\1", b"\x0a\0\0\2", b"\0", b"\0", b"\0")
 
 
 @pytest.fixture
@@ -177,12 +177,12 @@ BAD: dict[str, tuple[StatusCode, str, Make]] = {
     ),
     "missing parameter": (
         StatusCode.INVALID_ARGUMENT,
-        "table scid, action deliver lacks the parameter peer6",
+        "table scid, action deliver lacks the parameter hops",
         lambda p: insert(scid(p, params=DELIVER[:-1])),
     ),
     "unknown parameter": (
         StatusCode.INVALID_ARGUMENT,
-        "table scid, action deliver has no parameter 8",
+        "table scid, action deliver has no parameter 9",
         lambda p: insert(scid(p, params=(*DELIVER, b"\1"))),
     ),
     "parameter too wide": (

@@ -111,7 +111,8 @@ def _updates(connections: int) -> Iterator[p4r.Update]:
     for slot in range(connections):
         scid = (slot * 0x9E3779B97F4A7C15 % (1 << 40)) << 24 | slot or 1 << 24
         local, peer = 0x0A000000 + slot, 0x0B000000 + slot
-        deliver = {"port": 1, "tenant": 0, "node": 7, "local4": local, "peer4": peer, "local6": 0, "peer6": 0}
+        ends = {"local4": local, "peer4": peer, "local6": 0, "peer6": 0}
+        deliver = {"port": 1, "tenant": 0, "node": 7, **ends, "hops": 0}
         yield tables.insert("scid", {"scid": scid}, "deliver", deliver)
         pair = {"tenant": 0, "src": _MAPPED | local, "dst": _MAPPED | peer}
         yield tables.insert("connection", pair, "encapsulate", {"scid": scid, "node": 7, "spi": 0, "si": 0})

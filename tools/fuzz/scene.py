@@ -103,6 +103,7 @@ def _scid(peer: Peer) -> Entry:
         "peer4": peer.address4,
         "local6": LOCAL6 if peer.ipv6 else NOWHERE,
         "peer6": peer.address6 if peer.ipv6 else NOWHERE,
+        "hops": 0,
     }
     return Entry("scid", {"scid": f"{peer.scid:#018x}"}, "deliver", params)
 

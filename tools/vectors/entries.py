@@ -47,7 +47,12 @@ def uplink(port: Underlay, *, vlan: int = 0, mtu: int | None = None, source4: st
 
 
 def scid(
-    value: int = world.SCID, *, node: int = world.PEER_NODE, port: int = ACCESS.number, tenant: int = TENANT
+    value: int = world.SCID,
+    *,
+    node: int = world.PEER_NODE,
+    port: int = ACCESS.number,
+    tenant: int = TENANT,
+    hops: int = 0,
 ) -> Entry:
     """Deliver the connection's packets to the local virtual addresses."""
     params: dict[str, Value] = {
@@ -58,6 +63,7 @@ def scid(
         "peer4": world.VIRTUAL4_PEER,
         "local6": world.VIRTUAL6_LOCAL,
         "peer6": world.VIRTUAL6_PEER,
+        "hops": hops,
     }
     return Entry("scid", {"scid": f"{value:#018x}"}, "deliver", params)
 

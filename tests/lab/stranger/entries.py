@@ -34,7 +34,7 @@ ROWS: dict[str, tuple[Named, tuple[str, Named], tuple[str, Named]]] = {
                 "deliver",
                 {
                     **{"port": port, "tenant": "7", "node": "9", "local4": "198.18.0.9"},
-                    **{"peer4": "198.18.0.8", "local6": HERE, "peer6": THERE},
+                    **{"peer4": "198.18.0.8", "local6": HERE, "peer6": THERE, "hops": "0"},
                 },
             )
             for port in ("10", "11")
