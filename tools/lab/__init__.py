@@ -4,5 +4,6 @@
 from tools.lab.lab import HostPlan, Lab
 from tools.lab.namespace import Namespace
 from tools.lab.process import Process
+from tools.lab.switched import SwitchPlan
 
-__all__ = ["HostPlan", "Lab", "Namespace", "Process"]
+__all__ = ["HostPlan", "Lab", "Namespace", "Process", "SwitchPlan"]

@@ -6,6 +6,7 @@
     laptop --- uplink 0 ---+
            --- uplink 1 ---+ router --- controller
     server --- uplink 0 ---+
+    switch --- port 1 -----+   (where one is planned)
 
 Every name in it is unique, so that several labs run beside one another; leaving the ``with`` block takes all
 of it away again, also after a failure or an interrupt.
@@ -26,6 +27,7 @@ from tools.lab import cleanup
 from tools.lab.namespace import Namespace
 from tools.lab.process import Process
 from tools.lab.programs import CONTROLLER_NAME, Controller, Host, Site
+from tools.lab.switched import SwitchNode, SwitchPlan
 from tools.lab.underlay import Uplink
 
 CONTROLLER_CABLE = 0
@@ -49,11 +51,16 @@ class Lab:
         self,
         hosts: Sequence[HostPlan] = (HostPlan("server"), HostPlan("laptop")),
         settings: Mapping[str, Any] | None = None,
+        switches: Sequence[SwitchPlan] = (),
+        mtu: int = 1500,
     ) -> None:
-        """Plan a lab; ``settings`` are more of ``[controller]``."""
+        """Plan a lab; ``settings`` are more of ``[controller]``, ``mtu`` is that of all cables."""
         self._plans = hosts
+        self._switch_plans = switches
         self._settings = settings or {}
+        self._mtu = mtu
         self._stack = ExitStack()
+        self._plain_hosts = 0
         self.name = cleanup.unique_name()
 
     def __enter__(self) -> Self:
@@ -82,7 +89,7 @@ class Lab:
         self.router = self._namespace(stack, "router")
         self.router.sysctl({"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"})
         place = self._namespace(stack, "controller")
-        cable = Uplink(place, self.router, "up0", "controller", CONTROLLER_CABLE, (4, 6), 100)
+        cable = Uplink(place, self.router, "up0", "controller", CONTROLLER_CABLE, (4, 6), 100, self._mtu)
         cable.lay()
         addresses = [str(address.ip) for address in cable.addresses.values()]
         self._names_file = self.folder / "hosts"
@@ -91,6 +98,10 @@ class Lab:
         self.controller = Controller(site, place, addresses[0], self._settings)
         self.hosts = {
             plan.name: self._host(stack, site, number, plan) for number, plan in enumerate(self._plans)
+        }
+        self.switches = {
+            plan.name: self._switch(stack, site, number, plan)
+            for number, plan in enumerate(self._switch_plans)
         }
         stack.enter_context(self._processes)  # last in, first out: programs end before their namespaces go
 
@@ -107,7 +118,16 @@ class Lab:
         )
         first = 1 + MOST_UPLINKS * number
         uplinks = [
-            Uplink(namespace, self.router, f"up{i}", f"h{number}u{i}", first + i, plan.families, 100 + i)
+            Uplink(
+                namespace,
+                self.router,
+                f"up{i}",
+                f"h{number}u{i}",
+                first + i,
+                plan.families,
+                100 + i,
+                self._mtu,
+            )
             for i in range(plan.uplinks)  # four cables a host at most
         ]
         for uplink in uplinks:
@@ -115,15 +135,30 @@ class Lab:
         namespace.use_file("/etc/hosts", self._names_file)
         return Host(site, plan.name, namespace, uplinks, self.controller.address, plan.settings or {})
 
+    def _switch(self, stack: ExitStack, site: Site, number: int, plan: SwitchPlan) -> SwitchNode:
+        switch = SwitchNode(site, plan, number, self._namespace(stack, plan.name), self._mtu)
+        switch.lay_management(self.controller.place)
+        first = 1 + MOST_UPLINKS * (len(self._plans) + number)
+        for cable in range(first, first + plan.uplinks):
+            switch.lay_uplink(self.router, cable)
+        for name in plan.plain:
+            self._plain_hosts += 1
+            switch.lay_gateway(name, self._namespace(stack, name), self._plain_hosts)
+        return switch
+
     def start(self) -> Self:
-        """Start the controller and an agent on every host, and wait until all is programmed."""
+        """Start the controller, an agent on every host, every switch, and wait until all is programmed."""
         self.controller.start()
         for host in self.hosts.values():
             host.join(self.controller)
             host.launch()
+        for switch in self.switches.values():
+            switch.start()
+            switch.join(self.controller)
         for host in self.hosts.values():
             host.wait_serving()
-            self.controller.wait_converged(host.name)
+        for name in (*self.hosts, *self.switches):
+            self.controller.wait_converged(name)
         return self
 
     def add_name(self, name: str, address: str) -> None:

@@ -36,6 +36,7 @@ class Uplink:
     cable: int
     families: tuple[int, ...]
     metric: int
+    mtu: int
     addresses: dict[int, Interface] = field(default_factory=dict)
     _subnet: dict[int, int] = field(default_factory=dict)
     _turn: int = -1
@@ -43,6 +44,8 @@ class Uplink:
     def lay(self) -> None:
         """Lay the cable and give both ends their first addresses."""
         connect(self.host, self.interface, self.router, self.router_interface)
+        self.host.set_link(self.interface, mtu=self.mtu)
+        self.router.set_link(self.router_interface, mtu=self.mtu)
         for family in self.families:
             for subnet in range(SUBNETS):
                 gateway = subnet_address(family, self.cable, subnet, 1)
