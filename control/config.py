@@ -66,6 +66,9 @@ class ControllerConfig(Section):
     p4info: Path = _ROOT / "p4" / "moorline.p4info.txtpb"
     """The contract; a data plane with another one is not programmed."""
 
+    p4json: Path = _ROOT / "p4" / "moorline.json"
+    """What implements the contract on a BMv2 switch; given to switches that have no pipeline."""
+
     @property
     def store_path(self) -> Path:
         """The SQLite file."""

@@ -52,6 +52,7 @@ class Joining:
     async def create_token(self, text: str, ttl_seconds: int) -> tuple[str, str, int]:
         """A token for a node, in place of an earlier one: (node, token, nanoseconds when it ends)."""
         name = str(NodeName.parse(text))
+        self._nodes.require_host(name)
         if ttl_seconds > MAX_TTL_SECONDS:
             raise InvalidRequestError(
                 f"a token for {ttl_seconds} seconds is too long-lived: ask for {MAX_TTL_SECONDS} at most"

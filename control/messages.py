@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, ip_address
-from typing import Final
+from typing import Any, Final
 
 from control.errors import InvalidRequestError
-from control.records import Connection, Node, Port, Rule, Service
+from control.records import Connection, Node, Port, Rule, Service, SwitchFacts
+from control.southbound.dataplane import DataPlane
+from control.southbound.program import PipelineState
 from control.usage import Flow
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.paths import Locator
@@ -83,13 +85,21 @@ def translation(record: Connection, node: Node) -> pb.Translation:
     )
 
 
-def node(record: Node, *, connected: bool, converged: bool, problem: str) -> pb.Node:
-    """A node for its reader."""
+_PIPELINE: Final = {
+    PipelineState.UNKNOWN: pb.PIPELINE_STATE_UNSPECIFIED,
+    PipelineState.OURS: pb.PIPELINE_STATE_OURS,
+    PipelineState.OTHER_CONTRACT: pb.PIPELINE_STATE_OTHER_CONTRACT,
+    PipelineState.OTHER_PROGRAM: pb.PIPELINE_STATE_OTHER_PROGRAM,
+}
+
+
+def node(record: Node, plane: DataPlane, *, attached: bool) -> pb.Node:
+    """A node for its reader; ``attached`` says whether its agent has a session."""
     return pb.Node(
         name=record.name,
         id=record.id,
-        connected=connected,
-        converged=converged,
+        connected=plane.connected if record.switch else attached,
+        converged=plane.converged,
         locators=locators(record.locators),
         generation=record.generation,
         version=record.version,
@@ -108,8 +118,26 @@ def node(record: Node, *, connected: bool, converged: bool, problem: str) -> pb.
             for port in record.ports
         ],
         last_seen_ns=record.last_seen_ns,
-        problem=problem,
+        problem=plane.problem,
+        switch=_switch(record.switch, plane.pipeline) if record.switch else None,
     )
+
+
+def _switch(facts: SwitchFacts, pipeline: PipelineState) -> pb.Switch:
+    return pb.Switch(
+        p4runtime=facts.target,
+        device_id=facts.device_id,
+        ports=[pb.SwitchPort(**port.model_dump(mode="json")) for port in facts.config.ports],
+        pipeline=_PIPELINE[pipeline],
+    )
+
+
+def read_switch_ports(messages: Iterable[pb.SwitchPort]) -> list[dict[str, Any]]:
+    """Ports of a switch as its file has them; what a caller left out has its default there."""
+    return [
+        {field.name: [*value] if field.is_repeated else value for field, value in message.ListFields()}
+        for message in messages
+    ]
 
 
 def peer_changed(record: Node) -> pb.PeerChanged:

@@ -6,12 +6,18 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from control.connections import Connections
-from control.errors import ControlError, ExhaustedError, InvalidRequestError, PreconditionError
+from control.errors import (
+    AlreadyExistsError,
+    ControlError,
+    ExhaustedError,
+    InvalidRequestError,
+    PreconditionError,
+)
 from control.events import Events, Kind
 from control.messages import MAX_PORT, read_locators, read_ports
 from control.records import Node
@@ -65,8 +71,19 @@ class Nodes:
         if node is not None and node.leaving:
             raise PreconditionError(f"node {name} is just being removed: join again when it is gone")
         if node is not None:
+            self.require_host(name)
             return node
-        node = Node(name, self._free_id())
+        return await self.add(name)
+
+    def require_host(self, name: str) -> None:
+        """Refuse what only a host may do to the name of a switch; raises ``AlreadyExistsError``."""
+        node = self._state.nodes.get(name)
+        if node is not None and node.switch is not None:
+            raise AlreadyExistsError(f"{name} is a switch, which has no agent: choose another name")
+
+    async def add(self, name: str, **facts: Any) -> Node:
+        """A new node of a name that is free, with what is known of it."""
+        node = Node(name, self._free_id(), **facts)
         self._state.add_node(node)  # before it is stored, so that its number is not given away twice
         try:
             await self._store.commit(Transaction(compares={node.key: 0}, puts={node.key: node.encode()}))
@@ -74,7 +91,7 @@ class Nodes:
             self._state.remove_node(node)
             raise
         self._planes.add(node)
-        log.info("node_admitted", node=name, id=node.id)
+        log.info("node_admitted", node=name, id=node.id, switch=node.switch is not None)
         return node
 
     async def remove(self, node: Node) -> None:
@@ -97,6 +114,7 @@ class Nodes:
 
     async def hello(self, node: Node, hello: pb.NodeHello) -> None:
         """Take in what a session begins with."""
+        self.require_host(node.name)
         if not 0 < hello.p4runtime_port <= _MAX_TCP_PORT or not 0 < hello.access_port <= MAX_PORT:
             raise InvalidRequestError(
                 f"node {node.name} reports P4Runtime port {hello.p4runtime_port} and access port "
@@ -124,16 +142,19 @@ class Nodes:
         await self._store_and_set(node, ports=read_ports(changed.ports))
 
     async def _report(self, node: Node, changed: pb.LocatorsChanged, **facts: object) -> None:
-        locators = read_locators(changed.locators)
-        news = changed.generation > node.generation
+        await self.take(node, changed.generation, read_locators(changed.locators), **facts)
+        self._planes.node_changed(node)
+
+    async def take(self, node: Node, generation: int, locators: tuple[Locator, ...], **facts: object) -> None:
+        """Store where a node is, unless something newer is known, and other facts; tell whom it concerns."""
+        news = generation > node.generation
         moved = news and locators != node.locators
         if news:
-            facts |= {"generation": changed.generation, "locators": locators}
+            facts |= {"generation": generation, "locators": locators}
         former = _former(node, locators) if moved else ()
         await self._store_and_set(node, **facts)
         if moved:
             self._moved(node, former)
-        self._planes.node_changed(node)
 
     async def _store_and_set(self, node: Node, **facts: object) -> None:
         self._state.node(node.name)  # unless it is being removed

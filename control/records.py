@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from control.usage import Usage
 from moorline.paths import Locator
+from moorline.switch import SwitchConfig
 
 NODE: Final = "node/"
 SERVICE: Final = "service/"
@@ -44,11 +45,30 @@ class Port:
     mtu: int
 
 
+@dataclass(frozen=True, slots=True)
+class SwitchFacts:
+    """What an operator said of a switch: where its P4Runtime server is, and its ports."""
+
+    target: str
+    device_id: int
+    config: SwitchConfig
+
+    def encode(self) -> dict[str, Any]:
+        """Its part of the value of its node."""
+        return {"target": self.target, "device_id": self.device_id, **self.config.model_dump(mode="json")}
+
+    @classmethod
+    def decode(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what :meth:`encode` wrote."""
+        return cls(data["target"], data["device_id"], SwitchConfig.model_validate({"ports": data["ports"]}))
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """A node; its fields from ``previous`` on are not stored.
 
     ``via`` names the relay through which its channels go, if any; at a ``border`` they change their SCID.
+    ``switch`` is None for a host, whose agent reports; of a switch all comes from its operator.
 
     ``previous`` holds the addresses of before its last change, during the grace time; ``peers`` counts the
     paths on which each other node is its neighbour, by its number, and ``origins`` those among them that it
@@ -69,6 +89,7 @@ class Node:
     last_seen_ns: int = 0
     via: str = ""
     border: bool = False
+    switch: SwitchFacts | None = None
     previous: tuple[bytes, ...] = ()
     peers: dict[int, int] = field(default_factory=dict)
     origins: dict[int, int] = field(default_factory=dict)
@@ -103,6 +124,7 @@ class Node:
                 "last_seen_ns": self.last_seen_ns,
                 "via": self.via,
                 "border": self.border,
+                "switch": self.switch and self.switch.encode(),
             }
         )
 
@@ -112,6 +134,8 @@ class Node:
         data: dict[str, Any] = json.loads(value)
         data["locators"] = tuple(Locator(bytes.fromhex(at[0]), *at[1:]) for at in data["locators"])
         data["ports"] = tuple(Port(*port) for port in data["ports"])
+        if facts := data.get("switch"):  # stores from before there were switches lack it
+            data["switch"] = SwitchFacts.decode(facts)
         return cls(name=key.removeprefix(NODE), **data)
 
 

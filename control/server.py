@@ -42,8 +42,11 @@ from control.southbound.contract import Contract
 from control.southbound.dataplane import dialer
 from control.southbound.dataplanes import DataPlanes
 from control.southbound.entries import Entries
+from control.southbound.program import Program
+from control.southbound.switch_ports import SwitchPorts
 from control.state import State
 from control.store.sqlite import SqliteStore
+from control.switches import Switches
 from control.virtual import AddressPool
 from moorline.collector import spare_full_collections
 from moorline.tls import Credentials
@@ -122,7 +125,9 @@ class Controller:
         rules = RuleBook(config.default_rule == "allow", state.rules.values())
         entries = Entries(contract, config.reject_seconds)
         self.events = Events()
-        self.planes = planes = DataPlanes(state, contract, entries, dialer(credentials))
+        program = Program.load(contract, config.p4json)
+        self.planes = planes = DataPlanes(state, program, entries, dialer(credentials))
+        planes.sources = [SwitchPorts(contract)]
         self.sessions = sessions = Sessions(state, pool.prefixes)
         self.rejects = rejects = Rejects(state, planes)
         self.accounting = Accounting(state, store, planes, config.accounting_seconds)
@@ -141,6 +146,7 @@ class Controller:
         self.nodes = Nodes(
             state, store, planes, sessions, connections, rejects, self.events, config.grace_seconds
         )
+        self.switches = Switches(state, self.nodes, planes)
         self.policy = Policy(rules, store, connections, rejects)
         idle = Idle(state, planes, connections)
         planes.listener = Packets(state, connections, rejects, idle, PacketFormat(contract.p4info))
@@ -172,6 +178,7 @@ class Controller:
             "Nodes": NodesServicer(
                 self.state,
                 self.nodes,
+                self.switches,
                 self.sessions,
                 self.planes,
                 joining,

@@ -18,6 +18,7 @@ from control.records import Node
 from control.sessions import Session, Sessions
 from control.southbound.dataplanes import DataPlanes
 from control.state import State
+from control.switches import Switches
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.names import NodeName
 from moorline.tls import Identity, Kind
@@ -30,6 +31,7 @@ class NodesServicer:
         self,
         state: State,
         nodes: Nodes,
+        switches: Switches,
         sessions: Sessions,
         planes: DataPlanes,
         joining: Joining,
@@ -38,6 +40,7 @@ class NodesServicer:
     ) -> None:
         self._state = state
         self._nodes = nodes
+        self._switches = switches
         self._sessions = sessions
         self._planes = planes
         self._joining = joining
@@ -77,6 +80,7 @@ class NodesServicer:
         self, _request: pb.GetControllerStatusRequest, _caller: Identity
     ) -> pb.ControllerStatus:
         nodes = list(self._state.nodes.values())
+        switches = [node for node in nodes if node.switch is not None]
         return pb.ControllerStatus(
             version=moorline.__version__,
             started_ns=self._started_ns,
@@ -84,21 +88,26 @@ class NodesServicer:
             services=len(self._state.services),
             connections=len(self._state.connections),
             nodes=len(nodes),
-            nodes_connected=len(self._sessions),
+            nodes_connected=len(self._sessions) + sum(self._planes.of(node).connected for node in switches),
             nodes_converged=sum(self._planes.of(node).converged for node in nodes),
         )
+
+    async def AddSwitch(self, request: pb.AddSwitchRequest, caller: Identity) -> pb.Node:  # noqa: N802, D102
+        require_operator(caller)
+        ports = messages.read_switch_ports(request.ports)
+        node = await self._switches.put(request.name, request.p4runtime, request.device_id, ports)
+        return self._message(node)
+
+    async def ReplacePipeline(self, request: pb.ReplacePipelineRequest, caller: Identity) -> pb.Node:  # noqa: N802, D102
+        require_operator(caller)
+        return self._message(await self._switches.replace_pipeline(request.name))
 
     def _sought(self, name: str) -> Node:
         return self._state.node(NodeName.parse(name))
 
     def _message(self, node: Node) -> pb.Node:
         plane = self._planes.of(node)
-        return messages.node(
-            node,
-            connected=node in self._sessions,
-            converged=plane.converged,
-            problem=plane.problem,
-        )
+        return messages.node(node, plane, attached=node in self._sessions)
 
 
 class JoiningServicer:

@@ -15,13 +15,16 @@ from typing import Any, Final, Self
 
 import grpc
 from finsy.p4client import P4RpcStatus
-from finsy.proto import U128, p4i, p4r, p4r_grpc, rpc_code
+from finsy.proto import U128, p4r, p4r_grpc, rpc_code
 
 from control.errors import NodeAwayError
 
-DEVICE_ID: Final = 1
+HOST_DEVICE_ID: Final = 1
+"""Of every agent; a switch has the one that its operator gave it."""
+
 DIAL_TIMEOUT: Final = 3.0
 PING_TIMEOUT: Final = 5.0
+PIPELINE_TIMEOUT: Final = 30.0
 WRITE_TIMEOUT: Final = 30.0
 READ_TIMEOUT: Final = 300.0
 """Seconds. A write of a full batch and a read of a million entries take less on a target that is alive."""
@@ -40,18 +43,35 @@ class P4RuntimeClient:
     """One channel and stream to a target; used as an async context manager, once.
 
     Every method raises :class:`NodeAwayError` when the target does not answer.
+
+    Args:
+        name: of the node, for errors.
+        address: as gRPC names a target.
+        credentials: None: without TLS.
+        options: of the channel.
+        device_id: of the data plane at the target.
+        mend: what to do when it does not answer.
     """
 
     def __init__(
         self,
         name: str,
         address: str,
-        credentials: grpc.ChannelCredentials,
+        credentials: grpc.ChannelCredentials | None,
         options: Sequence[tuple[str, Any]],
+        device_id: int = HOST_DEVICE_ID,
+        mend: str = "check its agent",
     ) -> None:
         self.name = name
         self.address = address
-        self._channel = grpc.aio.secure_channel(address, credentials, options=[*_OPTIONS, *options])
+        self.mend = mend
+        self._device_id = device_id
+        options = [*_OPTIONS, *options]
+        self._channel = (
+            grpc.aio.insecure_channel(address, options=options)
+            if credentials is None
+            else grpc.aio.secure_channel(address, credentials, options=options)
+        )
         self._stub: Any = p4r_grpc.P4RuntimeStub(self._channel)
         self._stream: Any = None
         self._election = 0
@@ -72,7 +92,7 @@ class P4RuntimeClient:
         await self.send(
             p4r.StreamMessageRequest(
                 arbitration=p4r.MasterArbitrationUpdate(
-                    device_id=DEVICE_ID, election_id=U128.encode(election)
+                    device_id=self._device_id, election_id=U128.encode(election)
                 )
             )
         )
@@ -91,23 +111,36 @@ class P4RuntimeClient:
         except grpc.RpcError as error:
             raise self._away(error) from None
         if message is grpc.aio.EOF:
-            raise NodeAwayError(f"node {self.name} ended its P4Runtime stream: look into the agent's log")
+            raise NodeAwayError(f"node {self.name} ended its P4Runtime stream: {self.mend}")
         return message
 
-    async def contract(self) -> p4i.P4Info:
-        """The P4Info of the target's pipeline; empty when it has none."""
+    async def pipeline(self) -> p4r.ForwardingPipelineConfig | None:
+        """P4Info and cookie of the target's pipeline; None when it has none."""
         request = p4r.GetForwardingPipelineConfigRequest(
-            device_id=DEVICE_ID,
+            device_id=self._device_id,
             response_type=p4r.GetForwardingPipelineConfigRequest.P4INFO_AND_COOKIE,
         )
         try:
             answer = await self._stub.GetForwardingPipelineConfig(request, timeout=DIAL_TIMEOUT)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
-                return p4i.P4Info()
+                return None
             raise self._away(error) from None
-        p4info: p4i.P4Info = answer.config.p4info
-        return p4info
+        config: p4r.ForwardingPipelineConfig = answer.config
+        return config
+
+    async def set_pipeline(self, config: p4r.ForwardingPipelineConfig) -> None:
+        """Give the target a pipeline; its tables are empty then."""
+        request = p4r.SetForwardingPipelineConfigRequest(
+            device_id=self._device_id,
+            election_id=U128.encode(self._election),
+            action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
+            config=config,
+        )
+        try:
+            await self._stub.SetForwardingPipelineConfig(request, timeout=PIPELINE_TIMEOUT)
+        except grpc.RpcError as error:
+            raise self._away(error) from None
 
     async def ping(self) -> None:
         """Find out whether the target is alive."""
@@ -119,7 +152,7 @@ class P4RuntimeClient:
 
     def request(self) -> p4r.WriteRequest:
         """An empty write request in the name of this client."""
-        return p4r.WriteRequest(device_id=DEVICE_ID, election_id=U128.encode(self._election))
+        return p4r.WriteRequest(device_id=self._device_id, election_id=U128.encode(self._election))
 
     async def write(self, request: p4r.WriteRequest) -> dict[int, tuple[int, str]]:
         """Write a batch; returns the code (``google.rpc.Code``) and message of each update that failed."""
@@ -138,7 +171,7 @@ class P4RuntimeClient:
 
     async def read(self, *entities: p4r.Entity) -> AsyncIterator[Sequence[p4r.Entity]]:
         """Read what matches, as it comes."""
-        request = p4r.ReadRequest(device_id=DEVICE_ID, entities=entities)
+        request = p4r.ReadRequest(device_id=self._device_id, entities=entities)
         try:
             async for response in self._stub.Read(request, timeout=READ_TIMEOUT):
                 yield response.entities
@@ -153,6 +186,4 @@ class P4RuntimeClient:
 
     def _away(self, error: BaseException) -> NodeAwayError:
         why = (error.details() if isinstance(error, grpc.aio.AioRpcError) else None) or "no answer"
-        return NodeAwayError(
-            f"data plane of node {self.name} at {self.address} fails ({why}): check its agent"
-        )
+        return NodeAwayError(f"data plane of node {self.name} at {self.address} fails ({why}): {self.mend}")

@@ -74,13 +74,14 @@ class Table:
     """A table by its alias; ``fields`` are names in the order of their ids 1, 2, ...
 
     ``prefix_field`` is the number, from 0, of the field that is matched by its longest prefix; v1model allows
-    one.
+    one. ``size`` is how many entries it is for.
     """
 
     id: int
     fields: tuple[str, ...]
     actions: Mapping[str, Action]
-    prefix_field: int | None = None
+    prefix_field: int | None
+    size: int
 
 
 class Contract:
@@ -98,6 +99,7 @@ class Contract:
                 _names(table.match_fields),
                 dict(actions[ref.id] for ref in table.action_refs),
                 _prefix_field(table),
+                table.size,
             )
             for table in p4info.tables
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, Protocol
 
 import grpc
@@ -15,10 +15,11 @@ from finsy.proto import U128, p4r, rpc_code
 from control.errors import NodeAwayError
 from control.records import Node
 from control.southbound.client import DIAL_TIMEOUT, P4RuntimeClient
-from control.southbound.contract import Contract
 from control.southbound.entries import Entries
 from control.southbound.lane import Change, Lane
-from control.southbound.reconcile import reconcile_connections, reconcile_locators
+from control.southbound.own_rows import OwnRows, RowSource
+from control.southbound.program import PipelineState, Program
+from control.southbound.reconcile import reconcile_connections, reconcile_locators, reconcile_own
 from control.state import State
 from moorline.tls import Credentials, channel_options
 from moorline.tls import node as node_identity
@@ -52,19 +53,26 @@ class _MovedError(NodeAwayError):
     """The node is no longer at the address that was dialled."""
 
 
-Dial = Callable[[str, str], P4RuntimeClient]
-"""Makes a client for a node's name and address."""
+Dial = Callable[[Node, str], P4RuntimeClient]
+"""Makes a client for a node at an address."""
 
 
 def dialer(credentials: Credentials) -> Dial:
-    """Clients with TLS both ways, that insist on the node's own certificate."""
+    """Clients of hosts with TLS both ways, that insist on the node's own certificate; plain ones of switches,
+    whose P4Runtime servers know none of our certificates.
+    """
     channel: grpc.ChannelCredentials = credentials.for_channel()
 
-    def dial(name: str, address: str) -> P4RuntimeClient:
-        options: list[tuple[str, Any]] = channel_options(node_identity(name))
-        return P4RuntimeClient(name, address, channel, options)
+    def dial(node: Node, address: str) -> P4RuntimeClient:
+        if node.switch is not None:
+            return P4RuntimeClient(node.name, address, None, [], node.switch.device_id, _CHECK_SWITCH)
+        options: list[tuple[str, Any]] = channel_options(node_identity(node.name))
+        return P4RuntimeClient(node.name, address, channel, options)
 
     return dial
+
+
+_CHECK_SWITCH: Final = "see that the switch runs, has this device id, and can be reached from here"
 
 
 class DataPlane:
@@ -75,16 +83,27 @@ class DataPlane:
     """
 
     def __init__(
-        self, node: Node, state: State, contract: Contract, entries: Entries, listener: Listener, dial: Dial
+        self,
+        node: Node,
+        state: State,
+        program: Program,
+        entries: Entries,
+        sources: Sequence[RowSource],
+        listener: Listener,
+        dial: Dial,
     ) -> None:
         self.node = node
         self.problem = ""
+        self.pipeline = PipelineState.UNKNOWN
         self.converged = False
         self._state = state
-        self._contract = contract
+        self._pipeline = program
+        self._contract = entries.contract
+        self._own = OwnRows(node, sources) if node.switch else None
         self._entries = entries
         self._listener = listener
         self._dial = dial
+        self._stream: P4RuntimeClient | None = None
         self._client: P4RuntimeClient | None = None
         self._connections: Lane | None = None
         self._locators: Lane | None = None
@@ -94,6 +113,11 @@ class DataPlane:
         self._rival = ""
 
     # ---- for the rest of the controller --------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether we are its primary now, whatever it runs."""
+        return self._stream is not None
 
     @property
     def ready(self) -> bool:
@@ -113,6 +137,23 @@ class DataPlane:
             for lane, changes in ((self._locators, locators), (self._connections, connections))
             if changes
         ]
+
+    def put_own(self) -> None:
+        """Write what has changed of the rows that are facts of this switch, unless it is away."""
+        if self._own is not None and self._locators is not None and (changes := self._own.changes()):
+            self._locators.put(changes)
+
+    async def replace_pipeline(self) -> None:
+        """Give it our pipeline in place of whatever it has, and program it from the start.
+
+        Raises:
+            NodeAwayError: it is not at hand, or refuses it.
+        """
+        if self._stream is None:
+            raise self.away()
+        await self._stream.set_pipeline(self._pipeline.config)
+        log.info("pipeline_replaced", node=self.node.name)
+        self.redial()
 
     async def room(self) -> None:
         """Wait until more connections may be put."""
@@ -172,6 +213,8 @@ class DataPlane:
                 backoff = min(2 * backoff, BACKOFF_LAST)
 
     def _addresses(self) -> list[str]:
+        if self.node.switch is not None:
+            return [self.node.switch.target]
         port = self.node.p4runtime_port
         return [_target(at.address, port) for at in self.node.locators] if port else []
 
@@ -179,7 +222,7 @@ class DataPlane:
         """Dial ``address`` and stay there until it fails or the node moves; never returns."""
         self._primary.clear()
         self._rival = ""
-        async with self._dial(self.node.name, address) as client, asyncio.TaskGroup() as tasks:
+        async with self._dial(self.node, address) as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_moves(address))
             tasks.create_task(self._listen(client))
             try:
@@ -187,18 +230,35 @@ class DataPlane:
                     await client.bid(time.time_ns())
                     await self._primary.wait()
             except TimeoutError:
-                silent = f"node {self.node.name} does not answer at {address}: check its agent"
+                silent = f"node {self.node.name} does not answer at {address}: {client.mend}"
                 raise NodeAwayError(self._rival or silent) from None
-            await self._program(client, tasks)
+            self._stream = client
+            try:
+                await self._settle_pipeline(client)
+                await self._program(client, tasks)
+            finally:
+                self._stream = None
+
+    async def _settle_pipeline(self, client: P4RuntimeClient) -> None:
+        """Returns when the target runs what we write entries for; a stranger's pipeline is left alone."""
+        pipeline = await client.pipeline()
+        if self.node.switch is None:
+            ours = pipeline is not None and not self._contract.differs(pipeline.p4info)
+            self.pipeline = PipelineState.OURS if ours else PipelineState.OTHER_CONTRACT
+            mend = "install the same version of Moorline on both"
+        elif pipeline is None:
+            await client.set_pipeline(self._pipeline.config)
+            log.info("pipeline_set", node=self.node.name)
+            self.pipeline = PipelineState.OURS
+        else:
+            self.pipeline = self._pipeline.state_of(pipeline)
+            mend = f"'moorline switch replace-pipeline {self.node.name}' gives it ours"
+        if self.pipeline is not PipelineState.OURS:
+            self.problem = f"node {self.node.name} runs {self.pipeline} than this controller: {mend}"
+            log.error("pipeline_differs", node=self.node.name, runs=str(self.pipeline))
+            await self._ping(client)
 
     async def _program(self, client: P4RuntimeClient, tasks: asyncio.TaskGroup) -> None:
-        if self._contract.differs(await client.contract()):
-            self.problem = (
-                f"node {self.node.name} runs another P4Info than this controller: install the same version "
-                "of Moorline on both"
-            )
-            log.error("contract_differs", node=self.node.name)
-            await self._ping(client)
         locators = Lane(client, self._contract)
         connections = Lane(client, self._contract)
         tasks.create_task(locators.run())
@@ -214,7 +274,8 @@ class DataPlane:
 
     async def _reconcile(self, client: P4RuntimeClient, locators: Lane, connections: Lane) -> None:
         scope = (self.node, self._state, self._entries)
-        refusal = await reconcile_locators(client, locators, *scope)
+        refusal = await reconcile_own(client, locators, self._own) if self._own else None
+        refusal = await reconcile_locators(client, locators, *scope) or refusal
         refusal = await reconcile_connections(client, connections, *scope) or refusal
         self.problem = str(refusal or "")
         self.converged = refusal is None

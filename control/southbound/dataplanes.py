@@ -9,21 +9,28 @@ from functools import partial
 
 from control.errors import NodeAwayError
 from control.records import Connection, Node, Path
-from control.southbound.contract import DELETE, INSERT, MODIFY, Contract, Row
+from control.southbound.contract import DELETE, INSERT, MODIFY, Row
 from control.southbound.dataplane import DataPlane, Dial, Listener
 from control.southbound.entries import Entries, key_only
 from control.southbound.lane import Change
+from control.southbound.own_rows import RowSource
+from control.southbound.program import Program
 from control.state import State
 
 
 class DataPlanes:
-    """Programs nodes; changes for those that are away are left to their reconciliation."""
+    """Programs nodes; changes for those that are away are left to their reconciliation.
 
-    def __init__(self, state: State, contract: Contract, entries: Entries, dial: Dial) -> None:
-        self.contract = contract
+    ``sources`` know the rows that are facts of switches; in their order these are written.
+    """
+
+    def __init__(self, state: State, program: Program, entries: Entries, dial: Dial) -> None:
+        self.contract = entries.contract
         self.entries = entries
+        self.sources: Sequence[RowSource] = ()
         self.listener: Listener
         self._state = state
+        self._program = program
         self._dial = dial
         self._planes: dict[int, DataPlane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -31,7 +38,9 @@ class DataPlanes:
 
     def add(self, node: Node) -> None:
         """Begin to keep ``node`` programmed."""
-        plane = DataPlane(node, self._state, self.contract, self.entries, self.listener, self._dial)
+        plane = DataPlane(
+            node, self._state, self._program, self.entries, self.sources, self.listener, self._dial
+        )
         self._planes[node.id] = plane
         self._tasks[node.id] = asyncio.create_task(plane.run(), name=f"dataplane {node.name}")
 
@@ -57,6 +66,11 @@ class DataPlanes:
         """Facts of ``node`` have changed that are in each of its entries."""
         if node.id in self._planes:
             self._planes[node.id].redial()
+
+    def own_rows_changed(self, node: Node) -> None:
+        """What the sources say of the switch ``node`` has changed."""
+        if node.id in self._planes:
+            self._planes[node.id].put_own()
 
     def require(self, *nodes: Node) -> None:
         """Raise :class:`NodeAwayError` unless all of ``nodes`` can be programmed now."""
@@ -115,6 +129,7 @@ class DataPlanes:
 
     def update_paths(self, node: Node) -> list[asyncio.Future[None]]:
         """Write the paths to ``node`` at its peers, and its own towards them."""
+        self.own_rows_changed(node)  # a switch opens packets to its former addresses during the grace time
         waiting: list[asyncio.Future[None]] = []
         for number in node.peers:
             peer = self._state.nodes_by_id[number]

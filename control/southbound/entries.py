@@ -51,6 +51,7 @@ class Entries:
         self.encapsulate = contract.tables["connection"].actions["encapsulate"].id
         self._reject = contract.tables["connection"].actions["reject"].id
         self._set_paths = contract.tables["locator"].actions["set_paths"].id
+        self.contract = contract
         self._reject_ns = reject_seconds * 1_000_000_000
 
     def of_connection(self, connection: Connection, node: Node) -> tuple[Row, ...]:

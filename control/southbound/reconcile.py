@@ -19,9 +19,16 @@ from control.southbound.client import P4RuntimeClient
 from control.southbound.contract import DELETE, INSERT, MODIFY, Row, read_row
 from control.southbound.entries import Entries, key_only
 from control.southbound.lane import BATCH, Change, Lane
+from control.southbound.own_rows import OwnRows
 from control.state import State
 
 T = TypeVar("T")
+
+
+async def reconcile_own(client: P4RuntimeClient, lane: Lane, own: OwnRows) -> ControlError | None:
+    """Make the rows that are facts of a switch what they should be; returns the first refusal, if any."""
+    await own.read(client)
+    return await _outcome([lane.put(own.changes())])
 
 
 async def reconcile_locators(

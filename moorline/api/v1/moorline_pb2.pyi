@@ -13,10 +13,21 @@ class ChannelStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CHANNEL_STATUS_UP: _ClassVar[ChannelStatus]
     CHANNEL_STATUS_DOWN: _ClassVar[ChannelStatus]
     CHANNEL_STATUS_LOCAL: _ClassVar[ChannelStatus]
+
+class PipelineState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PIPELINE_STATE_UNSPECIFIED: _ClassVar[PipelineState]
+    PIPELINE_STATE_OURS: _ClassVar[PipelineState]
+    PIPELINE_STATE_OTHER_CONTRACT: _ClassVar[PipelineState]
+    PIPELINE_STATE_OTHER_PROGRAM: _ClassVar[PipelineState]
 CHANNEL_STATUS_UNSPECIFIED: ChannelStatus
 CHANNEL_STATUS_UP: ChannelStatus
 CHANNEL_STATUS_DOWN: ChannelStatus
 CHANNEL_STATUS_LOCAL: ChannelStatus
+PIPELINE_STATE_UNSPECIFIED: PipelineState
+PIPELINE_STATE_OURS: PipelineState
+PIPELINE_STATE_OTHER_CONTRACT: PipelineState
+PIPELINE_STATE_OTHER_PROGRAM: PipelineState
 
 class Service(_message.Message):
     __slots__ = ("name", "node", "tenant", "ipv4", "ipv6", "ttl_seconds", "expires_ns", "registered_ns")
@@ -291,7 +302,7 @@ class Locator(_message.Message):
     def __init__(self, address: _Optional[bytes] = ..., port: _Optional[int] = ..., interface: _Optional[str] = ..., mtu: _Optional[int] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("name", "id", "connected", "converged", "locators", "generation", "version", "services", "connections", "connection_capacity", "ports", "last_seen_ns", "problem")
+    __slots__ = ("name", "id", "connected", "converged", "locators", "generation", "version", "services", "connections", "connection_capacity", "ports", "last_seen_ns", "problem", "switch")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
@@ -305,6 +316,7 @@ class Node(_message.Message):
     PORTS_FIELD_NUMBER: _ClassVar[int]
     LAST_SEEN_NS_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    SWITCH_FIELD_NUMBER: _ClassVar[int]
     name: str
     id: int
     connected: bool
@@ -318,7 +330,40 @@ class Node(_message.Message):
     ports: _containers.RepeatedCompositeFieldContainer[Port]
     last_seen_ns: int
     problem: str
-    def __init__(self, name: _Optional[str] = ..., id: _Optional[int] = ..., connected: _Optional[bool] = ..., converged: _Optional[bool] = ..., locators: _Optional[_Iterable[_Union[Locator, _Mapping]]] = ..., generation: _Optional[int] = ..., version: _Optional[str] = ..., services: _Optional[int] = ..., connections: _Optional[int] = ..., connection_capacity: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., last_seen_ns: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...
+    switch: Switch
+    def __init__(self, name: _Optional[str] = ..., id: _Optional[int] = ..., connected: _Optional[bool] = ..., converged: _Optional[bool] = ..., locators: _Optional[_Iterable[_Union[Locator, _Mapping]]] = ..., generation: _Optional[int] = ..., version: _Optional[str] = ..., services: _Optional[int] = ..., connections: _Optional[int] = ..., connection_capacity: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., last_seen_ns: _Optional[int] = ..., problem: _Optional[str] = ..., switch: _Optional[_Union[Switch, _Mapping]] = ...) -> None: ...
+
+class Switch(_message.Message):
+    __slots__ = ("p4runtime", "device_id", "ports", "pipeline")
+    P4RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    p4runtime: str
+    device_id: int
+    ports: _containers.RepeatedCompositeFieldContainer[SwitchPort]
+    pipeline: PipelineState
+    def __init__(self, p4runtime: _Optional[str] = ..., device_id: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[SwitchPort, _Mapping]]] = ..., pipeline: _Optional[_Union[PipelineState, str]] = ...) -> None: ...
+
+class SwitchPort(_message.Message):
+    __slots__ = ("number", "role", "addresses", "gateways", "mtu", "vlan", "mac", "interface")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    GATEWAYS_FIELD_NUMBER: _ClassVar[int]
+    MTU_FIELD_NUMBER: _ClassVar[int]
+    VLAN_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    INTERFACE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    role: str
+    addresses: _containers.RepeatedScalarFieldContainer[str]
+    gateways: _containers.RepeatedScalarFieldContainer[str]
+    mtu: int
+    vlan: int
+    mac: str
+    interface: str
+    def __init__(self, number: _Optional[int] = ..., role: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., gateways: _Optional[_Iterable[str]] = ..., mtu: _Optional[int] = ..., vlan: _Optional[int] = ..., mac: _Optional[str] = ..., interface: _Optional[str] = ...) -> None: ...
 
 class Port(_message.Message):
     __slots__ = ("number", "interface", "role", "hook", "up", "mtu")
@@ -379,6 +424,24 @@ class JoinToken(_message.Message):
     token: str
     expires_ns: int
     def __init__(self, node: _Optional[str] = ..., token: _Optional[str] = ..., expires_ns: _Optional[int] = ...) -> None: ...
+
+class AddSwitchRequest(_message.Message):
+    __slots__ = ("name", "p4runtime", "device_id", "ports")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    P4RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    p4runtime: str
+    device_id: int
+    ports: _containers.RepeatedCompositeFieldContainer[SwitchPort]
+    def __init__(self, name: _Optional[str] = ..., p4runtime: _Optional[str] = ..., device_id: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[SwitchPort, _Mapping]]] = ...) -> None: ...
+
+class ReplacePipelineRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class ListPortEventsRequest(_message.Message):
     __slots__ = ("node",)

@@ -827,6 +827,16 @@ class NodesStub:
                 request_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.GetControllerStatusRequest.SerializeToString,
                 response_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.ControllerStatus.FromString,
                 _registered_method=True)
+        self.AddSwitch = channel.unary_unary(
+                '/moorline.v1.Nodes/AddSwitch',
+                request_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.AddSwitchRequest.SerializeToString,
+                response_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Node.FromString,
+                _registered_method=True)
+        self.ReplacePipeline = channel.unary_unary(
+                '/moorline.v1.Nodes/ReplacePipeline',
+                request_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.ReplacePipelineRequest.SerializeToString,
+                response_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Node.FromString,
+                _registered_method=True)
 
 
 class NodesServicer:
@@ -872,6 +882,20 @@ class NodesServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddSwitch(self, request, context):
+        """Adds a switch, or changes it to what is said here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplacePipeline(self, request, context):
+        """Gives a switch the controller's pipeline in place of the one that it has; its tables are empty at first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodesServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -904,6 +928,16 @@ def add_NodesServicer_to_server(servicer, server):
                     servicer.GetControllerStatus,
                     request_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.GetControllerStatusRequest.FromString,
                     response_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.ControllerStatus.SerializeToString,
+            ),
+            'AddSwitch': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddSwitch,
+                    request_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.AddSwitchRequest.FromString,
+                    response_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Node.SerializeToString,
+            ),
+            'ReplacePipeline': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplacePipeline,
+                    request_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.ReplacePipelineRequest.FromString,
+                    response_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Node.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1070,6 +1104,60 @@ class Nodes:
             '/moorline.v1.Nodes/GetControllerStatus',
             moorline_dot_api_dot_v1_dot_moorline__pb2.GetControllerStatusRequest.SerializeToString,
             moorline_dot_api_dot_v1_dot_moorline__pb2.ControllerStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddSwitch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/moorline.v1.Nodes/AddSwitch',
+            moorline_dot_api_dot_v1_dot_moorline__pb2.AddSwitchRequest.SerializeToString,
+            moorline_dot_api_dot_v1_dot_moorline__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplacePipeline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/moorline.v1.Nodes/ReplacePipeline',
+            moorline_dot_api_dot_v1_dot_moorline__pb2.ReplacePipelineRequest.SerializeToString,
+            moorline_dot_api_dot_v1_dot_moorline__pb2.Node.FromString,
             options,
             channel_credentials,
             insecure,

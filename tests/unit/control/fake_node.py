@@ -32,7 +32,9 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
     """Entries, counters and streams; survives :meth:`stop` and :meth:`start` as pinned maps do."""
 
     def __init__(self, p4info: p4i.P4Info) -> None:
-        self.p4info = p4info
+        self.p4info: p4i.P4Info | None = p4info
+        self.cookie = 0
+        self.pushed: list[p4r.ForwardingPipelineConfig] = []
         self.tables: dict[str, dict[Key, p4r.TableEntry]] = {t.preamble.alias: {} for t in p4info.tables}
         self.names = {t.preamble.id: t.preamble.alias for t in p4info.tables}
         self.ids = {alias: number for number, alias in self.names.items()}
@@ -50,15 +52,31 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         self._streams: dict[int, Any] = {}
         self._changed = asyncio.Condition()
         self._server: Any = None
+        self._p4info = p4info
 
     # ---- life ----
 
     async def start(self, port: int, credentials: Credentials) -> int:
+        return await self._start(
+            lambda server: server.add_secure_port(f"[::]:{port}", credentials.for_server())
+        )
+
+    async def start_plain(self, address: str) -> int:
+        """As a switch serves: without TLS."""
+        return await self._start(lambda server: server.add_insecure_port(address))
+
+    async def _start(self, listen: Callable[[Any], int]) -> int:
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         p4r_grpc.add_P4RuntimeServicer_to_server(self, self._server)
-        bound: int = self._server.add_secure_port(f"[::]:{port}", credentials.for_server())
+        bound = listen(self._server)
         await self._server.start()
         return bound
+
+    def empty(self) -> None:
+        """As a switch is after its restart: without pipeline and entries."""
+        self.p4info = None
+        for table in self.tables.values():
+            table.clear()
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -77,7 +95,7 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         return self.tables[table].get(tuple(canonical(part) for part in key))
 
     def params(self, entry: p4r.TableEntry) -> dict[str, bytes]:
-        action = next(a for a in self.p4info.actions if a.preamble.id == entry.action.action.action_id)
+        action = next(a for a in self._p4info.actions if a.preamble.id == entry.action.action.action_id)
         names = {param.id: param.name for param in action.params}
         return {names[param.param_id]: param.value for param in entry.action.action.params}
 
@@ -120,11 +138,19 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
             await stream.write(p4r.StreamMessageResponse(arbitration=update))
 
     async def GetForwardingPipelineConfig(self, request: Any, context: Any) -> Any:
-        config = p4r.ForwardingPipelineConfig(p4info=self.p4info)
+        if self.p4info is None:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no forwarding pipeline config")
+        cookie = p4r.ForwardingPipelineConfig.Cookie(cookie=self.cookie)
+        config = p4r.ForwardingPipelineConfig(p4info=self.p4info, cookie=cookie)
         return p4r.GetForwardingPipelineConfigResponse(config=config)
 
     async def SetForwardingPipelineConfig(self, request: Any, context: Any) -> Any:
-        raise AssertionError("the controller pushes no pipeline")
+        if U128.decode(request.election_id) != self._primary:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not primary")
+        self.empty()
+        self.p4info, self.cookie = request.config.p4info, request.config.cookie.cookie
+        self.pushed.append(request.config)
+        return p4r.SetForwardingPipelineConfigResponse()
 
     async def Capabilities(self, request: Any, context: Any) -> Any:
         return p4r.CapabilitiesResponse(p4runtime_api_version="1.4.0")

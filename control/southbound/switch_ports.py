@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of a switch's ports: what each is for, where packets are opened, what they leave with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from control.records import Node
+from control.southbound.contract import Contract, Row
+from moorline.addresses import mapped
+from moorline.switch import SwitchPort
+from moorline.wire import Tunnel
+
+ROUTER_HOPS: Final = 1
+"""What a port towards other hosts takes off the TTL."""
+
+_TENANT: Final = 0
+_TABLES: Final = ("uplink", "terminate", "port_role")
+
+
+class SwitchPorts:
+    """Computes them from what the operator said (see :class:`control.southbound.own_rows.RowSource`)."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._tables = [contract.tables[name].id for name in _TABLES]
+
+    @property
+    def tables(self) -> Sequence[int]:
+        """Ids of the tables."""
+        return self._tables
+
+    def rows(self, node: Node) -> Iterator[Row]:
+        """All rows that ``node`` is to have in these tables now."""
+        if node.switch is None:
+            return
+        for port in node.switch.config.ports:
+            if port.role == "underlay":
+                yield self._uplink(port)
+        addresses = [at.address for at in node.locators]
+        for address in dict.fromkeys([*addresses, *node.previous]):
+            tunnel = int(Tunnel.GENEVE)
+            yield self._row("terminate", "open", {"outer_dst": mapped(address), "tunnel": tunnel})
+        for port in node.switch.config.ports:
+            if port.role == "underlay":
+                yield self._row("port_role", "underlay", {"ingress_port": port.number})
+            else:
+                access = {"tenant": _TENANT, "hops": ROUTER_HOPS}
+                yield self._row("port_role", "access", {"ingress_port": port.number}, **access)
+
+    def _uplink(self, port: SwitchPort) -> Row:
+        own = [address.packed for address in port.addresses]
+        source = {"src4": _first(own, 4), "src6": _first(own, 16)}
+        return self._row(
+            "uplink", "set_source", {"port": port.number}, **source, vlan=port.vlan, mtu=port.mtu
+        )
+
+    def _row(self, table: str, action: str, match: Mapping[str, int | bytes], **params: int | bytes) -> Row:
+        return self._contract.row(table, match, action, params)
+
+
+def _first(addresses: Iterable[bytes], octets: int) -> bytes:
+    return next((address for address in addresses if len(address) == octets), b"")

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A switch under the controller: a P4Runtime server without an agent."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from control.records import Node
+from control.southbound.contract import Contract
+from moorline.addresses import mapped
+from moorline.api.v1 import moorline_pb2 as pb
+from tests.unit.control.fake_node import FakeDataPlane
+from tests.unit.control.refusal import refused
+from tests.unit.control.site import Site
+
+UNDERLAY = pb.SwitchPort(
+    number=1, role="underlay", addresses=["10.0.1.2/24", "2001:db8::2/64"], gateways=["10.0.1.1"], vlan=7
+)
+GATEWAY = pb.SwitchPort(number=2, role="gateway", addresses=["10.77.200.1/24"], interface="lan0")
+V6 = bytes.fromhex("20010db8" + "0" * 22 + "02")
+
+
+class SwitchSite(Site):
+    """A site with a fake switch that starts empty, at a socket."""
+
+    async def start_switch(self, folder: Path) -> FakeDataPlane:
+        self.switch = FakeDataPlane(Contract.load(self.config.p4info).p4info)
+        self.switch.empty()
+        self.address = f"unix:{folder}/switch.sock"
+        await self.switch.start_plain(self.address)
+        return self.switch
+
+    async def add_switch(self, *ports: pb.SwitchPort, **fields: Any) -> pb.Node:
+        request = pb.AddSwitchRequest(
+            **{"name": "sw", "p4runtime": self.address, "device_id": 1, "ports": ports or [UNDERLAY, GATEWAY]}
+            | fields
+        )
+        node: pb.Node = await self.admin.AddSwitch(request)
+        return node
+
+    async def node(self) -> pb.Node:
+        node: pb.Node = await self.admin.GetNode(pb.GetNodeRequest(name="sw"))
+        return node
+
+    async def programmed(self) -> None:
+        await self.until(lambda: self.plane("sw").converged)
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self.switch.stop()
+        await super().__aexit__(*error)
+
+
+def shown(plane: FakeDataPlane, table: str) -> dict[tuple[int, ...], dict[str, int]]:
+    """Rows with their parameters, all as numbers."""
+    return {
+        tuple(int.from_bytes(part) for part in key): {
+            name: int.from_bytes(value) for name, value in plane.params(entry).items()
+        }
+        for key, entry in plane.tables[table].items()
+    }
+
+
+async def test_a_switch_gets_pipeline_and_the_rows_of_its_ports(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        added = await site.add_switch()
+        assert [port.role for port in added.ports] == ["underlay", "gateway"]
+        await site.programmed()
+        (pushed,) = plane.pushed
+        assert pushed.p4_device_config == site.config.p4json.read_bytes()
+        assert pushed.cookie.cookie
+        assert shown(plane, "port_role") == {(1,): {}, (2,): {"tenant": 0, "hops": 1}}
+        v4 = int.from_bytes(bytes([10, 0, 1, 2]))
+        v6 = int.from_bytes(V6)
+        assert shown(plane, "uplink") == {(1,): {"src4": v4, "src6": v6, "vlan": 7, "mtu": 1500}}
+        opened = {(int.from_bytes(mapped(bytes([10, 0, 1, 2]))), 1), (v6, 1)}
+        assert set(shown(plane, "terminate")) == opened
+        node = await site.node()
+        assert node.connected
+        assert node.converged
+        assert node.switch.pipeline == pb.PIPELINE_STATE_OURS
+        assert node.switch.ports[0].mac == "02:6d:6c:00:00:01"
+        assert node.connection_capacity == 65536
+        status = await site.admin.GetControllerStatus(pb.GetControllerStatusRequest())
+        assert (status.nodes, status.nodes_connected, status.nodes_converged) == (1, 1, 1)
+
+
+async def test_a_restarted_switch_gets_everything_again_and_a_restarted_controller_writes_nothing(
+    tmp_path: Path,
+) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        await site.add_switch()
+        await site.programmed()
+        before = copy.deepcopy(plane.tables)
+        await plane.stop()
+        await site.until(lambda: not site.plane("sw").connected)
+        plane.empty()
+        await plane.start_plain(site.address)
+        await site.programmed()
+        assert len(plane.pushed) == 2
+        assert plane.tables == before
+        await site.stop()
+        plane.writes.clear()
+        await site.start()
+        await site.programmed()
+        assert len(plane.pushed) == 2
+        assert not any(plane.writes)
+
+
+@pytest.mark.parametrize(("contract", "expected"), [(True, "another P4Info"), (False, "another program")])
+async def test_a_strangers_pipeline_is_left_alone_until_the_operator_says_so(
+    tmp_path: Path, contract: bool, expected: str
+) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        plane.p4info = copy.deepcopy(Contract.load(site.config.p4info).p4info)
+        plane.cookie = 77
+        if contract:
+            plane.p4info.tables[0].match_fields[0].bitwidth += 1
+        await site.add_switch()
+        await site.until(lambda: expected in site.plane("sw").problem)
+        node = await site.node()
+        assert node.connected
+        assert not node.converged
+        assert "moorline switch replace-pipeline sw" in node.problem
+        assert not plane.writes
+        assert not plane.pushed
+        await site.admin.ReplacePipeline(pb.ReplacePipelineRequest(name="sw"))
+        await site.programmed()
+        assert len(plane.pushed) == 1
+        assert set(shown(plane, "port_role")) == {(1,), (2,)}
+        assert not (await site.node()).problem
+
+
+async def test_a_pipeline_is_not_replaced_out_of_reach(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        await site.add_switch()
+        await site.programmed()
+        await plane.stop()
+        await site.until(lambda: not site.plane("sw").connected)
+        with refused(grpc.StatusCode.UNAVAILABLE, "node sw cannot be programmed now"):
+            await site.admin.ReplacePipeline(pb.ReplacePipelineRequest(name="sw"))
+
+
+async def test_a_switch_changes_to_what_its_operator_says(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path, grace_seconds=0.2) as site:
+        plane = await site.start_switch(tmp_path)
+        before = await site.add_switch()
+        await site.programmed()
+        moved = pb.SwitchPort(number=3, role="underlay", addresses=["10.0.2.2/24"], mtu=9000)
+        after = await site.add_switch(moved)
+        assert after.id == before.id
+        assert after.generation > before.generation
+        # Packets in flight to the former addresses are still opened for a while.
+        await plane.until(lambda: set(shown(plane, "port_role")) == {(3,)})
+        await plane.until(lambda: len(plane.tables["terminate"]) == 1)
+        assert shown(plane, "uplink")[(3,)]["mtu"] == 9000
+
+
+async def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        before = await site.add_switch()
+        await site.programmed()
+        plane.writes.clear()
+        assert (await site.add_switch()).generation == before.generation
+        assert site.plane("sw").converged
+        assert not plane.writes
+
+
+async def test_a_removed_switch_is_forgotten(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        await site.start_switch(tmp_path)
+        await site.add_switch()
+        await site.programmed()
+        await site.admin.RemoveNode(pb.RemoveNodeRequest(name="sw"))
+        with refused(grpc.StatusCode.NOT_FOUND, "sw"):
+            await site.node()
+        await site.stop()
+        await site.start()
+        assert not site.controller.state.nodes
+
+
+async def test_what_a_switch_cannot_be(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        await site.start_switch(tmp_path)
+        await site.add_node("one")
+        with refused(grpc.StatusCode.ALREADY_EXISTS, "one is a host"):
+            await site.add_switch(name="one")
+        with refused(grpc.StatusCode.NOT_FOUND, "node one is a host"):
+            await site.admin.ReplacePipeline(pb.ReplacePipelineRequest(name="one"))
+        with refused(grpc.StatusCode.INVALID_ARGUMENT, "'nowhere' is no address"):
+            await site.add_switch(p4runtime="nowhere")
+        with refused(
+            grpc.StatusCode.INVALID_ARGUMENT, r"configuration of switch sw: key ports\[0\].number = 600"
+        ):
+            await site.add_switch(pb.SwitchPort(number=600, role="underlay", addresses=["10.0.1.2/24"]))
+        await site.add_switch()
+        with refused(grpc.StatusCode.ALREADY_EXISTS, "is the switch sw already"):
+            await site.add_switch(name="other")
+        with refused(grpc.StatusCode.ALREADY_EXISTS, "sw is a switch"):
+            await site.token("sw")
+
+
+def test_a_node_from_before_there_were_switches_still_loads() -> None:
+    node = Node("old", 3, generation=4)
+    value = node.encode().replace(b',"switch":null', b"")
+    assert b"switch" not in value
+    assert Node.decode(node.key, value).switch is None
