@@ -3,6 +3,7 @@
 #ifndef MOORLINE_UNDERLAY_H
 #define MOORLINE_UNDERLAY_H
 
+#include "digest.h"
 #include "ecn.h"
 #include "geneve.h"
 #include "hand_over.h"
@@ -80,8 +81,10 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 	if (event)
 		return event;
 	entry = scid_lookup(packet, tunnel.scid);
-	if (!entry)
+	if (!entry) {
+		tell_scid_unknown(packet, tunnel.scid, &outer.source);
 		return EVENT_DROP_SCID_UNKNOWN;
+	}
 	if (entry->data.deliver.tenant != tunnel.tenant)
 		return EVENT_DROP_TENANT;
 	event = check_source(packet, &outer, entry->data.deliver.node);

@@ -27,7 +27,7 @@ from dataplane.agent.netlink import Changed
 from dataplane.agent.peers import Peers
 from dataplane.agent.port_map import PortMap
 from dataplane.agent.ports import Ports
-from dataplane.agent.pump import Pump
+from dataplane.agent.pump import DigestPump, Pump
 from dataplane.agent.resolver import Resolver
 from dataplane.agent.servers import serve_controller, serve_locally, stopping
 from dataplane.agent.service import AgentService
@@ -162,6 +162,7 @@ class Agent:
         stack.callback(self._backend.close)
         pump = Pump(self._pipeline.packet_in_fd, access, self._p4runtime, self._backend)
         stack.callback(pump.close)
+        stack.callback(DigestPump(self._pipeline.digests_fd, self._p4runtime).close)
 
     async def _make_pair(self) -> None:
         self._ports.choose_hooks()

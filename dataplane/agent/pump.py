@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Final, Protocol
 
 import structlog
@@ -24,6 +25,9 @@ class Upwards(Protocol):
 
     def packet_in(self, port: int, reason: int, mtu: int, payload: bytes, source: bytes) -> None:
         """Hand a packet to the primary controller, or keep it until there is one."""
+
+    def digest(self, digest_id: int, message: bytes) -> None:
+        """Hand a digest to the primary controller, if it wants it."""
 
 
 class ToHost(Protocol):
@@ -85,3 +89,27 @@ class Pump:
         if punt.whole and punt.port == self._access_port:
             frame = with_checksum(frame)
         self._upwards.packet_in(punt.port, punt.reason, punt.mtu, frame, source)
+
+
+class DigestPump:
+    """Reads the ring of digests for as long as it is open.
+
+    Args:
+        ring: file descriptor of the map ``digests``.
+        upwards: where they go.
+    """
+
+    def __init__(self, ring: int, upwards: Upwards) -> None:
+        self._upwards = upwards
+        self._loop = asyncio.get_running_loop()
+        self._ring = RingBuffer(ring, self.take)
+        self._loop.add_reader(self._ring.fileno(), self._ring.consume)
+
+    def close(self) -> None:
+        """Stop."""
+        self._loop.remove_reader(self._ring.fileno())
+        self._ring.close()
+
+    def take(self, record: bytes) -> None:
+        """One record of the ring (``ebpf/digest.h``)."""
+        self._upwards.digest(int.from_bytes(record[:4], sys.byteorder), record[4:])

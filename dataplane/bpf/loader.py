@@ -100,6 +100,7 @@ def _constants(contract: P4Info, declared: Mapping[str, TableDeclaration]) -> li
     """The numbers of the contract, as the C sources expect them on the command line."""
     values = {f"EVENT_{event.name}": event.value for event in Event}
     values |= {f"ACTION_{action.name}": action.id for action in contract.actions.values()}
+    values |= {f"DIGEST_{digest.name}": digest.id for digest in contract.digests.values()}
     for table in contract.tables.values():
         values[f"SIZE_{table.name}"] = table.size
         values[f"ELEMENTS_{table.name}"] = elements_of(declared[table.name].layout, table.size)

@@ -21,7 +21,10 @@ FILE_NAME: Final = "pipeline.json"
 PROGRAMS: Final = ("xdp", "tc")
 """Hooks, and the names of the pinned programs."""
 
-OTHER_MAPS: Final = ("ports", "port_ifindex", "port_events", "packet_in", "scratch_memory")
+OTHER_MAPS: Final = (
+    *("ports", "port_ifindex", "port_events", "scratch_memory"),
+    *("packet_in", "digests", "digest_told"),
+)
 """Maps that are no table of the contract."""
 
 

@@ -47,6 +47,7 @@ class Pipeline:
     ports: memoryview
     port_ifindex: memoryview
     packet_in_fd: int
+    digests_fd: int
 
     def program_path(self, hook: str) -> str:
         """Where the program for ``hook`` ("xdp" or "tc") is pinned."""
@@ -89,6 +90,7 @@ def open_pipeline(spec: PipelineSpec) -> Pipeline:
             ports=_memory(spec, "ports"),
             port_ifindex=_memory(spec, "port_ifindex"),
             packet_in_fd=bpf.object_get(spec.maps / "packet_in"),
+            digests_fd=bpf.object_get(spec.maps / "digests"),
         )
     except OSError as error:
         raise PipelineError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from finsy.proto import p4i
+from finsy.proto import p4i, p4t
 from google.protobuf import text_format
 
 from dataplane.contract.errors import ContractError
@@ -66,6 +66,15 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
+class Digest:
+    """A digest: a struct of bit strings, numbered from 1."""
+
+    id: int
+    name: str
+    members: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class P4Info:
     """A P4Info message with its objects by number; ``message`` is the message itself."""
 
@@ -73,6 +82,7 @@ class P4Info:
     tables: Mapping[int, Table]
     actions: Mapping[int, Action]
     counters: Mapping[int, Counter]
+    digests: Mapping[int, Digest]
     packet_in: tuple[Value, ...]
     packet_out: tuple[Value, ...]
 
@@ -126,7 +136,8 @@ def index_p4info(message: p4i.P4Info) -> P4Info:
     """Indexes a P4Info message.
 
     Raises:
-        ContractError: a table has a match kind other than exact, or an implementation, or unknown actions.
+        ContractError: a table has a match kind other than exact, or an implementation, or unknown actions; a
+            digest is something else than a struct of bit strings.
     """
     actions = {a.preamble.id: _action(a) for a in message.actions}
     counters = {c.direct_table_id: c.preamble.id for c in message.direct_counters}
@@ -136,6 +147,7 @@ def index_p4info(message: p4i.P4Info) -> P4Info:
         tables={t.preamble.id: _table(t, actions, counters.get(t.preamble.id, 0)) for t in message.tables},
         actions=actions,
         counters={c.preamble.id: Counter(c.preamble.id, c.preamble.alias, c.size) for c in message.counters},
+        digests={d.preamble.id: _digest(d, message.type_info) for d in message.digests},
         packet_in=metadata.get(PACKET_IN, ()),
         packet_out=metadata.get(PACKET_OUT, ()),
     )
@@ -172,6 +184,15 @@ def _table(table: p4i.Table, actions: Mapping[int, Action], counter: int) -> Tab
 
 def _action(action: p4i.Action) -> Action:
     return Action(action.preamble.id, action.preamble.alias, _values(action.params))
+
+
+def _digest(digest: p4i.Digest, types: p4t.P4TypeInfo) -> Digest:
+    name = digest.preamble.alias
+    struct = types.structs.get(digest.type_spec.struct.name)
+    if struct is None or not all(m.type_spec.bitstring.HasField("bit") for m in struct.members):
+        raise ContractError(f"the digest {name} is not a struct of bit strings, as the data plane tells them")
+    widths = [(m.name, m.type_spec.bitstring.bit.bitwidth) for m in struct.members]
+    return Digest(digest.preamble.id, name, tuple(Value(n, *m) for n, m in enumerate(widths, 1)))
 
 
 def _values(

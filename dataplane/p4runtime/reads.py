@@ -16,6 +16,7 @@ from dataplane.contract.errors import EntryError
 from dataplane.p4runtime.counters import IndirectCounter
 from dataplane.p4runtime.entries import EntryTable, fill_counter
 from dataplane.p4runtime.errors import refuse
+from dataplane.p4runtime.learning import Learning
 from dataplane.p4runtime.writes import find_table
 
 _NUMBERED: Final = {
@@ -24,7 +25,6 @@ _NUMBERED: Final = {
     "meter_entry": "meter_id",
     "register_entry": "register_id",
     "value_set_entry": "value_set_id",
-    "digest_entry": "digest_id",
     "extern_entry": "extern_type_id",
 }
 """Entities that the P4Info has none of, with the field that asks for a certain one."""
@@ -35,11 +35,14 @@ Fill = Callable[[p4r.Entity], None]
 
 
 class Reader:
-    """Answers read requests from tables and counters."""
+    """Answers read requests from tables, counters and digests."""
 
-    def __init__(self, tables: Mapping[int, EntryTable], counters: Mapping[int, IndirectCounter]) -> None:
+    def __init__(
+        self, tables: Mapping[int, EntryTable], counters: Mapping[int, IndirectCounter], learning: Learning
+    ) -> None:
         self._tables = tables
         self._counters = counters
+        self._learning = learning
 
     def find(self, entity: p4r.Entity) -> Iterator[Fill]:
         """What a request asks for, as it is at the time of the call, entity by entity.
@@ -54,6 +57,8 @@ class Reader:
             return self._direct_counters(entity.direct_counter_entry)
         if kind == "counter_entry":
             return self._indirect_counters(entity.counter_entry)
+        if kind == "digest_entry":
+            return self._learning.read(entity.digest_entry)
         if kind is None:
             raise EntryError("a request without an entity says nothing; give one")
         return self._none(entity, kind)

@@ -23,6 +23,7 @@ from dataplane.p4runtime.counters import IndirectCounter
 from dataplane.p4runtime.entries import EntryTable
 from dataplane.p4runtime.errors import Refused, abort, abort_batch
 from dataplane.p4runtime.idle import IdleTimers
+from dataplane.p4runtime.learning import Learning
 from dataplane.p4runtime.reads import Fill, Reader
 from dataplane.p4runtime.stream import Streams
 from dataplane.p4runtime.writes import YIELD_EVERY, Writer
@@ -68,7 +69,10 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
         self._clock = clock
         self._writing = asyncio.Lock()
         self._arbitration = Arbitration(device_id)
-        self._streams = Streams(backend, self._arbitration, self._writing)
+        self._streams = Streams(backend, self._arbitration, self._writing, self._acknowledge)
+        self._learning = Learning(
+            p4info.digests, lambda: self._arbitration.primary, self._streams.to_primary, clock
+        )
         self._config = PipelineConfig(backend)
         self._idle: dict[int, IdleTimers] = {}
         self._tables = {
@@ -79,8 +83,8 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
             number: IndirectCounter(counter, backend.counters[counter.name])
             for number, counter in p4info.counters.items()
         }
-        self._writer = Writer(self._tables, counters)
-        self._reader = Reader(self._tables, counters)
+        self._writer = Writer(self._tables, counters, self._learning)
+        self._reader = Reader(self._tables, counters, self._learning)
 
     def packet_in(self, port: int, reason: int, mtu: int, payload: bytes, source: bytes = b"") -> None:
         """Hands a packet of the data plane to the primary, or keeps it until there is one.
@@ -88,6 +92,10 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
         ``source`` is any name for its sender: each has its share of the room for those that wait.
         """
         self._streams.packet_in({"ingress_port": port, "reason": reason, "mtu": mtu}, payload, source)
+
+    def digest(self, digest_id: int, message: bytes) -> None:
+        """Hands a digest of the data plane to the primary, if it wants it; each member is in whole octets."""
+        self._learning.take(digest_id, message)
 
     async def watch_idle(self) -> None:
         """Tells the primary of idle entries, until cancelled."""
@@ -202,6 +210,9 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
         check_role(request.role, request.role_id)
         self._arbitration.check_primary(request.election_id if request.HasField("election_id") else None)
 
+    def _acknowledge(self, ack: p4r.DigestListAck) -> None:
+        self._learning.acknowledge(ack)
+
     async def _clear(self) -> None:
         number = 0
         for table in self._tables.values():
@@ -209,6 +220,7 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
                 number += 1
                 if number % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
+        self._learning.clear()
         log.info("forwarding_cleared", entries=number)
         self._backend.forwarding_cleared()
 

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 import structlog
 from finsy.proto import p4r
 from grpc import StatusCode
 
-from dataplane.contract.errors import EntryError
 from dataplane.p4runtime.arbitration import Arbitration, Notification
 from dataplane.p4runtime.backend import Backend
 from dataplane.p4runtime.early import EarlyPackets
@@ -24,13 +23,23 @@ log = structlog.get_logger(__name__)
 
 
 class Streams:
-    """The open streams. ``writing`` is held while a write runs: a new primary is told only after it."""
+    """The open streams. ``writing`` is held while a write runs: a new primary is told only after it.
 
-    def __init__(self, backend: Backend, arbitration: Arbitration, writing: asyncio.Lock) -> None:
+    ``acknowledge`` takes what the primary says of digests.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        arbitration: Arbitration,
+        writing: asyncio.Lock,
+        acknowledge: Callable[[p4r.DigestListAck], None],
+    ) -> None:
         self._backend = backend
         self._p4info = backend.binding.p4info
         self._arbitration = arbitration
         self._writing = writing
+        self._acknowledge = acknowledge
         self._outboxes: dict[object, Outbox] = {}
         self._early = EarlyPackets()
 
@@ -73,7 +82,7 @@ class Streams:
             if kind == "packet":
                 self._packet_out(client, request.packet)
             elif kind == "digest_ack":
-                raise EntryError(f"there is no digest {request.digest_ack.digest_id}; acknowledge none")
+                self._digest_ack(client, request.digest_ack)
             else:
                 raise Refused(
                     StatusCode.UNIMPLEMENTED, f"a stream message with {kind or 'nothing'} is not understood"
@@ -86,6 +95,11 @@ class Streams:
             raise Refused(StatusCode.PERMISSION_DENIED, "only the primary may send packets; become it first")
         values = packet_out(self._p4info.packet_out, packet)
         self._backend.packet_out(values.get(INGRESS_PORT, 0), values.get(EGRESS_PORT, 0), packet.payload)
+
+    def _digest_ack(self, client: object, ack: p4r.DigestListAck) -> None:
+        if self._arbitration.primary != client:
+            raise Refused(StatusCode.PERMISSION_DENIED, "only the primary gets digests; become it first")
+        self._acknowledge(ack)
 
     async def _notify(self, notifications: list[Notification]) -> None:
         """Tells clients of the present primary; the primary itself after any write that still runs."""

@@ -17,6 +17,7 @@ from dataplane.contract.errors import EntryError
 from dataplane.p4runtime.counters import IndirectCounter
 from dataplane.p4runtime.entries import EntryTable
 from dataplane.p4runtime.errors import Refused, refuse
+from dataplane.p4runtime.learning import Learning
 from moorline.errors import MoorlineError
 
 log = structlog.get_logger(__name__)
@@ -28,11 +29,14 @@ Undo = Callable[[], None]
 
 
 class Writer:
-    """Applies updates to tables and counters."""
+    """Applies updates to tables, counters and digests."""
 
-    def __init__(self, tables: Mapping[int, EntryTable], counters: Mapping[int, IndirectCounter]) -> None:
+    def __init__(
+        self, tables: Mapping[int, EntryTable], counters: Mapping[int, IndirectCounter], learning: Learning
+    ) -> None:
         self._tables = tables
         self._counters = counters
+        self._learning = learning
 
     async def write(self, updates: Sequence[p4r.Update], atomicity: int) -> list[MoorlineError | None]:
         """Applies the updates; an error, or ``None``, for each. Others run in between, so hold the lock.
@@ -95,6 +99,8 @@ class Writer:
             return self._direct_counter(update.type, update.entity.direct_counter_entry)
         if kind == "counter_entry":
             return self._counter(update.type, update.entity.counter_entry)
+        if kind == "digest_entry":
+            return self._learning.write(update.type, update.entity.digest_entry)
         if kind is None:
             raise EntryError("an update without an entity says nothing; give one")
         raise Refused(

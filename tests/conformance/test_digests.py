@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs tell of unknown SCIDs: once a millisecond at most, with the packet's own values."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from dataplane.bpf import sys as bpf
+from dataplane.contract.p4info import load_p4info
+from moorline.wire import Event
+from tools.vectors import files
+from tools.vectors.bpf_target import P4INFO, BpfTarget
+from tools.vectors.model import Step
+
+P4_DIGEST = next(iter(load_p4info(P4INFO).digests))
+MAPPED = bytes(10) + b"\xff\xff"
+FLOOD = 100_000
+DELIVERED = {  # SCID and outer source in the frame
+    "delivery/ipv4-over-ipv4": lambda frame: (frame[54:62], MAPPED + frame[26:30]),
+    "delivery/ipv4-over-ipv6": lambda frame: (frame[74:82], frame[22:38]),
+}
+
+
+@pytest.fixture
+def told(target: BpfTarget) -> Iterator[Callable[[], list[bytes]]]:
+    """Reads what the programs have told since the last call."""
+    records: list[bytes] = []
+    ring = bpf.RingBuffer(target.bench.pipeline.digests_fd, records.append)
+
+    def read() -> list[bytes]:
+        records.clear()
+        while ring.consume():
+            pass
+        return [*records]
+
+    read()
+    yield read
+    ring.close()
+
+
+def without_connection(name: str, target: BpfTarget) -> Step:
+    vector = files.read(name)
+    target.load([entry for entry in vector.entries if entry.table != "scid"])
+    return vector.steps[0]
+
+
+@pytest.mark.parametrize("name", DELIVERED)
+def test_an_unknown_scid_is_told(name: str, target: BpfTarget, told: Callable[[], list[bytes]]) -> None:
+    step = without_connection(name, target)
+    records: list[bytes] = []
+    while not records:  # another packet may have been told of less than a millisecond ago
+        assert target.send(step.port, step.frame).event is Event.DROP_SCID_UNKNOWN
+        records = told()
+    scid, source = DELIVERED[name](step.frame)
+    expected = P4_DIGEST.to_bytes(4, sys.byteorder) + step.port.to_bytes(2) + scid + source
+    assert records == [expected]
+
+
+def test_a_flood_is_told_once_a_millisecond(target: BpfTarget, told: Callable[[], list[bytes]]) -> None:
+    step = without_connection("delivery/ipv4-over-ipv4", target)
+    mean = target.program.nanoseconds(step.frame, target.bench.ifindexes[step.port], FLOOD)
+    milliseconds = (mean + 1) * FLOOD / 1_000_000
+    assert 1 <= len(told()) <= 1 + milliseconds
+
+
+def test_a_known_scid_is_not_told(target: BpfTarget, told: Callable[[], list[bytes]]) -> None:
+    vector = files.read("delivery/ipv4-over-ipv4")
+    target.load(vector.entries)
+    assert target.send(vector.steps[0].port, vector.steps[0].frame).event is Event.TX
+    assert told() == []
