@@ -121,24 +121,41 @@ class Model:
         own = (connection[f"local{family}"], connection[f"peer{family}"])
         if (carried.destination, carried.source) != own or not any(carried.destination):
             end(Event.DROP_INNER_ADDRESS)
+        lowered = _lowered(carried, connection["hops"])
         ecn = ECN[carried.traffic_class & 3][outer_ecn]
         if ecn is None:
             end(Event.DROP_INNER_ECN)
-        access = self._access.get(connection["port"])
+        return self._leave_access(carried, connection["port"], _with_ecn(carried, lowered, ecn))
+
+    def _leave_access(self, carried: Inner, port: int, packet: bytes) -> Prediction:
+        """The end of rules U12 and A8: what leaves by an access port for the inner destination."""
+        access = self._access.get(port)
         if access is None:
             end(Event.DROP_NO_ROUTE)
-        ethernet = _mac(access.near_mac) + _mac(access.far_mac) + _ethertype(carried.ipv6)
-        return Prediction(Event.TX, access.number, ethernet + _with_ecn(carried, ecn))
+        hop: str | Event = access.near_mac
+        if access is GATEWAY:
+            destination = (b"" if carried.ipv6 else MAPPED) + carried.destination
+            hop = self._next_hops.get((port, destination), Event.DROP_NO_ROUTE)
+        event, mac = (hop, bytes(6)) if isinstance(hop, Event) else (Event.TX, _mac(hop))
+        return Prediction(event, port, mac + _mac(access.far_mac) + _ethertype(carried.ipv6) + packet)
 
     def _from_access(self, frame: bytes, role: Mapping[str, Any]) -> Prediction:
         ethertype = u16(frame, 12)
         if ethertype not in (IPV4, IPV6):  # A1
             end(Event.PASS)
         carried = inner(frame[ETHERNET:], ethertype)  # A2
-        connection = self._connection_between(carried, role["tenant"])
-        return self._depart(carried, connection, role)
+        entry = self._connection_between(carried, role["tenant"])
+        if entry.action == "local":
+            return self._to_other_access(carried, _params(entry)["port"], role["hops"])
+        return self._depart(carried, _params(entry), role)
 
-    def _connection_between(self, carried: Inner, tenant: int) -> Mapping[str, Any]:
+    def _to_other_access(self, carried: Inner, port: int, hops: int) -> Prediction:
+        """Rule A8."""
+        if port == 0:
+            end(Event.PASS)
+        return self._leave_access(carried, port, _lowered(carried, hops))
+
+    def _connection_between(self, carried: Inner, tenant: int) -> Entry:
         """Rule A3."""
         if _stays_on_link(carried):
             end(Event.PASS)
@@ -148,7 +165,7 @@ class Model:
             end(Event.PUNT_CONNECTION_MISS)
         if entry.action == "reject":
             end(Event.DROP_CONNECTION_DENIED)
-        return _params(entry)
+        return entry
 
     def _depart(self, carried: Inner, connection: Mapping[str, Any], role: Mapping[str, Any]) -> Prediction:
         """Rules A4 to A7."""
@@ -194,9 +211,8 @@ def _tag(vlan: int) -> bytes:
     return b"\x81\x00" + vlan.to_bytes(2, "big") if vlan else b""
 
 
-def _with_ecn(carried: Inner, ecn: int) -> bytes:
-    """The packet with another ECN field."""
-    packet = carried.packet
+def _with_ecn(carried: Inner, packet: bytes, ecn: int) -> bytes:
+    """The packet with another ECN field than the one that was carried."""
     if ecn == carried.traffic_class & 3:
         return packet
     if carried.ipv6:
@@ -213,7 +229,7 @@ def _stays_on_link(carried: Inner) -> bool:
 
 
 def _lowered(carried: Inner, hops: int) -> bytes:
-    """The packet with its TTL lowered (rule A6)."""
+    """The packet with its TTL lowered (rules A6 and U12)."""
     packet, at = carried.packet, 7 if carried.ipv6 else 8
     if not hops:
         return packet

@@ -11,6 +11,7 @@ from tools.vectors.entries import (
     NOWHERE,
     access,
     connection_key,
+    local,
     locator,
     mapped,
     terminate,
@@ -35,6 +36,10 @@ SECOND_VLAN, SECOND_MTU = 300, 1400
 DENIED4, DENIED6 = "10.77.0.200", "fd77::200"
 
 
+GONE_FROM: Final = 8
+"""The peer whose packets are for a port that is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """The other end of a connection: node ``number``, with addresses and SCID made from the number."""
@@ -45,6 +50,23 @@ class Peer:
     locator: Entry | None
     ipv6: bool = True
     """Whether the connection has IPv6 addresses."""
+    hops: int = 0
+    """Hops to this node's end of the connection: more than 0 for the host behind the gateway port."""
+
+    @property
+    def local4(self) -> str:
+        """The virtual address of this node's end."""
+        return GATEWAY.host4 if self.hops else LOCAL4
+
+    @property
+    def local6(self) -> str:
+        """The virtual address of this node's end."""
+        return GATEWAY.host6 if self.hops else LOCAL6
+
+    @property
+    def port(self) -> int:
+        """The access port of this node's end."""
+        return GONE if self.number == GONE_FROM else GATEWAY.number if self.hops else ACCESS.number
 
     @property
     def address4(self) -> str:
@@ -91,19 +113,21 @@ PEERS: Final = (
         Entry("locator", {"node": 8}, "set_paths", {**locator(8, (UNDERLAY, NEAR4)).params, "port1": GONE}),
     ),
     Peer(9, (NEAR4,), None),
+    Peer(10, (NEAR4,), locator(10, (UNDERLAY, NEAR4)), hops=1),
+    Peer(11, (NEAR6, FAR4), locator(11, (UNDERLAY, NEAR6), (SECOND, FAR4)), hops=3),
 )
 
 
 def _scid(peer: Peer) -> Entry:
     params: dict[str, Value] = {
-        "port": ACCESS.number if peer.number != 8 else GONE,
+        "port": peer.port,
         "tenant": TENANT,
         "node": peer.number,
-        "local4": LOCAL4,
+        "local4": peer.local4,
         "peer4": peer.address4,
-        "local6": LOCAL6 if peer.ipv6 else NOWHERE,
+        "local6": peer.local6 if peer.ipv6 else NOWHERE,
         "peer6": peer.address6 if peer.ipv6 else NOWHERE,
-        "hops": 0,
+        "hops": peer.hops,
     }
     return Entry("scid", {"scid": f"{peer.scid:#018x}"}, "deliver", params)
 
@@ -113,6 +137,30 @@ def _connection(peer: Peer, source: str, destination: str) -> Entry:
     params: dict[str, Value] = {"scid": f"{peer.scid:#018x}", "node": peer.number, "spi": spi, "si": si}
     return Entry("connection", connection_key(source, destination), "encapsulate", params)
 
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two ends at this node, of which the second is behind ``port``: IPv4 and IPv6 addresses of both."""
+
+    source: tuple[str, str]
+    destination: tuple[str, str]
+    port: int
+
+    @property
+    def ways(self) -> list[tuple[str, str, int]]:
+        """Source, destination and port, once for each family."""
+        return [(one, other, self.port) for one, other in zip(self.source, self.destination, strict=True)]
+
+
+_HOST, _LAN = (LOCAL4, LOCAL6), (GATEWAY.host4, GATEWAY.host6)
+PAIRS: Final = (
+    Pair(_HOST, _LAN, GATEWAY.number),
+    Pair(_LAN, _HOST, ACCESS.number),
+    Pair(_LAN, _LAN, GATEWAY.number),
+    Pair(_HOST, (GATEWAY.silent4, "fd77:300::1"), GATEWAY.number),
+    Pair(_HOST, ("10.77.0.201", "fd77::201"), GONE),
+    Pair(_LAN, ("10.77.0.202", "fd77::202"), 0),
+)
 
 ENTRIES: Final[tuple[Entry, ...]] = (
     underlay(UNDERLAY),
@@ -126,8 +174,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     uplink(UNDERLAY),
     uplink(SECOND, vlan=SECOND_VLAN, mtu=SECOND_MTU),
     *(_scid(peer) for peer in PEERS),
-    *(_connection(peer, LOCAL4, peer.address4) for peer in PEERS),
-    *(_connection(peer, LOCAL6, peer.address6) for peer in PEERS if peer.ipv6),
+    *(_connection(peer, peer.local4, peer.address4) for peer in PEERS),
+    *(_connection(peer, peer.local6, peer.address6) for peer in PEERS if peer.ipv6),
+    *(local(source, destination, port) for pair in PAIRS for source, destination, port in pair.ways),
     *(peer.locator for peer in PEERS if peer.locator is not None),
     Entry("connection", connection_key(LOCAL4, DENIED4), "reject"),
     Entry("connection", connection_key(LOCAL6, DENIED6), "reject"),
@@ -142,5 +191,8 @@ NEXT_HOPS: Final[dict[tuple[int, str], str | Event]] = {
     (SECOND.number, mapped(FAR4)): SECOND.neighbour.mac,
     (SECOND.number, FAR6): SECOND.neighbour.mac,
     (SECOND.number, mapped(SECOND.routed4)): SECOND.neighbour.mac,
+    (GATEWAY.number, mapped(GATEWAY.host4)): GATEWAY.near_mac,
+    (GATEWAY.number, GATEWAY.host6): GATEWAY.near_mac,
+    (GATEWAY.number, mapped(GATEWAY.silent4)): Event.DROP_NO_NEIGHBOUR,
 }
 """What the kernel of the small world says, by port and destination: a MAC address, or why there is none."""

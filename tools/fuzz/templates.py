@@ -16,7 +16,7 @@ from scapy.packet import Packet, Raw
 from tools.vectors.packets import Data, sent
 from tools.vectors.world import ACCESS, GATEWAY, SECOND, UNASSIGNED, UNDERLAY
 
-from .scene import DENIED4, DENIED6, LOCAL4, LOCAL6, PEERS, Peer
+from .scene import DENIED4, DENIED6, LOCAL4, LOCAL6, PAIRS, PEERS, Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def templates() -> list[Template]:
 def _from_underlay() -> Iterator[Template]:
     for peer in PEERS:
         for source in peer.sources:
-            for inner in _packets(peer, arriving=True):
+            for inner in _packets(*zip(_peer(peer), _own(peer), strict=True)):
                 for tags in ((), (100,), (100, 200)):
                     for checksum in (0, None):
                         yield _data(peer, source, inner, tags, checksum)
@@ -62,10 +62,17 @@ def _data(peer: Peer, source: str, inner: Packet, tags: tuple[int, ...], checksu
     return Template(port.number, data.frame(), data.network, data.transport, data.transport + 8, data.payload)
 
 
-def _packets(peer: Peer, *, arriving: bool) -> Iterator[Packet]:
-    """Inner packets of many kinds between this node and a peer."""
-    here4, there4 = (peer.address4, LOCAL4) if arriving else (LOCAL4, peer.address4)
-    here6, there6 = (peer.address6, LOCAL6) if arriving else (LOCAL6, peer.address6)
+def _own(peer: Peer) -> tuple[str, str]:
+    return peer.local4, peer.local6
+
+
+def _peer(peer: Peer) -> tuple[str, str]:
+    return peer.address4, peer.address6
+
+
+def _packets(four: tuple[str, str], six: tuple[str, str]) -> Iterator[Packet]:
+    """Inner packets of many kinds from the first to the second address of each family."""
+    (here4, there4), (here6, there6) = four, six
     for tos in (0, 0x2E << 2 | 2):
         yield IP(src=here4, dst=there4, tos=tos) / UDP(sport=4000 + tos, dport=53) / Raw(b"u" * 41)
         yield IPv6(src=here6, dst=there6, tc=tos) / TCP(sport=4000 + tos, dport=80) / Raw(b"t" * 20)
@@ -80,7 +87,10 @@ def _packets(peer: Peer, *, arriving: bool) -> Iterator[Packet]:
 def _from_access() -> Iterator[Template]:
     for access in (ACCESS, GATEWAY):
         for peer in PEERS:
-            for inner in _packets(peer, arriving=False):
+            for inner in _packets(*zip(_own(peer), _peer(peer), strict=True)):
+                yield Template(access.number, sent(inner, access), 14)
+        for pair in PAIRS:
+            for inner in _packets(*zip(pair.source, pair.destination, strict=True)):
                 yield Template(access.number, sent(inner, access), 14)
         for four, six in ((DENIED4, DENIED6), ("10.77.9.9", "fd77::999"), ("224.0.0.251", "ff02::fb")):
             yield Template(access.number, sent(IP(src=LOCAL4, dst=four) / UDP() / Raw(b"x" * 40), access), 14)

@@ -29,7 +29,16 @@ from .live import send_to_tc
 from .model import Entry, Outcome, PacketIn, Value, number
 from .namespace import World, entered, world
 from .target import Count, PortEvents
-from .world import ACCESS, GATEWAY, SECOND, UNASSIGNED, UNASSIGNED_INTERFACE, UNDERLAY
+from .world import (
+    ACCESS,
+    GATEWAY,
+    SECOND,
+    UNASSIGNED,
+    UNASSIGNED_INTERFACE,
+    UNDERLAY,
+    VIRTUAL4_LOCAL,
+    VIRTUAL6_LOCAL,
+)
 
 P4INFO: Final = Path(__file__).resolve().parents[2] / "p4" / "moorline.p4info.txtpb"
 RECORD: Final = struct.Struct("=IHHH2x")
@@ -45,7 +54,7 @@ DROP: Final[dict[Hook, int]] = {Hook.XDP: 1, Hook.TC: 2}
 
 WIRES: Final = {
     **{port.number: (port.interface, f"{port.interface}x") for port in (UNDERLAY, SECOND)},
-    **{port.number: (f"{port.interface}p", port.interface) for port in (ACCESS, GATEWAY)},
+    **{port.number: port.wire for port in (ACCESS, GATEWAY)},
     UNASSIGNED: (UNASSIGNED_INTERFACE, f"{UNASSIGNED_INTERFACE}x"),
 }
 """Interface of each port, and the other end of its veth pair."""
@@ -131,7 +140,7 @@ class BpfTarget:
         if [seen for _, seen in punted] != [frame] * event.name.startswith("PUNT_"):
             raise TargetError(f"{event.name} came with {len(punted)} packet-ins, or with another frame")
         if event is Event.TX:
-            return Outcome(event, egress_of(port, packet), packet)
+            return Outcome(event, egress_of(packet), packet)
         return Outcome(event, packet_in=punted[0][0] if punted else None)
 
     def direct_counter(self, table: str, key: Mapping[str, Value]) -> Count:
@@ -188,29 +197,29 @@ def bpf_targets(hooks: Sequence[Hook] = tuple(Hook)) -> Iterator[list[BpfTarget]
         yield targets
 
 
-def egress_of(arrived: int, packet: bytes) -> int:
-    """The port by which a packet leaves, told from its own addresses.
+def egress_of(packet: bytes) -> int:
+    """The port by which a packet leaves, told from its network layer.
 
     Raises:
-        TargetError: they are no port's.
+        TargetError: the addresses there are no port's.
     """
-    if arrived in (UNDERLAY.number, SECOND.number):
-        by_mac = {bytes.fromhex(port.near_mac.replace(":", "")): port.number for port in (ACCESS, GATEWAY)}
-        port = by_mac.get(packet[:6])
-    else:
-        port = _by_source(packet)
+    at = 18 if packet[12:14] == b"\x81\x00" else 14
+    source, destination = (12, 16) if packet[at] >> 4 == 4 else (8, 24)
+    octets = destination - source
+    port = _UNDERLAY_SOURCES.get(packet[at + source :][:octets])
+    port = port or _ACCESS_DESTINATIONS.get(packet[at + destination :][:octets])
     if port is None:
         raise TargetError(f"the packet {packet[:64].hex()} leaves by no port of the world")
     return port
 
 
-def _by_source(packet: bytes) -> int | None:
-    at = 18 if packet[12:14] == b"\x81\x00" else 14
-    source = packet[at + 12 : at + 16] if packet[at] >> 4 == 4 else packet[at + 8 : at + 24]
-    for port in (UNDERLAY, SECOND):
-        if source in (number(port.address4), number(port.address6)):
-            return port.number
-    return None
+_UNDERLAY_SOURCES: Final = {
+    number(address): port.number for port in (UNDERLAY, SECOND) for address in (port.address4, port.address6)
+}
+_ACCESS_DESTINATIONS: Final = {
+    **{number(address): ACCESS.number for address in (VIRTUAL4_LOCAL, VIRTUAL6_LOCAL)},
+    **{number(address): GATEWAY.number for address in (GATEWAY.host4, GATEWAY.host6)},
+}
 
 
 def _only_event(before: PortEvents, after: PortEvents) -> Event:
@@ -235,13 +244,11 @@ def _ifindexes(interfaces: Mapping[str, int]) -> dict[int, int]:
 def _port_entries(interfaces: Mapping[str, int]) -> list[PortEntry]:
     numbers = _ifindexes(interfaces)
     entries = [PortEntry(numbers[port.number], port.number, _mac(port.mac)) for port in (UNDERLAY, SECOND)]
-    for access in (ACCESS, GATEWAY):
-        near = interfaces[access.interface]
-        entries.append(
-            PortEntry(
-                numbers[access.number], access.number, _mac(access.far_mac), near, _mac(access.near_mac)
-            )
-        )
+    near = interfaces[ACCESS.interface]
+    entries.append(
+        PortEntry(numbers[ACCESS.number], ACCESS.number, _mac(ACCESS.far_mac), near, _mac(ACCESS.near_mac))
+    )
+    entries.append(PortEntry(numbers[GATEWAY.number], GATEWAY.number, _mac(GATEWAY.far_mac)))
     return [*entries, PortEntry(numbers[UNASSIGNED], UNASSIGNED, bytes(6))]
 
 

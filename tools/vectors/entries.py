@@ -68,6 +68,18 @@ def scid(
     return Entry("scid", {"scid": f"{value:#018x}"}, "deliver", params)
 
 
+def gateway(*, hops: int = GATEWAY.hops) -> Entry:
+    """Deliver the connection's packets to the host behind the gateway port."""
+    own: dict[str, Value] = {"port": GATEWAY.number, "local4": GATEWAY.host4, "local6": GATEWAY.host6}
+    entry = scid(hops=hops)
+    return Entry(entry.table, entry.key, entry.action, {**entry.params, **own})
+
+
+def local(source: str, destination: str, port: int) -> Entry:
+    """Both ends of the connection are here, the second behind the port."""
+    return Entry("connection", connection_key(source, destination), "local", {"port": port})
+
+
 def connection(
     source: str, destination: str, *, node: int = world.PEER_NODE, spi: int = 0, si: int = 0
 ) -> Entry:

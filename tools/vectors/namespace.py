@@ -61,10 +61,16 @@ def _build(route: IPRoute) -> dict[str, int]:
     for port in (UNDERLAY, SECOND):
         interfaces |= _pair(route, port.interface, f"{port.interface}x", port.mac, port.neighbour.mac)
         _set(f"ipv6/conf/{port.interface}/disable_ipv6", 0)
-        _address(route, interfaces[port.interface], port)
+        own = (port.address4, port.address6)
+        neighbour = (port.neighbour.address4, port.neighbour.address6)
+        _address(route, interfaces[port.interface], own, neighbour, port.neighbour.mac)
+        _route(route, interfaces[port.interface], port)
     for access in (ACCESS, GATEWAY):
-        far = f"{access.interface}p"
-        interfaces |= _pair(route, access.interface, far, access.near_mac, access.far_mac)
+        interfaces |= _pair(route, *access.wire, access.far_mac, access.near_mac)
+    lan = interfaces[GATEWAY.interface]
+    _set(f"ipv6/conf/{GATEWAY.interface}/disable_ipv6", 0)
+    own = (GATEWAY.address4, GATEWAY.address6)
+    _address(route, lan, own, (GATEWAY.host4, GATEWAY.host6), GATEWAY.near_mac)
     interfaces |= _pair(route, UNASSIGNED_INTERFACE, f"{UNASSIGNED_INTERFACE}x", None, None)
     # bpf_fib_lookup answers only for interfaces that forward.
     _set("ipv4/conf/all/forwarding", 1)
@@ -88,9 +94,14 @@ def _up(route: IPRoute, name: str) -> None:
     route.link("set", index=route.link_lookup(ifname=name)[0], state="up")
 
 
-def _address(route: IPRoute, index: int, port: Underlay) -> None:
-    route.addr("add", index=index, address=port.address4, prefixlen=24)
-    route.addr("add", index=index, address=port.address6, prefixlen=64, flags=IFA_F_NODAD)
-    for address in (port.neighbour.address4, port.neighbour.address6):
-        route.neigh("add", dst=address, lladdr=port.neighbour.mac, ifindex=index, state=NUD_PERMANENT)
+def _address(route: IPRoute, index: int, own: tuple[str, str], neighbour: tuple[str, str], mac: str) -> None:
+    """An interface's addresses, IPv4 and IPv6, and those of its neighbour."""
+    address4, address6 = own
+    route.addr("add", index=index, address=address4, prefixlen=24)
+    route.addr("add", index=index, address=address6, prefixlen=64, flags=IFA_F_NODAD)
+    for address in neighbour:
+        route.neigh("add", dst=address, lladdr=mac, ifindex=index, state=NUD_PERMANENT)
+
+
+def _route(route: IPRoute, index: int, port: Underlay) -> None:
     route.route("add", dst=f"{port.routed4}/32", gateway=port.neighbour.address4, oif=index)

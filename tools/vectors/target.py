@@ -31,8 +31,8 @@ class Target(Protocol):
 
     @property
     def frames_complete(self) -> bool:
-        """Whether packets towards the underlay have their link layer when :meth:`send` returns them; if not,
-        they are compared from the network header on.
+        """Whether packets to a neighbour have their link layer when :meth:`send` returns them; if not, they
+        are compared from the network header on.
         """
 
     def load(self, entries: Sequence[Entry]) -> None:

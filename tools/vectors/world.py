@@ -47,7 +47,7 @@ class Underlay:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An access port, the far end of a veth pair whose near end holds the virtual addresses."""
+    """The host's own access port, the far end of a veth pair whose near end holds its virtual addresses."""
 
     number: int
     interface: str
@@ -55,6 +55,29 @@ class Access:
     near_mac: str
     far_mac: str
     hops: int
+
+    @property
+    def wire(self) -> tuple[str, str]:
+        """The port's interface, and what it is joined to."""
+        return f"{self.interface}p", self.interface
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway(Access):
+    """An access port whose link has hosts of its own, one with ``near_mac`` among them."""
+
+    address4: str
+    address6: str
+    host4: str
+    """Virtual addresses of that host."""
+    host6: str
+    silent4: str
+    """An address on the link that nobody answers for."""
+
+    @property
+    def wire(self) -> tuple[str, str]:
+        """The port's interface, and what it is joined to."""
+        return self.interface, f"{self.interface}x"
 
 
 UNDERLAY = Underlay(
@@ -80,7 +103,18 @@ SECOND = Underlay(
     routed4="198.51.100.129",
 )
 ACCESS = Access(10, "near0", "02:00:00:00:0a:01", "02:00:00:00:0a:02", hops=0)
-GATEWAY = Access(11, "near1", "02:00:00:00:0b:01", "02:00:00:00:0b:02", hops=1)
+GATEWAY = Gateway(
+    11,
+    "lan1",
+    "02:00:00:00:0b:01",
+    "02:00:00:00:0b:02",
+    hops=1,
+    address4="10.77.200.1",
+    address6="fd77:200::1",
+    host4="10.77.200.5",
+    host6="fd77:200::5",
+    silent4="10.77.200.77",
+)
 """An access port towards other hosts: a hop on the way of their packets."""
 
 UNASSIGNED = 20

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from ..model import Vector
-from . import access, connection, delivery, ecn, geneve, inner, link, outer, path, size, udp
+from . import access, connection, delivery, ecn, gateway, geneve, inner, link, outer, path, size, udp
 
-MODULES = (link, outer, udp, geneve, connection, inner, ecn, delivery, access, size, path)
+MODULES = (link, outer, udp, geneve, connection, inner, ecn, delivery, access, gateway, size, path)
 
 
 def vectors() -> list[Vector]:
