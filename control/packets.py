@@ -7,16 +7,17 @@ import asyncio
 from typing import Final
 
 import structlog
-from finsy.proto import p4i, p4r
+from finsy.proto import p4r
 
 from control.connections import Connections
-from control.errors import ControlError, NodeAwayError, StartError
+from control.errors import ControlError, NodeAwayError
 from control.held import Held
 from control.idle import Idle
 from control.records import Node
 from control.rejects import Rejects
-from control.southbound.contract import canonical, read_match
+from control.southbound.contract import read_match
 from control.southbound.dataplane import DataPlane
+from control.southbound.packet_format import PacketFormat, Received
 from control.state import State
 from moorline import ethernet
 from moorline.wire import Event
@@ -39,47 +40,6 @@ def inner_addresses(frame: bytes) -> Addresses | None:
     return None
 
 
-class PacketFormat:
-    """Where the metadata of packet-in and packet-out stand, by the P4Info."""
-
-    def __init__(self, p4info: p4i.P4Info) -> None:
-        headers = {
-            header.preamble.alias: {field.name: field.id for field in header.metadata}
-            for header in p4info.controller_packet_metadata
-        }
-        try:
-            self._reason = headers["packet_in"]["reason"]
-            self._port = headers["packet_in"]["ingress_port"]
-            self._out = headers["packet_out"]
-            self._out_port = self._out["ingress_port"]
-        except KeyError as error:
-            raise StartError(f"the contract's packet headers lack {error}: set another p4info") from error
-
-    def reason(self, packet: p4r.PacketIn) -> int:
-        """Why the controller gets it: a :class:`moorline.wire.Event`."""
-        return self._value(packet, self._reason)
-
-    def port(self, packet: p4r.PacketIn) -> int:
-        """Where it came in."""
-        return self._value(packet, self._port)
-
-    def out(self, port: int, payload: bytes) -> p4r.StreamMessageRequest:
-        """A packet-out that passes the pipeline as if it had come in at ``port``."""
-        message = p4r.StreamMessageRequest()
-        message.packet.payload = payload
-        for metadata_id in self._out.values():
-            value = canonical(port if metadata_id == self._out_port else 0)
-            message.packet.metadata.add(metadata_id=metadata_id, value=value)
-        return message
-
-    @staticmethod
-    def _value(packet: p4r.PacketIn, metadata_id: int) -> int:
-        for item in packet.metadata:
-            if item.metadata_id == metadata_id:
-                return int.from_bytes(item.value, "big")
-        return -1
-
-
 class Packets:
     """What data planes say on their streams: packet-ins and idle entries."""
 
@@ -96,19 +56,20 @@ class Packets:
         self._rejects = rejects
         self._idle = idle
         self._format = packet_format
-        self._held = Held[tuple[int, Addresses], p4r.PacketIn](lambda packet: len(packet.payload))
+        self._held = Held[tuple[int, Addresses], Received](lambda packet: len(packet.frame))
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- control.southbound.dataplane.Listener -------------------------------------------------------------
 
     def packet_in(self, dataplane: DataPlane, packet: p4r.PacketIn) -> None:
         """Hold a packet of an unknown pair and look the pair up."""
-        if self._format.reason(packet) != Event.PUNT_CONNECTION_MISS:
+        received = self._format.read(packet)
+        if received.reason != Event.PUNT_CONNECTION_MISS:
             return
-        addresses = inner_addresses(packet.payload)
+        addresses = inner_addresses(received.frame)
         if addresses is None:
             return
-        if self._held.add((dataplane.node.id, addresses), packet):
+        if self._held.add((dataplane.node.id, addresses), received):
             task = asyncio.create_task(self._connect(dataplane, addresses))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -153,6 +114,6 @@ class Packets:
         """Send what was held; what comes meanwhile is sent after it."""
         try:
             while (packet := self._held.take((dataplane.node.id, addresses))) is not None:
-                await dataplane.send(self._format.out(self._format.port(packet), packet.payload))
+                await dataplane.send(self._format.through(packet.port, packet.frame))
         except NodeAwayError as error:
             log.info("held_packets_lost", node=dataplane.node.name, why=str(error))

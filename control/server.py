@@ -32,7 +32,7 @@ from control.idle import Idle
 from control.joining import Addresses, Joining
 from control.naming import Naming
 from control.nodes import Nodes
-from control.packets import PacketFormat, Packets
+from control.packets import Packets
 from control.policy import Policy
 from control.port_events import PortEvents
 from control.rejects import Rejects
@@ -42,6 +42,7 @@ from control.southbound.contract import Contract
 from control.southbound.dataplane import dialer
 from control.southbound.dataplanes import DataPlanes
 from control.southbound.entries import Entries
+from control.southbound.packet_format import PacketFormat
 from control.southbound.program import Program
 from control.southbound.switch_ports import SwitchPorts
 from control.state import State
