@@ -65,8 +65,13 @@ def test_it_ends_with_its_namespace(tmp_path: Path) -> None:
 
 
 def test_what_went_wrong_is_said(place: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(LabError, match=r"the switch bad cannot open its ports: .*nothing as port 1"):
+    with pytest.raises(LabError, match=r"ethtool -K nothing .* failed: .*no device"):
         Switch("bad", place.path, {1: "nothing"}, tmp_path).start()
+    place.set_link("left", state="down")
+    with pytest.raises(
+        LabError, match=r"the switch bad cannot open its ports; are they up\? .*left as port 1"
+    ):
+        Switch("bad", place.path, {1: "left"}, tmp_path).start()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_switch() is None
     with pytest.raises(LabError, match=f"{PROGRAM} is not on the PATH"):
