@@ -190,7 +190,7 @@ class Connections:
 
     async def suspend(self, connection: Connection) -> Connection:
         """Take the data channel down; it comes back by :meth:`lookup`, also from a packet."""
-        await self._run(connection, self._suspend(connection))
+        await self.run_alone(connection, self._suspend(connection))
         return connection
 
     async def _suspend(self, connection: Connection) -> None:
@@ -202,12 +202,15 @@ class Connections:
         if connection.status is Status.DOWN or self._gone(connection):
             return
         await self._usage.refresh_some([connection])
-        rows = self._rows(connection)
+        rows, former = self._rows(connection), connection.former
         await self._store_status(connection, Status.DOWN)
+        for path in former:
+            self._state.remove_path(connection, path)
+            self.tell_path_removed(path)
         self._usage.counters_deleted(connection)
         connection.programmed = False
         self._tell_changed(connection)
-        await self._planes.uninstall((), rows)
+        await self._planes.uninstall(former, rows)
 
     async def _resume(self, connection: Connection) -> None:
         self._planes.require(*connection.path.nodes)
@@ -216,9 +219,10 @@ class Connections:
         await self._program(connection)
 
     async def _store_status(self, connection: Connection, status: Status) -> None:
-        changed = replace(connection, status=status)
+        """Store it; a channel that goes down or comes up has no former paths."""
+        changed = replace(connection, status=status, former=())
         await self._store.commit(Transaction(puts={connection.key: changed.encode()}))
-        connection.status = status
+        connection.status, connection.former = status, ()
 
     # ---- the end -------------------------------------------------------------------------------------------
 
@@ -231,7 +235,7 @@ class Connections:
         for start in range(0, len(connections), _CHUNK):
             some = connections[start : start + _CHUNK]
             await self._usage.refresh_some(some)
-            closing = (self._run(connection, self._close(connection)) for connection in some)
+            closing = (self.run_alone(connection, self._close(connection)) for connection in some)
             outcomes = await asyncio.gather(*closing, return_exceptions=True)
             for error in outcomes:
                 if error is not None:
@@ -264,7 +268,8 @@ class Connections:
 
     # ---- helpers -------------------------------------------------------------------------------------------
 
-    async def _run(self, connection: Connection, operation: Coroutine[Any, Any, None]) -> None:
+    async def run_alone(self, connection: Connection, operation: Coroutine[Any, Any, None]) -> None:
+        """Run ``operation`` to its end when no other is running on the services of ``connection``."""
         pair = pair_of(connection.client.name, connection.server.name)
         await asyncio.shield(asyncio.create_task(self._alone(pair, operation)))
 

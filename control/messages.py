@@ -69,10 +69,15 @@ def connection(record: Connection, flows: tuple[Flow, Flow]) -> pb.Connection:
         created_ns=record.created_ns,
         client_to_server=_usage(flows[0]),
         server_to_client=_usage(flows[1]),
+        legs=[
+            pb.Leg(scid=scid, client_side=one.name, server_side=other.name)
+            for one, other, scid in record.path.legs
+        ],
+        former_scids=sorted({scid for path in record.former for scid in path.scids}),
     )
 
 
-def translation(record: Connection, node: Node) -> pb.Translation:
+def translation(record: Connection, node: Node, former_scid: int) -> pb.Translation:
     """The row of the translation table at ``node``. Locators come with the peer, for they change with it."""
     local, peer = record.ends_at(node)
     return pb.Translation(
@@ -82,6 +87,8 @@ def translation(record: Connection, node: Node) -> pb.Translation:
         peer=connection_end(peer, with_locators=False),
         status=int(record.status),  # type: ignore[arg-type]
         key=record.secret,
+        former_scid=former_scid,
+        direct=not record.path.relays,
     )
 
 
@@ -120,6 +127,9 @@ def node(record: Node, plane: DataPlane, *, attached: bool) -> pb.Node:
         last_seen_ns=record.last_seen_ns,
         problem=plane.problem,
         switch=_switch(record.switch, plane.pipeline) if record.switch else None,
+        via=record.via,
+        border=record.border,
+        relayed_connections=len(record.relayed),
     )
 
 

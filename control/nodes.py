@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from dataclasses import replace
 from typing import Any, Final
 
@@ -63,6 +64,10 @@ class Nodes:
         self._events = events
         self._grace_seconds = grace_seconds
         self._tasks: set[asyncio.Task[None]] = set()
+        self._settings = asyncio.Lock()
+        """Held while what nodes are to one another is checked and stored."""
+        self._stores: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By number of the node: a record is not written before an earlier change of it stands."""
 
     async def admit(self, text: str) -> Node:
         """The node of this name, made if it is new; raises ``InvalidNameError``."""
@@ -95,20 +100,70 @@ class Nodes:
         return node
 
     async def remove(self, node: Node) -> None:
-        """Forget a node without services; it has to join again."""
-        if hosted := len(node.services) + node.registering:
-            raise PreconditionError(f"node {node.name} still hosts {hosted} services: unregister them first")
-        node.leaving = True  # from here on nothing of it is stored any more
-        try:
-            await self._store.commit(Transaction(deletes=frozenset([node.key])))
-        except ControlError:
-            node.leaving = False
-            raise
+        """Forget a node without services that relays nothing; it has to join again."""
+        async with self._settings, self._stores[node.id]:
+            self._require_unused(node)
+            node.leaving = True  # from here on nothing of it is stored any more
+            try:
+                await self._store.commit(Transaction(deletes=frozenset([node.key])))
+            except ControlError:
+                node.leaving = False
+                raise
         self._sessions.end(node, f"node {node.name} was removed: it has to join again")
         await self._planes.remove(node)
         self._rejects.forget(node)
         self._state.remove_node(node)
+        self._stores.pop(node.id, None)
         log.info("node_removed", node=node.name)
+
+    def _require_unused(self, node: Node) -> None:
+        if hosted := len(node.services) + node.registering:
+            raise PreconditionError(f"node {node.name} still hosts {hosted} services: unregister them first")
+        if behind := self._behind(node):
+            raise PreconditionError(
+                f"node {node.name} is the relay of {behind[0].name}: set another way for it first"
+            )
+        if passing := self._state.slots[node.id].used:  # also those that are just being stored
+            raise PreconditionError(
+                f"node {node.name} still relays connections ({passing} SCIDs): rotate or close them first"
+            )
+
+    def _behind(self, relay: Node) -> list[Node]:
+        return [node for node in self._state.nodes.values() if node.via == relay.name]
+
+    # ---- settings ------------------------------------------------------------------------------------------
+
+    async def configure(self, node: Node, *, via: str | None, border: bool | None) -> None:
+        """Set by which relay a node is reached (none: empty), and whether SCIDs change at it.
+
+        Raises:
+            NotFoundError: there is no such relay.
+            InvalidRequestError: the relay is the node itself.
+            PreconditionError: one relay would stand behind another.
+        """
+        facts: dict[str, object] = {}
+        async with self._settings:
+            if via is not None:
+                facts["via"] = self._checked_relay(node, via).name if via else ""
+            if border is not None:
+                facts["border"] = border
+            await self._store_and_set(node, **facts)
+        self._rejects.clear()  # of pairs that had no address family in common, say
+        log.info("node_set", node=node.name, via=node.via, border=node.border)
+
+    def _checked_relay(self, node: Node, name: str) -> Node:
+        relay = self._state.node(NodeName.parse(name))
+        if relay is node:
+            raise InvalidRequestError(f"node {node.name} cannot be its own relay: name another node")
+        if relay.via:
+            raise PreconditionError(
+                f"node {relay.name} is itself behind {relay.via}: name a relay that is reached directly"
+            )
+        if behind := self._behind(node):
+            raise PreconditionError(
+                f"node {node.name} is the relay of {behind[0].name}: a relay cannot be behind another"
+            )
+        return relay
 
     # ---- reports -------------------------------------------------------------------------------------------
 
@@ -139,7 +194,7 @@ class Nodes:
 
     async def ports_changed(self, node: Node, changed: pb.PortsChanged) -> None:
         """Take in what became of its ports."""
-        await self._store_and_set(node, ports=read_ports(changed.ports))
+        await self._store_and_set(node, ports=read_ports(changed.ports), last_seen_ns=time.time_ns())
 
     async def _report(self, node: Node, changed: pb.LocatorsChanged, **facts: object) -> None:
         await self.take(node, changed.generation, read_locators(changed.locators), **facts)
@@ -152,16 +207,16 @@ class Nodes:
         if news:
             facts |= {"generation": generation, "locators": locators}
         former = _former(node, locators) if moved else ()
-        await self._store_and_set(node, **facts)
+        await self._store_and_set(node, last_seen_ns=time.time_ns(), **facts)
         if moved:
             self._moved(node, former)
 
     async def _store_and_set(self, node: Node, **facts: object) -> None:
-        self._state.node(node.name)  # unless it is being removed
-        facts["last_seen_ns"] = time.time_ns()
-        await self._store.commit(Transaction(puts={node.key: replace(node, **facts).encode()}))  # type: ignore[arg-type]
-        for name, value in facts.items():
-            setattr(node, name, value)
+        async with self._stores[node.id]:
+            self._state.node(node.name)  # unless it is being removed
+            await self._store.commit(Transaction(puts={node.key: replace(node, **facts).encode()}))  # type: ignore[arg-type]
+            for name, value in facts.items():
+                setattr(node, name, value)
 
     # ---- address changes -----------------------------------------------------------------------------------
 

@@ -212,15 +212,21 @@ class Path(NamedTuple):
     @property
     def neighbours(self) -> Iterator[tuple[Node, Node]]:
         """Each node with each of its neighbours."""
-        for one, other in zip(self.nodes, self.nodes[1:], strict=False):
+        for one, other, _ in self.legs:
             yield one, other
             yield other, one
 
     @property
+    def legs(self) -> Iterator[tuple[Node, Node, int]]:
+        """Two neighbours, the one towards the client first, and the SCID between them; for each leg."""
+        return zip(self.nodes, self.nodes[1:], self.scids, strict=False)
+
+    @property
     def places(self) -> set[tuple[Node, int]]:
         """Each node with each SCID that it sees."""
-        left, right = zip(self.nodes, self.scids, strict=False), zip(self.nodes[1:], self.scids, strict=False)
-        return {*left, *right}
+        if len(self.nodes) == 1:
+            return {(self.nodes[0], self.scids[0])}
+        return {(node, scid) for one, other, scid in self.legs for node in (one, other)}
 
     def scid_at(self, end: Node) -> int:
         """The SCID of the leg at an end."""

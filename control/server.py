@@ -36,6 +36,7 @@ from control.packets import Packets
 from control.policy import Policy
 from control.port_events import PortEvents
 from control.rejects import Rejects
+from control.rotation import Rotations
 from control.rules import RuleBook
 from control.sessions import Sessions
 from control.southbound.contract import Contract
@@ -109,6 +110,7 @@ class Controller:
         self.state = await State.load(self.store)
         self._wire(contract, credentials)
         await self.accounting.load()
+        await self.rotations.resume()
         await self._serve(authority, credentials)
         for node in self.state.nodes.values():
             self.planes.add(node)
@@ -143,6 +145,9 @@ class Controller:
             rejects,
             config.idle_timeout_seconds,
         )
+        self.rotations = Rotations(
+            state, store, planes, sessions, self.events, connections, config.grace_seconds
+        )
         self.naming = Naming(state, store, pool, connections, sessions, rejects)
         self.nodes = Nodes(
             state, store, planes, sessions, connections, rejects, self.events, config.grace_seconds
@@ -174,7 +179,9 @@ class Controller:
     def _bind_api(self, server: Any, joining: Joining) -> list[str]:
         servicers: dict[str, object] = {
             "Naming": NamingServicer(self.state, self.naming, self.connections),
-            "Connections": ConnectionsServicer(self.state, self.connections, self.accounting, self.events),
+            "Connections": ConnectionsServicer(
+                self.state, self.connections, self.rotations, self.accounting, self.events
+            ),
             "Rules": RulesServicer(self.policy),
             "Nodes": NodesServicer(
                 self.state,

@@ -161,10 +161,11 @@ class Sessions:
         """``node`` has no connection with ``peer`` left."""
         self._send(node, pb.NodeUpdate(peer_removed=pb.PeerRemoved(node_id=peer.id)))
 
-    def translation(self, node: Node, connection: Connection) -> None:
-        """``connection`` is new, or its channel went up or down."""
+    def translation(self, node: Node, connection: Connection, former_scid: int = 0) -> None:
+        """``connection`` is new, its channel went up or down, or it had another SCID until now."""
         if node in self:
-            self._send(node, pb.NodeUpdate(translation=messages.translation(connection, node)))
+            row = messages.translation(connection, node, former_scid)
+            self._send(node, pb.NodeUpdate(translation=row))
 
     def translation_removed(self, node: Node, connection: Connection) -> None:
         """``connection`` was closed."""

@@ -16,6 +16,7 @@ from control.connections import Connections
 from control.events import Events, Kind
 from control.policy import Policy
 from control.records import Connection
+from control.rotation import Rotations
 from control.state import State
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.errors import MoorlineError
@@ -27,10 +28,16 @@ class ConnectionsServicer:
     """See the proto file for what each method does."""
 
     def __init__(
-        self, state: State, connections: Connections, accounting: Accounting, events: Events
+        self,
+        state: State,
+        connections: Connections,
+        rotations: Rotations,
+        accounting: Accounting,
+        events: Events,
     ) -> None:
         self._state = state
         self._connections = connections
+        self._rotations = rotations
         self._accounting = accounting
         self._events = events
 
@@ -82,6 +89,12 @@ class ConnectionsServicer:
     ) -> pb.Connection:
         connection = self._sought(request.scid, caller)
         return self._message(await self._connections.suspend(connection))
+
+    async def RotateConnection(  # noqa: N802, D102
+        self, request: pb.RotateConnectionRequest, caller: Identity
+    ) -> pb.Connection:
+        connection = self._sought(request.scid, caller)
+        return self._message(await self._rotations.rotate(connection))
 
     def _sought(self, scid: int, caller: Identity) -> Connection:
         connection = self._state.connection(scid)

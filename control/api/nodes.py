@@ -55,6 +55,16 @@ class NodesServicer:
     async def GetNode(self, request: pb.GetNodeRequest, _caller: Identity) -> pb.Node:  # noqa: N802, D102
         return self._message(self._sought(request.name))
 
+    async def SetNode(self, request: pb.SetNodeRequest, caller: Identity) -> pb.Node:  # noqa: N802, D102
+        require_operator(caller)
+        node = self._sought(request.name)
+        await self._nodes.configure(
+            node,
+            via=request.via if request.HasField("via") else None,
+            border=request.border if request.HasField("border") else None,
+        )
+        return self._message(node)
+
     async def RemoveNode(self, request: pb.RemoveNodeRequest, caller: Identity) -> pb.RemoveNodeResponse:  # noqa: N802, D102
         require_operator(caller)
         await self._nodes.remove(self._sought(request.name))

@@ -89,10 +89,33 @@ class DataPlanes:
         """
         path = connection.path
         self.require(*path.nodes)
+        if path.relays:
+            # A relay may take its time: no end sends before.
+            await self.install_receivers(connection, path)
+            await self.install_senders(connection)
+            return
         waiting = self.install_neighbours(path)
         for node in path.nodes:
             rows = self.entries.of_connection(connection, node)
             waiting += self._planes[node.id].put([(INSERT, row) for row in rows], [])
+        for future in waiting:
+            await future
+
+    async def install_receivers(self, connection: Connection, path: Path) -> None:
+        """Let the nodes of ``path`` take in and pass on what will come there; raises as :meth:`install`."""
+        waiting = self.install_neighbours(path)
+        for node in path.nodes:
+            rows = self.entries.receiving(connection, path, node)
+            waiting += self._planes[node.id].put([(INSERT, row) for row in rows], [])
+        for future in waiting:
+            await future
+
+    async def install_senders(self, connection: Connection) -> None:
+        """Let both ends send on the path of now; raises as :meth:`install`."""
+        waiting: list[asyncio.Future[None]] = []
+        for node in connection.nodes:
+            rows = self.entries.sending(connection, node)
+            waiting += self._planes[node.id].put([(MODIFY, row) for row in rows], [])
         for future in waiting:
             await future
 

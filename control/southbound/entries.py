@@ -61,14 +61,19 @@ class Entries:
         """
         if connection.status is not Status.UP:
             return ()
-        if node not in connection.nodes:
-            return ()
-        first, *others = (self._deliver_row(connection, path, node) for path in connection.paths)
-        return (first, *self.sending(connection, node), *others)
+        first = self.receiving(connection, connection.path, node)
+        others = [row for path in connection.paths[1:] for row in self.receiving(connection, path, node)]
+        return (*first, *self.sending(connection, node), *others)
+
+    def receiving(self, connection: Connection, path: Path, node: Node) -> tuple[Row, ...]:
+        """The rows at ``node`` that take in what comes on ``path``; none unless it is on it."""
+        if node in connection.nodes:
+            return (self._deliver_row(connection, path, node),)
+        return ()
 
     def sending(self, connection: Connection, node: Node) -> tuple[Row, ...]:
-        """The rows of ``connection`` at an end, if it is up: one for each address family."""
-        if connection.status is not Status.UP:
+        """The rows that send at ``node``, if it has an end and the channel is up: one for each family."""
+        if connection.status is not Status.UP or node not in connection.nodes:
             return ()
         local, peer = connection.ends_at(node)
         path = connection.path

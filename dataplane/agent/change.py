@@ -6,8 +6,9 @@ A message is UDP to port 6082::
     version (8) | kind (8) | sender's node id (16) | SCID (64) | generation (64) | sealed body
 
 sealed with ChaCha20-Poly1305 (RFC 8439); the header is authenticated with it. The key of each direction comes
-from the connection's key by HKDF (RFC 5869) with the node ids of sender and receiver; the nonce is the kind
-and the generation. A generation has one set of locators for ever, so a nonce never seals two different texts.
+from the connection's key by HKDF (RFC 5869) with the node ids of sender and receiver and with the SCID, which
+a rotation changes while the connection keeps its key; the nonce is the kind and the generation. A generation
+has one set of locators for ever, so a nonce never seals two different texts.
 The body of a change is the locators, each ``family (8: 4 or 6) | port (16) | MTU (16) | address``; that of an
 acknowledgement is empty.
 
@@ -32,7 +33,7 @@ from dataplane.agent.locators import MAX_LOCATORS
 from moorline.errors import MoorlineError
 from moorline.paths import Locator
 
-VERSION: Final = 1
+VERSION: Final = 2
 KEY_OCTETS: Final = 32
 RETRY_SECONDS: Final = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 """Waiting times after each try; after the last one the controller's word has to do."""
@@ -41,7 +42,7 @@ _HEADER: Final = struct.Struct("!BBHQQ")
 _PEER: Final = struct.Struct("=H")
 _LOCATOR: Final = struct.Struct("!BHH")
 _FAMILY_OCTETS: Final = {4: 4, 6: 16}
-_INFO: Final = b"moorline address change 1"
+_INFO: Final = b"moorline address change 2"
 
 
 class ChangeError(MoorlineError):
@@ -125,16 +126,22 @@ class ChangeExchange:
         self._channels[channel.scid] = _PEER.pack(channel.peer) + channel.key
         self._of_peer.setdefault(channel.peer, set()).add(channel.scid)
 
+    def retire_channel(self, scid: int) -> None:
+        """A connection that has another SCID now: what the peer still sends under this one is understood."""
+        channel = self._channel(scid)
+        if channel is not None and len(self._of_peer.get(channel.peer, ())) > 1:
+            self._of_peer[channel.peer].discard(scid)
+
     def remove_channel(self, scid: int) -> None:
-        """A connection that is no more."""
+        """A connection, or a former SCID of one, that is no more."""
         channel = self._channel(scid)
         if channel is None:
             return
         del self._channels[scid]
-        of_peer = self._of_peer[channel.peer]
-        of_peer.remove(scid)
+        of_peer = self._of_peer.get(channel.peer, set())
+        of_peer.discard(scid)
         if not of_peer:
-            del self._of_peer[channel.peer]
+            self._of_peer.pop(channel.peer, None)
             self._pending.pop(channel.peer, None)
             return
         pending = self._pending.get(channel.peer)
@@ -256,7 +263,7 @@ def _header(datagram: bytes) -> tuple[Kind, int, int, int]:
 
 
 def _cipher(channel: Channel, sender: int, receiver: int) -> ChaCha20Poly1305:
-    info = _INFO + struct.pack("!HH", sender, receiver)
+    info = _INFO + struct.pack("!HHQ", sender, receiver, channel.scid)
     return ChaCha20Poly1305(HKDF(SHA256(), KEY_OCTETS, salt=None, info=info).derive(channel.key))
 
 

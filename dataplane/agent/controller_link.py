@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -44,6 +45,7 @@ class ControllerLink:
         mobility: Mobility,
         changes: ChangeSocket,
         resolver: Resolver,
+        grace_seconds: float,
         *,
         place_endpoints: Callable[[], Awaitable[None]],
         save_state: Callable[[], None],
@@ -58,6 +60,7 @@ class ControllerLink:
         self._mobility = mobility
         self._changes = changes
         self._resolver = resolver
+        self._grace_seconds = grace_seconds
         self._place_endpoints = place_endpoints
         self._save_state = save_state
         self._describe = describe
@@ -127,9 +130,14 @@ class ControllerLink:
         if self._seen is not None:
             self._seen.scids.add(translation.scid)
         self._translations.put(translation)
-        self._changes.exchange.add_channel(
-            Channel(translation.scid, translation.peer_node_id, translation.key)
-        )
+        exchange = self._changes.exchange
+        if (
+            translation.direct
+        ):  # a peer behind a relay is told by the controller: it does not know our addresses
+            exchange.add_channel(Channel(translation.scid, translation.peer_node_id, translation.key))
+        if former := translation.former_scid:
+            exchange.retire_channel(former)
+            asyncio.get_running_loop().call_later(self._grace_seconds, exchange.remove_channel, former)
 
     def _synchronized(self) -> None:
         if self._seen is None:

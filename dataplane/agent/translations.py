@@ -31,11 +31,13 @@ class Translations:
             yield translation
 
     def put(self, translation: api.Translation) -> None:
-        """Add or replace a row; the key is not kept here."""
+        """Add or replace a row, also that of the SCID of before a rotation; the key is not kept here."""
         row = api.Translation()
         row.CopyFrom(translation)
         row.ClearField("key")
-        self.remove(row.scid)
+        for scid in (row.scid, row.former_scid):
+            self.remove(scid)
+        row.ClearField("former_scid")
         self._rows[row.scid] = row.SerializeToString()
         self._names.learn(row.peer.service, Addresses(row.peer.ipv4, row.peer.ipv6))
 

@@ -13,7 +13,7 @@ from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1.moorline_pb2_grpc import ConnectionsStub
 from moorline.cli.client import ask, controller_channel
 from moorline.cli.options import Options
-from moorline.cli.output import Column, Output, OutputOption, Row, show_json, show_row, show_rows
+from moorline.cli.output import Column, Output, OutputOption, Row, show_json, show_row, show_rows, show_table
 from moorline.cli.text import parse_scid, scaled, time_text
 from moorline.cli.views import connection_row
 from moorline.names import NodeName, ServiceName
@@ -34,8 +34,15 @@ COLUMNS = (
     Column("STATUS", "status"),
     Column("CLIENT", lambda row: _end_text(row["client"])),
     Column("SERVER", lambda row: _end_text(row["server"])),
+    Column("VIA", lambda row: [leg["server_side"] for leg in row["legs"][:-1]]),
     Column("TO SERVER", lambda row: _usage_text(row["client_to_server"]), right=True),
     Column("TO CLIENT", lambda row: _usage_text(row["server_to_client"]), right=True),
+)
+
+
+LEG_COLUMNS = (
+    Column("LEG", lambda row: f"{row['client_side']} - {row['server_side']}"),
+    Column("SCID", "scid"),
 )
 
 
@@ -83,7 +90,10 @@ def _show_one(row: Row, output: Output) -> None:
         return
     ends = {f"{end}_{field}": value for end in ("client", "server") for field, value in row[end].items()}
     usage = {name: _traffic_text(row[name]) for name in ("client_to_server", "server_to_client")}
-    show_row({**{k: v for k, v in row.items() if k not in ("client", "server")}, **ends, **usage}, output)
+    others = {k: v for k, v in row.items() if k not in ("client", "server")}
+    show_row({**others, **ends, **usage}, output, hidden=["legs"])
+    if row["legs"]:
+        show_table(row["legs"], LEG_COLUMNS)
 
 
 def _traffic_text(usage: Row) -> str:
@@ -119,9 +129,10 @@ async def _changes(options: Options) -> AsyncIterator[dict[str, Any]]:
 
 def _change_text(row: Row) -> str:
     connection = row["connection"]
+    relays = [leg["server_side"] for leg in connection["legs"][:-1]]
     return (
         f"{row['time'] or '-'}  {row['kind']:<7}  {connection['scid']}  {connection['status']:<5}  "
-        f"{_end_text(connection['client'])} -> {_end_text(connection['server'])}"
+        f"{' -> '.join([_end_text(connection['client']), *relays, _end_text(connection['server'])])}"
     )
 
 
@@ -138,4 +149,16 @@ def suspend(ctx: typer.Context, scid: ScidArgument, output: OutputOption = Outpu
     request = api.SuspendConnectionRequest(scid=parse_scid(scid))
     _show_one(
         connection_row(ask(ctx, lambda channel: ConnectionsStub(channel).SuspendConnection, request)), output
+    )
+
+
+@app.command("rotate")
+def rotate(ctx: typer.Context, scid: ScidArgument, output: OutputOption = Output.TABLE) -> None:
+    """Give a connection new SCIDs, along the relays that are set now; no packet is lost.
+
+    Packets with the former SCIDs are accepted for the grace time.
+    """
+    request = api.RotateConnectionRequest(scid=parse_scid(scid))
+    _show_one(
+        connection_row(ask(ctx, lambda channel: ConnectionsStub(channel).RotateConnection, request)), output
     )

@@ -12,7 +12,7 @@ from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1.moorline_pb2_grpc import NodesStub
 from moorline.cli import daemon
 from moorline.cli.client import ask
-from moorline.cli.output import Column, Output, OutputOption, show_json, show_row, show_rows, show_table
+from moorline.cli.output import Column, Output, OutputOption, Row, show_json, show_row, show_rows, show_table
 from moorline.cli.text import time_text
 from moorline.cli.views import node_row
 from moorline.names import NodeName
@@ -66,13 +66,44 @@ def list_(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
 def show(ctx: typer.Context, name: NameArgument, output: OutputOption = Output.TABLE) -> None:
     """Show one node with its ports and locators."""
     request = api.GetNodeRequest(name=NodeName.parse(name))
-    row = node_row(ask(ctx, lambda channel: NodesStub(channel).GetNode, request))
+    _show_one(node_row(ask(ctx, lambda channel: NodesStub(channel).GetNode, request)), output)
+
+
+def _show_one(row: Row, output: Output) -> None:
     if output is Output.JSON:
         show_json(row)
         return
     show_row({k: v for k, v in row.items() if k not in ("ports", "locators")}, output)
     show_table(row["ports"], PORT_COLUMNS)
     show_table(row["locators"], LOCATOR_COLUMNS)
+
+
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    name: NameArgument,
+    via: Annotated[
+        str, typer.Option("--via", metavar="RELAY", help="All its connections go through this node.")
+    ] = "",
+    direct: Annotated[bool, typer.Option("--direct", help="Its connections go through no relay.")] = False,
+    border: Annotated[
+        bool | None,
+        typer.Option("--border/--no-border", help="Connections change their SCID when they pass it, or not."),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Set by which way a node is reached.
+
+    Holds for connections that are made, or rotated, from then on.
+    """
+    if via and direct:
+        raise typer.BadParameter("give --via or --direct, not both", ctx)
+    if not via and not direct and border is None:
+        raise typer.BadParameter("say what to set: --via, --direct, --border or --no-border", ctx)
+    request = api.SetNodeRequest(name=NodeName.parse(name), border=border)
+    if via or direct:
+        request.via = NodeName.parse(via) if via else ""
+    _show_one(node_row(ask(ctx, lambda channel: NodesStub(channel).SetNode, request)), output)
 
 
 @app.command("token")

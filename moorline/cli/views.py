@@ -58,9 +58,16 @@ def connection_row(connection: api.Connection) -> dict[str, Any]:
         "mtu": connection.parameters.mtu,
         "idle_timeout_seconds": connection.parameters.idle_timeout_seconds or None,
         "created": time_text(connection.created_ns),
+        "legs": [leg_row(leg) for leg in connection.legs],
+        "former_scids": [scid_text(scid) for scid in connection.former_scids],
         "client_to_server": _usage_row(connection.client_to_server),
         "server_to_client": _usage_row(connection.server_to_client),
     }
+
+
+def leg_row(leg: api.Leg) -> dict[str, Any]:
+    """A step on the way of a connection, and its SCID."""
+    return {"scid": scid_text(leg.scid), "client_side": leg.client_side, "server_side": leg.server_side}
 
 
 def _end_row(end: api.ConnectionEnd) -> dict[str, Any]:
@@ -95,6 +102,9 @@ def node_row(node: api.Node) -> dict[str, Any]:
         "services": node.services,
         "connections": node.connections,
         "connection_capacity": node.connection_capacity,
+        "relayed_connections": node.relayed_connections,
+        "via": node.via or None,
+        "border": node.border,
         "last_seen": time_text(node.last_seen_ns),
         "locators": [locator_row(locator) for locator in node.locators],
         "ports": [port_row(port) for port in node.ports],

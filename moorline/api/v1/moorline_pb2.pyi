@@ -171,8 +171,18 @@ class Usage(_message.Message):
     bits_per_second: int
     def __init__(self, packets: _Optional[int] = ..., bytes: _Optional[int] = ..., bits_per_second: _Optional[int] = ...) -> None: ...
 
+class Leg(_message.Message):
+    __slots__ = ("scid", "client_side", "server_side")
+    SCID_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_SIDE_FIELD_NUMBER: _ClassVar[int]
+    SERVER_SIDE_FIELD_NUMBER: _ClassVar[int]
+    scid: int
+    client_side: str
+    server_side: str
+    def __init__(self, scid: _Optional[int] = ..., client_side: _Optional[str] = ..., server_side: _Optional[str] = ...) -> None: ...
+
 class Connection(_message.Message):
-    __slots__ = ("scid", "tenant", "client", "server", "status", "parameters", "created_ns", "client_to_server", "server_to_client")
+    __slots__ = ("scid", "tenant", "client", "server", "status", "parameters", "created_ns", "client_to_server", "server_to_client", "legs", "former_scids")
     SCID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
@@ -182,6 +192,8 @@ class Connection(_message.Message):
     CREATED_NS_FIELD_NUMBER: _ClassVar[int]
     CLIENT_TO_SERVER_FIELD_NUMBER: _ClassVar[int]
     SERVER_TO_CLIENT_FIELD_NUMBER: _ClassVar[int]
+    LEGS_FIELD_NUMBER: _ClassVar[int]
+    FORMER_SCIDS_FIELD_NUMBER: _ClassVar[int]
     scid: int
     tenant: int
     client: ConnectionEnd
@@ -191,7 +203,9 @@ class Connection(_message.Message):
     created_ns: int
     client_to_server: Usage
     server_to_client: Usage
-    def __init__(self, scid: _Optional[int] = ..., tenant: _Optional[int] = ..., client: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., server: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., status: _Optional[_Union[ChannelStatus, str]] = ..., parameters: _Optional[_Union[ConnectionParameters, _Mapping]] = ..., created_ns: _Optional[int] = ..., client_to_server: _Optional[_Union[Usage, _Mapping]] = ..., server_to_client: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
+    legs: _containers.RepeatedCompositeFieldContainer[Leg]
+    former_scids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, scid: _Optional[int] = ..., tenant: _Optional[int] = ..., client: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., server: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., status: _Optional[_Union[ChannelStatus, str]] = ..., parameters: _Optional[_Union[ConnectionParameters, _Mapping]] = ..., created_ns: _Optional[int] = ..., client_to_server: _Optional[_Union[Usage, _Mapping]] = ..., server_to_client: _Optional[_Union[Usage, _Mapping]] = ..., legs: _Optional[_Iterable[_Union[Leg, _Mapping]]] = ..., former_scids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ListConnectionsRequest(_message.Message):
     __slots__ = ("service", "node")
@@ -255,6 +269,12 @@ class SuspendConnectionRequest(_message.Message):
     scid: int
     def __init__(self, scid: _Optional[int] = ...) -> None: ...
 
+class RotateConnectionRequest(_message.Message):
+    __slots__ = ("scid",)
+    SCID_FIELD_NUMBER: _ClassVar[int]
+    scid: int
+    def __init__(self, scid: _Optional[int] = ...) -> None: ...
+
 class Rule(_message.Message):
     __slots__ = ("name", "client", "server", "allow")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -302,7 +322,7 @@ class Locator(_message.Message):
     def __init__(self, address: _Optional[bytes] = ..., port: _Optional[int] = ..., interface: _Optional[str] = ..., mtu: _Optional[int] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("name", "id", "connected", "converged", "locators", "generation", "version", "services", "connections", "connection_capacity", "ports", "last_seen_ns", "problem", "switch")
+    __slots__ = ("name", "id", "connected", "converged", "locators", "generation", "version", "services", "connections", "connection_capacity", "ports", "last_seen_ns", "problem", "switch", "via", "border", "relayed_connections")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
@@ -317,6 +337,9 @@ class Node(_message.Message):
     LAST_SEEN_NS_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
     SWITCH_FIELD_NUMBER: _ClassVar[int]
+    VIA_FIELD_NUMBER: _ClassVar[int]
+    BORDER_FIELD_NUMBER: _ClassVar[int]
+    RELAYED_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     id: int
     connected: bool
@@ -331,7 +354,10 @@ class Node(_message.Message):
     last_seen_ns: int
     problem: str
     switch: Switch
-    def __init__(self, name: _Optional[str] = ..., id: _Optional[int] = ..., connected: _Optional[bool] = ..., converged: _Optional[bool] = ..., locators: _Optional[_Iterable[_Union[Locator, _Mapping]]] = ..., generation: _Optional[int] = ..., version: _Optional[str] = ..., services: _Optional[int] = ..., connections: _Optional[int] = ..., connection_capacity: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., last_seen_ns: _Optional[int] = ..., problem: _Optional[str] = ..., switch: _Optional[_Union[Switch, _Mapping]] = ...) -> None: ...
+    via: str
+    border: bool
+    relayed_connections: int
+    def __init__(self, name: _Optional[str] = ..., id: _Optional[int] = ..., connected: _Optional[bool] = ..., converged: _Optional[bool] = ..., locators: _Optional[_Iterable[_Union[Locator, _Mapping]]] = ..., generation: _Optional[int] = ..., version: _Optional[str] = ..., services: _Optional[int] = ..., connections: _Optional[int] = ..., connection_capacity: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., last_seen_ns: _Optional[int] = ..., problem: _Optional[str] = ..., switch: _Optional[_Union[Switch, _Mapping]] = ..., via: _Optional[str] = ..., border: _Optional[bool] = ..., relayed_connections: _Optional[int] = ...) -> None: ...
 
 class Switch(_message.Message):
     __slots__ = ("p4runtime", "device_id", "ports", "pipeline")
@@ -396,6 +422,16 @@ class GetNodeRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class SetNodeRequest(_message.Message):
+    __slots__ = ("name", "via", "border")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VIA_FIELD_NUMBER: _ClassVar[int]
+    BORDER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    via: str
+    border: bool
+    def __init__(self, name: _Optional[str] = ..., via: _Optional[str] = ..., border: _Optional[bool] = ...) -> None: ...
 
 class RemoveNodeRequest(_message.Message):
     __slots__ = ("name",)
@@ -624,20 +660,24 @@ class PeerRemoved(_message.Message):
     def __init__(self, node_id: _Optional[int] = ...) -> None: ...
 
 class Translation(_message.Message):
-    __slots__ = ("scid", "peer_node_id", "local", "peer", "status", "key")
+    __slots__ = ("scid", "peer_node_id", "local", "peer", "status", "key", "former_scid", "direct")
     SCID_FIELD_NUMBER: _ClassVar[int]
     PEER_NODE_ID_FIELD_NUMBER: _ClassVar[int]
     LOCAL_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
+    FORMER_SCID_FIELD_NUMBER: _ClassVar[int]
+    DIRECT_FIELD_NUMBER: _ClassVar[int]
     scid: int
     peer_node_id: int
     local: ConnectionEnd
     peer: ConnectionEnd
     status: ChannelStatus
     key: bytes
-    def __init__(self, scid: _Optional[int] = ..., peer_node_id: _Optional[int] = ..., local: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., peer: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., status: _Optional[_Union[ChannelStatus, str]] = ..., key: _Optional[bytes] = ...) -> None: ...
+    former_scid: int
+    direct: bool
+    def __init__(self, scid: _Optional[int] = ..., peer_node_id: _Optional[int] = ..., local: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., peer: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., status: _Optional[_Union[ChannelStatus, str]] = ..., key: _Optional[bytes] = ..., former_scid: _Optional[int] = ..., direct: _Optional[bool] = ...) -> None: ...
 
 class TranslationRemoved(_message.Message):
     __slots__ = ("scid",)

@@ -402,6 +402,11 @@ class ConnectionsStub:
                 request_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.SuspendConnectionRequest.SerializeToString,
                 response_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Connection.FromString,
                 _registered_method=True)
+        self.RotateConnection = channel.unary_unary(
+                '/moorline.v1.Connections/RotateConnection',
+                request_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.RotateConnectionRequest.SerializeToString,
+                response_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Connection.FromString,
+                _registered_method=True)
 
 
 class ConnectionsServicer:
@@ -442,6 +447,13 @@ class ConnectionsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateConnection(self, request, context):
+        """Gives the connection new SCIDs, along the relays that are set now, without the loss of a packet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConnectionsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -468,6 +480,11 @@ def add_ConnectionsServicer_to_server(servicer, server):
             'SuspendConnection': grpc.unary_unary_rpc_method_handler(
                     servicer.SuspendConnection,
                     request_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.SuspendConnectionRequest.FromString,
+                    response_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Connection.SerializeToString,
+            ),
+            'RotateConnection': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateConnection,
+                    request_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.RotateConnectionRequest.FromString,
                     response_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Connection.SerializeToString,
             ),
     }
@@ -607,6 +624,33 @@ class Connections:
             target,
             '/moorline.v1.Connections/SuspendConnection',
             moorline_dot_api_dot_v1_dot_moorline__pb2.SuspendConnectionRequest.SerializeToString,
+            moorline_dot_api_dot_v1_dot_moorline__pb2.Connection.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateConnection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/moorline.v1.Connections/RotateConnection',
+            moorline_dot_api_dot_v1_dot_moorline__pb2.RotateConnectionRequest.SerializeToString,
             moorline_dot_api_dot_v1_dot_moorline__pb2.Connection.FromString,
             options,
             channel_credentials,
@@ -807,6 +851,11 @@ class NodesStub:
                 request_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.GetNodeRequest.SerializeToString,
                 response_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Node.FromString,
                 _registered_method=True)
+        self.SetNode = channel.unary_unary(
+                '/moorline.v1.Nodes/SetNode',
+                request_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.SetNodeRequest.SerializeToString,
+                response_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Node.FromString,
+                _registered_method=True)
         self.RemoveNode = channel.unary_unary(
                 '/moorline.v1.Nodes/RemoveNode',
                 request_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.RemoveNodeRequest.SerializeToString,
@@ -852,6 +901,13 @@ class NodesServicer:
 
     def GetNode(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetNode(self, request, context):
+        """Sets how connections that are made or rotated from now on reach or pass a node.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -907,6 +963,11 @@ def add_NodesServicer_to_server(servicer, server):
             'GetNode': grpc.unary_unary_rpc_method_handler(
                     servicer.GetNode,
                     request_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.GetNodeRequest.FromString,
+                    response_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Node.SerializeToString,
+            ),
+            'SetNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetNode,
+                    request_deserializer=moorline_dot_api_dot_v1_dot_moorline__pb2.SetNodeRequest.FromString,
                     response_serializer=moorline_dot_api_dot_v1_dot_moorline__pb2.Node.SerializeToString,
             ),
             'RemoveNode': grpc.unary_unary_rpc_method_handler(
@@ -995,6 +1056,33 @@ class Nodes:
             target,
             '/moorline.v1.Nodes/GetNode',
             moorline_dot_api_dot_v1_dot_moorline__pb2.GetNodeRequest.SerializeToString,
+            moorline_dot_api_dot_v1_dot_moorline__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/moorline.v1.Nodes/SetNode',
+            moorline_dot_api_dot_v1_dot_moorline__pb2.SetNodeRequest.SerializeToString,
             moorline_dot_api_dot_v1_dot_moorline__pb2.Node.FromString,
             options,
             channel_credentials,

@@ -154,6 +154,52 @@ def test_a_removed_connection_is_not_believed() -> None:
         other.receive(datagram)
 
 
+NEW = SCID + 1
+
+
+def rotate(exchange: ChangeExchange, peer: int) -> None:
+    exchange.add_channel(Channel(NEW, peer, KEY))
+    exchange.retire_channel(SCID)
+
+
+@pytest.mark.parametrize("first", ["sender", "receiver"])
+def test_during_a_rotation_each_understands_the_other(first: str) -> None:
+    one, other = pair()
+    early = told(one, 5, HERE)
+    rotate(one if first == "sender" else other, B if first == "sender" else A)
+    if first == "sender":
+        with pytest.raises(ChangeError, match="names no connection"):
+            other.receive(told(one, 6, THERE))
+    else:
+        assert other.receive(told(one, 6, THERE)).event == PeerMoved(A, 6, THERE)
+    rotate(other if first == "sender" else one, A if first == "sender" else B)
+    assert other.receive(told(one, 7, HERE)).event == PeerMoved(A, 7, HERE)
+    assert other.receive(early).event is None  # understood, but older
+
+
+def test_after_the_grace_time_the_former_scid_is_not_believed() -> None:
+    one, other = pair()
+    early = told(one, 5, HERE)
+    for exchange, peer in ((one, B), (other, A)):
+        rotate(exchange, peer)
+    one.hurry(0.0)
+    other.remove_channel(SCID)
+    with pytest.raises(ChangeError, match="names no connection"):
+        other.receive(early)
+    one.remove_channel(SCID)
+    ((_, again),) = one.due(0.0)  # what was still unanswered goes on under the new one
+    assert other.receive(again).event == PeerMoved(A, 5, HERE)
+
+
+def test_a_rotation_seals_with_another_key() -> None:
+    """A nonce is the generation: the same key would have to seal two headers with one of them."""
+    one, _ = pair()
+    before = told(one, 5, HERE)
+    rotate(one, B)
+    after = told(one, 5, HERE)
+    assert before[20:-16] != after[20:-16]
+
+
 def test_errors_do_not_name_the_connection() -> None:
     one, other = pair()
     datagram = told(one, 5, HERE)

@@ -28,6 +28,18 @@ def test_a_row_is_kept_without_its_key() -> None:
     assert found.addresses_of("a.demo") is None
 
 
+def test_a_rotated_connection_takes_the_place_of_its_former_row() -> None:
+    found = Translations()
+    found.put(translation(1, "a.demo"))
+    rotated = translation(2, "a.demo")
+    rotated.former_scid = 1
+    found.put(rotated)
+    assert [(row.scid, row.former_scid) for row in found] == [(2, 0)]
+    assert found.name_of(V4["a.demo"]) == "a.demo"
+    found.remove(2)
+    assert found.name_of(V4["a.demo"]) is None
+
+
 def test_a_name_stays_as_long_as_any_connection_has_it() -> None:
     found = Translations()
     found.put(translation(1, "a.demo"))
