@@ -49,6 +49,11 @@ CONNECTION = api.Connection(
     created_ns=10**18,
     client_to_server=api.Usage(packets=3, bytes=1500, bits_per_second=8_000),
     server_to_client=api.Usage(packets=900, bytes=1_300_000, bits_per_second=104_000_000),
+    legs=[
+        api.Leg(scid=SCID, client_side="laptop", server_side="gate"),
+        api.Leg(scid=SCID + 1, client_side="gate", server_side="server"),
+    ],
+    former_scids=[SCID + 2],
 )
 PORT = api.Port(number=1, interface="eth0", role="underlay", hook="tc", up=True, mtu=1500)
 LOCATOR = api.Locator(address=v4("10.0.0.2"), port=1, interface="eth0", mtu=1500)
@@ -65,6 +70,7 @@ NODE = api.Node(
     connection_capacity=65536,
     ports=[PORT],
     last_seen_ns=10**18,
+    via="gate",
 )
 
 
@@ -135,6 +141,10 @@ class FakeController(rpc.NamingServicer, rpc.ConnectionsServicer, rpc.RulesServi
         self._heard(request, context)
         return CONNECTION
 
+    def RotateConnection(self, request, context):
+        self._heard(request, context)
+        return CONNECTION
+
     def WatchConnections(self, request, context):
         self._heard(request, context)
         yield api.ConnectionEvent(
@@ -170,6 +180,10 @@ class FakeController(rpc.NamingServicer, rpc.ConnectionsServicer, rpc.RulesServi
         return api.ListNodesResponse(nodes=[NODE])
 
     def GetNode(self, request, context):
+        self._heard(request, context)
+        return NODE
+
+    def SetNode(self, request, context):
         self._heard(request, context)
         return NODE
 

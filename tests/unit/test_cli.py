@@ -23,6 +23,7 @@ from moorline.cli.main import main
 from tests.unit.cli_fakes import CONNECTION, SCID, FakeAgent, FakeController, serving
 
 HEX = f"{SCID:016x}"
+NEXT_HEX = f"{SCID + 1:016x}"
 COMMAND = [sys.executable, "-c", "from moorline.cli.main import main; main()"]
 # A shell has SIGINT ignored in what it runs in the background; the tests must not inherit that.
 INTERRUPTIBLE = [
@@ -144,6 +145,7 @@ def test_connection_list(run: Run, controller: FakeController) -> None:
     line = run("connection", "list", "--service", "files.demo", "--node", "laptop").out.splitlines()[2]
     assert line.startswith(f"{HEX}   up")
     assert "files.demo on server at 10.0.1.2, 10.0.2.2" in line
+    assert " gate " in line
     assert "1.3 MB, 104 Mbit/s" in line
     assert (controller.requests[0].service, controller.requests[0].node) == ("files.demo", "laptop")
 
@@ -153,7 +155,10 @@ def test_connection_show(run: Run, controller: FakeController) -> None:
     assert shown["server"]["locators"] == ["10.0.1.2", "10.0.2.2"]
     assert shown["server_to_client"] == {"packets": 900, "bytes": 1_300_000, "bits_per_second": 104_000_000}
     assert controller.requests[0].scid == SCID
-    assert "900 packets, 1300000 bytes, 104 Mbit/s" in run("connection", "show", HEX).out
+    assert shown["legs"][1] == {"scid": NEXT_HEX, "client_side": "gate", "server_side": "server"}
+    out = run("connection", "show", HEX).out
+    assert "900 packets, 1300000 bytes, 104 Mbit/s" in out
+    assert out.splitlines()[-1].split() == ["gate", "-", "server", NEXT_HEX]
 
 
 def test_connection_watch(run: Run, controller: FakeController) -> None:
@@ -163,10 +168,11 @@ def test_connection_watch(run: Run, controller: FakeController) -> None:
     assert "removed" in run("connection", "watch").out.splitlines()[1]
 
 
-def test_connection_close_and_suspend(run: Run, controller: FakeController) -> None:
+def test_connection_close_suspend_and_rotate(run: Run, controller: FakeController) -> None:
     assert run("connection", "close", HEX) == Result(0, "", "")
     assert run("connection", "suspend", HEX, "-o", "json").json["scid"] == HEX
-    assert [request.scid for request in controller.requests] == [SCID, SCID]
+    assert run("connection", "rotate", HEX, "-o", "json").json["former_scids"] == [f"{SCID + 2:016x}"]
+    assert [request.scid for request in controller.requests] == [SCID, SCID, SCID]
 
 
 @pytest.mark.parametrize("scid", ["12", "g" * 16, HEX + "0", HEX[1:], ""])
@@ -210,6 +216,30 @@ def test_node_show(run: Run, controller: FakeController) -> None:
     out = run("node", "show", "laptop").out
     assert "underlay" in out
     assert "10.0.0.2" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "via", "border"),
+    [
+        (["--via", "gate"], "gate", None),
+        (["--direct"], "", None),
+        (["--border"], None, True),
+        (["--via", "gate", "--no-border"], "gate", False),
+    ],
+)
+def test_node_set(
+    options: list[str], via: str | None, border: bool | None, run: Run, controller: FakeController
+) -> None:
+    assert run("node", "set", "laptop", *options, "-o", "json").json["via"] == "gate"
+    (request,) = controller.requests
+    assert (request.via if request.HasField("via") else None) == via
+    assert (request.border if request.HasField("border") else None) is border
+
+
+@pytest.mark.parametrize("options", [[], ["--via", "gate", "--direct"]])
+def test_node_set_says_one_thing(options: list[str], run: Run, controller: FakeController) -> None:
+    assert run("node", "set", "laptop", *options).code == 2
+    assert controller.requests == []
 
 
 def test_node_token(run: Run, controller: FakeController) -> None:
