@@ -186,4 +186,6 @@ class P4RuntimeClient:
 
     def _away(self, error: BaseException) -> NodeAwayError:
         why = (error.details() if isinstance(error, grpc.aio.AioRpcError) else None) or "no answer"
+        if "failed to connect" in why:  # gRPC tells the whole way to it, with all addresses
+            why = why.rpartition("error: ")[2]
         return NodeAwayError(f"data plane of node {self.name} at {self.address} fails ({why}): {self.mend}")

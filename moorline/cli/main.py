@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from moorline import __version__
-from moorline.cli import connection, daemon, doctor, drops, node, rule, service, status, table
+from moorline.cli import connection, daemon, doctor, drops, node, rule, service, status, switch, table
 from moorline.cli.options import Options
 from moorline.errors import MoorlineError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("controller")(daemon.controller)
 app.add_typer(node.app, name="node")
+app.add_typer(switch.app, name="switch")
 app.add_typer(service.app, name="service")
 app.command("lookup")(service.lookup)
 app.add_typer(connection.app, name="connection")

@@ -23,6 +23,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the n
 
 COLUMNS = (
     Column("NAME", "name"),
+    Column("KIND", "kind"),
     Column("CONNECTED", "connected"),
     Column("CONVERGED", "converged"),
     Column("LOCATORS", lambda row: [locator["address"] for locator in row["locators"]]),

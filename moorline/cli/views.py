@@ -94,6 +94,7 @@ def node_row(node: api.Node) -> dict[str, Any]:
     return {
         "name": node.name,
         "id": node.id,
+        "kind": "switch" if node.HasField("switch") else "host",
         "connected": node.connected,
         "converged": node.converged,
         "problem": node.problem or None,
@@ -108,6 +109,47 @@ def node_row(node: api.Node) -> dict[str, Any]:
         "last_seen": time_text(node.last_seen_ns),
         "locators": [locator_row(locator) for locator in node.locators],
         "ports": [port_row(port) for port in node.ports],
+    }
+
+
+PIPELINE_STATE = {
+    api.PIPELINE_STATE_UNSPECIFIED: None,
+    api.PIPELINE_STATE_OURS: "ours",
+    api.PIPELINE_STATE_OTHER_CONTRACT: "another P4Info",
+    api.PIPELINE_STATE_OTHER_PROGRAM: "another program",
+}
+
+
+def switch_row(node: api.Node) -> dict[str, Any]:
+    """A switch as the controller sees it."""
+    return {
+        "name": node.name,
+        "id": node.id,
+        "p4runtime": node.switch.p4runtime,
+        "device_id": node.switch.device_id,
+        "connected": node.connected,
+        "converged": node.converged,
+        "pipeline": PIPELINE_STATE.get(node.switch.pipeline, "unknown"),
+        "problem": node.problem or None,
+        "services": node.services,
+        "connections": node.connections,
+        "connection_capacity": node.connection_capacity,
+        "locators": [locator_row(locator) for locator in node.locators],
+        "ports": [switch_port_row(port) for port in node.switch.ports],
+    }
+
+
+def switch_port_row(port: api.SwitchPort) -> dict[str, Any]:
+    """A port of a switch as its operator described it."""
+    return {
+        "number": port.number,
+        "role": port.role,
+        "addresses": list(port.addresses),
+        "gateways": list(port.gateways),
+        "mtu": port.mtu,
+        "vlan": port.vlan,
+        "mac": port.mac,
+        "interface": port.interface or None,
     }
 
 

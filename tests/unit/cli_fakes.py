@@ -72,6 +72,29 @@ NODE = api.Node(
     last_seen_ns=10**18,
     via="gate",
 )
+SWITCH = api.Node(
+    name="sw",
+    id=9,
+    connected=True,
+    locators=[LOCATOR],
+    connection_capacity=65536,
+    problem="node sw runs another program: 'moorline switch replace-pipeline sw' gives it ours",
+    switch=api.Switch(
+        p4runtime="192.0.2.7:9559",
+        device_id=1,
+        pipeline=api.PIPELINE_STATE_OTHER_PROGRAM,
+        ports=[
+            api.SwitchPort(
+                number=1,
+                role="underlay",
+                addresses=["10.0.0.2/24"],
+                gateways=["10.0.0.1"],
+                mtu=1500,
+                mac="02:6d:6c:00:00:01",
+            )
+        ],
+    ),
+)
 
 
 class FakeController(rpc.NamingServicer, rpc.ConnectionsServicer, rpc.RulesServicer, rpc.NodesServicer):
@@ -177,11 +200,20 @@ class FakeController(rpc.NamingServicer, rpc.ConnectionsServicer, rpc.RulesServi
 
     def ListNodes(self, request, context):
         self._heard(request, context)
-        return api.ListNodesResponse(nodes=[NODE])
+        return api.ListNodesResponse(nodes=[NODE, SWITCH])
 
     def GetNode(self, request, context):
         self._heard(request, context)
-        return NODE
+        return SWITCH if request.name == "sw" else NODE
+
+    def AddSwitch(self, request, context):
+        self._heard(request, context)
+        # What became of it, the caller has to ask for.
+        return api.Node(name=request.name, switch=api.Switch(p4runtime=request.p4runtime))
+
+    def ReplacePipeline(self, request, context):
+        self._heard(request, context)
+        return SWITCH
 
     def SetNode(self, request, context):
         self._heard(request, context)

@@ -204,7 +204,9 @@ def test_rules(run: Run, controller: FakeController) -> None:
 
 
 def test_node_list(run: Run, controller: FakeController) -> None:
-    assert run("node", "list").out.splitlines()[2].split()[:4] == ["laptop", "yes", "yes", "10.0.0.2"]
+    laptop, switch = run("node", "list").out.splitlines()[2:]
+    assert laptop.split()[:5] == ["laptop", "host", "yes", "yes", "10.0.0.2"]
+    assert switch.split()[:5] == ["sw", "switch", "yes", "no", "10.0.0.2"]
 
 
 def test_node_show(run: Run, controller: FakeController) -> None:
@@ -251,6 +253,89 @@ def test_node_token(run: Run, controller: FakeController) -> None:
 def test_node_remove(run: Run, controller: FakeController) -> None:
     assert run("node", "remove", "laptop").code == 0
     assert controller.requests[0].name == "laptop"
+
+
+# ---- switches
+
+SWITCH_FILE = """
+[[ports]]
+number = 1
+role = "underlay"
+addresses = ["10.0.0.2/24"]
+gateways = ["10.0.0.1"]
+interface = "no-such-port"
+"""
+
+
+@pytest.fixture
+def switch_file(tmp_path: Path) -> Path:
+    path = tmp_path / "switch.toml"
+    path.write_text(SWITCH_FILE)
+    return path
+
+
+def test_switch_add(run: Run, controller: FakeController, switch_file: Path) -> None:
+    words = ("switch", "add", "sw", "--p4runtime", "192.0.2.7:9559", "--config", str(switch_file))
+    assert run(*words).code == 0
+    asked = controller.requests[0]
+    assert (asked.name, asked.p4runtime, asked.device_id) == ("sw", "192.0.2.7:9559", 1)
+    (port,) = asked.ports
+    assert (port.number, port.mtu, port.mac) == (1, 1500, "02:6d:6c:00:00:01")
+    # It says what became of it: that is asked for until something can be said.
+    assert run(*words, "-o", "json").json["problem"].startswith("node sw runs another program")
+
+
+def test_a_switch_file_is_checked_before_anybody_is_asked(
+    run: Run, controller: FakeController, switch_file: Path
+) -> None:
+    switch_file.write_text(SWITCH_FILE.replace("gateways", "gateway"))
+    result = run("switch", "add", "sw", "--p4runtime", "192.0.2.7:9559", "--config", str(switch_file))
+    assert result.code == 1
+    assert f"configuration {switch_file}: unknown key ports[0].gateway" in result.err
+    assert not controller.requests
+
+
+def test_switch_list_and_show(run: Run, controller: FakeController) -> None:
+    (row,) = run("switch", "list", "-o", "json").json
+    assert (row["name"], row["pipeline"], row["p4runtime"]) == ("sw", "another program", "192.0.2.7:9559")
+    assert run("switch", "list").out.splitlines()[2].split()[:3] == ["sw", "yes", "no"]
+    assert run("switch", "show", "sw", "-o", "json").json == row
+    assert "02:6d:6c:00:00:01" in run("switch", "show", "sw").out
+    assert "laptop is a host" in run("switch", "show", "laptop").err
+
+
+def test_switch_replace_pipeline_and_remove(run: Run, controller: FakeController) -> None:
+    assert run("switch", "replace-pipeline", "sw").code == 0
+    assert run("switch", "remove", "sw").code == 0
+    assert [type(request).__name__ for request in controller.requests] == [
+        "ReplacePipelineRequest",
+        "GetNodeRequest",
+        "RemoveNodeRequest",
+    ]
+    assert run("switch", "remove", "laptop").code == 1
+    assert not isinstance(controller.requests[-1], api.RemoveNodeRequest)
+
+
+def test_switch_run_names_what_is_missing(
+    config: Path, controller: FakeController, switch_file: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "simple_switch_grpc"
+
+    def said() -> str:
+        words = ("--config", str(config), "switch", "run", "sw", "--config", str(switch_file))
+        done = subprocess.run(
+            [*COMMAND, *words], env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        return done.stderr
+
+    assert "install p4lang's package p4lang-bmv2" in said()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert "interface no-such-port of port 1 does not exist" in said()
+    switch_file.write_text(SWITCH_FILE.replace("no-such-port", ""))
+    assert "port 1 names no interface" in said()
+    assert not controller.requests
 
 
 # ---- drops, tables, status

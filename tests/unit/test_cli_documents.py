@@ -15,6 +15,7 @@ from moorline.api.v1 import moorline_pb2 as api
 from moorline.cli import views
 from moorline.cli.main import app
 from moorline.cli.settings import Settings
+from moorline.switch import SwitchConfig, SwitchPort
 from moorline.wire import Event
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +72,14 @@ def test_the_configuration_shows_all_keys_with_their_defaults() -> None:
     assert all_keys(Settings) <= words
 
 
+def test_the_file_of_a_switch_shows_all_keys() -> None:
+    text = re.search(r"```toml\n(\[\[ports.+?)```", OPERATIONS, re.DOTALL)
+    assert text is not None
+    shown = SwitchConfig.model_validate(tomllib.loads(text[1]))
+    assert {port.role for port in shown.ports} == {"underlay", "gateway"}
+    assert all_keys(SwitchPort) <= set(re.findall(r"\w+", text[1]))
+
+
 def all_keys(model: type[BaseModel]) -> set[str]:
     keys: set[str] = set()
     for name, field in model.model_fields.items():
@@ -88,6 +97,8 @@ def test_every_field_of_json_is_named() -> None:
         views.connection_row(api.Connection()),
         views.rule_row(api.Rule()),
         views.node_row(api.Node()),
+        views.switch_row(api.Node()),
+        views.switch_port_row(api.SwitchPort()),
         views.locator_row(api.Locator()),
         views.port_row(api.Port()),
         views.port_event_row(api.PortEvent()),
