@@ -100,8 +100,8 @@ _PIPELINE: Final = {
 }
 
 
-def node(record: Node, plane: DataPlane, *, attached: bool) -> pb.Node:
-    """A node for its reader; ``attached`` says whether its agent has a session."""
+def node(record: Node, plane: DataPlane, *, attached: bool, problem: str) -> pb.Node:
+    """A node for its reader; ``attached`` says whether its agent has a session, ``problem`` what is wrong."""
     return pb.Node(
         name=record.name,
         id=record.id,
@@ -125,7 +125,7 @@ def node(record: Node, plane: DataPlane, *, attached: bool) -> pb.Node:
             for port in record.ports
         ],
         last_seen_ns=record.last_seen_ns,
-        problem=plane.problem,
+        problem=problem,
         switch=_switch(record.switch, plane.pipeline) if record.switch else None,
         via=record.via,
         border=record.border,

@@ -97,8 +97,8 @@ class Packets:
             await self._lookup(node, addresses)
             await self._release(dataplane, addresses)
         except ControlError as error:
-            log.info("packet_refused", node=node.name, why=str(error))
-            self._rejects.add(node, _TENANT, *addresses)
+            flood = self._rejects.add(node, _TENANT, *addresses)
+            (log.debug if flood else log.info)("packet_refused", node=node.name, why=str(error))
         except Exception:
             log.exception("packet_failed", node=node.name)
         finally:

@@ -28,6 +28,7 @@ from control.config import ControllerConfig
 from control.connections import Connections
 from control.errors import StartError, StoreError
 from control.events import Events
+from control.floods import Floods
 from control.idle import Idle
 from control.joining import Addresses, Joining
 from control.naming import Naming
@@ -132,7 +133,8 @@ class Controller:
         self.planes = planes = DataPlanes(state, program, entries, dialer(credentials))
         planes.sources = [SwitchPorts(contract)]
         self.sessions = sessions = Sessions(state, pool.prefixes)
-        self.rejects = rejects = Rejects(state, planes)
+        self.floods = Floods()
+        self.rejects = rejects = Rejects(state, planes, self.floods)
         self.accounting = Accounting(state, store, planes, config.accounting_seconds)
         self.connections = connections = Connections(
             state,
@@ -191,6 +193,7 @@ class Controller:
                 self.planes,
                 joining,
                 PortEvents(self.planes),
+                self.floods,
                 f"sqlite:{self.config.store_path}",
             ),
             "NodeSession": NodeSessionServicer(self.state, self.nodes, self.sessions),

@@ -17,7 +17,11 @@ class Admission:
 
     def __call__(self, caller: Identity) -> None:
         """Raise :class:`UnauthenticatedError` for a node that is no longer one."""
-        if caller.kind is Kind.NODE and caller.name not in self._state.nodes:
+        if caller.kind is not Kind.NODE:
+            return
+        node = self._state.nodes.get(caller.name)
+        # A switch has no certificate; one with its name is of a host that was removed before.
+        if node is None or node.switch is not None:
             raise UnauthenticatedError(f"node {caller.name} was removed: let it join again with a new token")
 
 

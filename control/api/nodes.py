@@ -11,6 +11,7 @@ import moorline
 from control import messages
 from control.api.access import require_operator
 from control.errors import DeniedError, InvalidRequestError
+from control.floods import Floods
 from control.joining import Joining
 from control.nodes import Nodes
 from control.port_events import PortEvents
@@ -36,6 +37,7 @@ class NodesServicer:
         planes: DataPlanes,
         joining: Joining,
         port_events: PortEvents,
+        floods: Floods,
         store: str,
     ) -> None:
         self._state = state
@@ -45,6 +47,7 @@ class NodesServicer:
         self._planes = planes
         self._joining = joining
         self._port_events = port_events
+        self._floods = floods
         self._store = store
         self._started_ns = time.time_ns()
 
@@ -117,7 +120,8 @@ class NodesServicer:
 
     def _message(self, node: Node) -> pb.Node:
         plane = self._planes.of(node)
-        return messages.node(node, plane, attached=node in self._sessions)
+        problem = plane.problem or self._floods.state_of(node)
+        return messages.node(node, plane, attached=node in self._sessions, problem=problem)
 
 
 class JoiningServicer:

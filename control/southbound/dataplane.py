@@ -155,6 +155,11 @@ class DataPlane:
         log.info("pipeline_replaced", node=self.node.name)
         self.redial()
 
+    @property
+    def busy(self) -> bool:
+        """Whether so much is queued that more should wait."""
+        return self._connections is not None and self._connections.full
+
     async def room(self) -> None:
         """Wait until more connections may be put."""
         if self._connections is not None:

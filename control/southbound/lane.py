@@ -88,6 +88,11 @@ class Lane:
                 self._room.clear()
         return group.done
 
+    @property
+    def full(self) -> bool:
+        """Whether who adds more should wait."""
+        return not self._room.is_set()
+
     async def room(self) -> None:
         """Wait until the queue is short enough for more."""
         await self._room.wait()

@@ -46,6 +46,8 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         self.writes: list[list[p4r.Update]] = []
         self.reads = 0
         self.refuse: Callable[[p4r.Update], int] = lambda update: rpc_code.OK
+        self.cut_after: int | None = None
+        """After so many updates of the next batch the server dies, and comes back with what it has."""
         self.gate = asyncio.Event()
         self.gate.set()
         self._primary = 0
@@ -66,6 +68,7 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         return await self._start(lambda server: server.add_insecure_port(address))
 
     async def _start(self, listen: Callable[[Any], int]) -> int:
+        self._listen = listen
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         p4r_grpc.add_P4RuntimeServicer_to_server(self, self._server)
         bound = listen(self._server)
@@ -159,6 +162,8 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         await self.gate.wait()
         if U128.decode(request.election_id) != self._primary:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not primary")
+        if self.cut_after is not None:
+            await self._cut(request.updates)
         self.writes.append(list(request.updates))
         codes = [self._apply(update) for update in request.updates]
         await self._tell()
@@ -172,6 +177,17 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
             trailer = (("grpc-status-details-bin", status.SerializeToString()),)
             await context.abort(grpc.StatusCode.UNKNOWN, "failed updates", trailer)
         return p4r.WriteResponse()
+
+    async def _cut(self, updates: Sequence[p4r.Update]) -> None:
+        for update in updates[: self.cut_after]:
+            self._apply(update)
+        self.cut_after = None
+        asyncio.create_task(self._restart())  # noqa: RUF006 - it ends this call
+        await asyncio.Event().wait()
+
+    async def _restart(self) -> None:
+        await self.stop()
+        await self._start(self._listen)
 
     def _apply(self, update: p4r.Update) -> int:
         entry = update.entity.table_entry

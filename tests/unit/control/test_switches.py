@@ -9,9 +9,13 @@ from typing import Any
 
 import grpc
 import pytest
+from finsy.proto import p4r
 
 from control.records import Node
+from control.rejects import MAX_PER_NODE
+from control.southbound.client import P4RuntimeClient
 from control.southbound.contract import Contract
+from control.southbound.lane import BATCH, QUEUE_LIMIT
 from moorline.addresses import mapped
 from moorline.api.v1 import moorline_pb2 as pb
 from tests.unit.control.fake_node import FakeDataPlane
@@ -46,6 +50,10 @@ class SwitchSite(Site):
     async def node(self) -> pb.Node:
         node: pb.Node = await self.admin.GetNode(pb.GetNodeRequest(name="sw"))
         return node
+
+    def flood(self) -> str:
+        state: str = self.controller.floods.state_of(self.controller.state.nodes["sw"])
+        return state
 
     async def programmed(self) -> None:
         await self.until(lambda: self.plane("sw").converged)
@@ -214,3 +222,90 @@ def test_a_node_from_before_there_were_switches_still_loads() -> None:
     value = node.encode().replace(b',"switch":null', b"")
     assert b"switch" not in value
     assert Node.decode(node.key, value).switch is None
+
+
+# ---- a switch that misbehaves ------------------------------------------------------------------------------
+
+
+def unknown_pair(number: int) -> bytes:
+    """A frame from one of no service's addresses to another."""
+    source, destination = bytes([10, 77, 200, 5]), bytes([198, 19, *divmod(number, 256)])
+    return bytes(12) + b"\x08\x00" + bytes([0x45]) + bytes(11) + source + destination
+
+
+async def test_a_slow_switch_gets_everything_and_nobody_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        await site.add_switch()
+        await site.programmed()
+        await site.pair()
+        plane.gate.clear()  # every write hangs from now on
+        frames = [unknown_pair(number) for number in range(QUEUE_LIMIT + 500)]
+        for frame in frames:
+            await plane.packet_in(2, frame)
+        node = site.controller.state.nodes["sw"]
+        await site.until(lambda: site.plane("sw").busy)
+        # What is refused is not queued any longer, and others are served.
+        await site.until(lambda: not site.controller.planes.listener._held._pairs)
+        assert len(site.controller.rejects._rows[node.id]) <= QUEUE_LIMIT + BATCH
+        assert (await site.lookup("laptop.demo", "files.demo")).scid
+        plane.gate.set()
+        await site.until(lambda: not site.plane("sw").busy)
+        assert max(map(len, plane.writes)) <= BATCH
+
+
+async def test_a_flood_of_unknown_pairs_is_bounded_told_and_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.floods.WINDOW", 0.5)
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        await site.add_switch()
+        await site.programmed()
+        before = {name: copy.deepcopy(plane.tables[name]) for name in ("port_role", "uplink", "terminate")}
+        most = 0
+        for number in range(MAX_PER_NODE + 1000):
+            await plane.packet_in(2, unknown_pair(number))
+            most = max(most, len(plane.tables["connection"]))
+        await site.until(lambda: "that cannot be connected" in site.flood())
+        shown_now = await site.node()
+        assert "node sw gets packets of" in shown_now.problem
+        assert shown_now.converged
+        assert most <= MAX_PER_NODE + BATCH
+        assert {name: plane.tables[name] for name in before} == before
+        await site.until(lambda: not site.flood())
+
+
+async def test_a_stream_cut_in_the_middle_of_a_batch_leaves_nothing_out(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        plane.cut_after = 2  # the first two updates of the first batch are applied, then the line is dead
+        await site.add_switch()
+        await site.until(lambda: plane.cut_after is None)
+        await site.programmed()
+        assert set(shown(plane, "port_role")) == {(1,), (2,)}
+        assert len(plane.tables["terminate"]) == 2
+        assert set(shown(plane, "uplink")) == {(1,)}
+
+
+async def test_another_primary_is_told_and_left_alone_until_it_goes(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        await site.add_switch()
+        await site.programmed()
+        rival = P4RuntimeClient("sw", site.address, None, [])
+        async with rival:
+            await rival.bid((1 << 64) + 1)
+            await site.until(lambda: "another controller is primary at node sw" in site.plane("sw").problem)
+            assert not (await site.node()).connected
+            # It may do what it wants there: take out what is ours, put in what is not.
+            request = rival.request()
+            for entry in plane.tables["port_role"].values():
+                request.updates.add(type=p4r.Update.DELETE).entity.table_entry.CopyFrom(entry)
+            assert not await rival.write(request)
+            plane.writes.clear()
+        await site.programmed()
+        assert set(shown(plane, "port_role")) == {(1,), (2,)}
+        assert not (await site.node()).problem
