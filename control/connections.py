@@ -141,6 +141,11 @@ class Connections:
                 raise NotFoundError(f"service {service.name} has just been taken back: register it again")
         if client is server:
             raise InvalidRequestError(f"{client.name} asks for a connection to itself: name another service")
+        if not (client.ipv4 and server.ipv4) and not (client.ipv6 and server.ipv6):
+            raise PreconditionError(
+                f"{client.name} and {server.name} have no address family in common: register the plain "
+                "host with an address of both"
+            )
         if not self._rules.allows(client.name, server.name):
             raise DeniedError(f"no rule lets {client.name} connect to {server.name}: put one that allows it")
 
@@ -173,10 +178,11 @@ class Connections:
 
     async def _program(self, connection: Connection) -> None:
         """Program both ends; what a data plane refuses for good is closed again."""
-        if connection.status is Status.UP:
+        rows = self._rows(connection)
+        if any(rows.values()):
             if self._rejects:
-                for number, rows in self._rows(connection).items():
-                    self._rejects.replaced(number, rows)
+                for number, some in rows.items():
+                    self._rejects.replaced(number, some)
             try:
                 await self._planes.install(connection)
             except NodeAwayError:

@@ -33,6 +33,7 @@ def service(record: Service) -> pb.Service:
         ttl_seconds=record.ttl_seconds,
         expires_ns=record.expires_ns,
         registered_ns=record.registered_ns,
+        port=record.port,
     )
 
 
@@ -121,6 +122,7 @@ def node(record: Node, plane: DataPlane, *, attached: bool, problem: str) -> pb.
                 hook=port.hook,
                 up=port.up,
                 mtu=port.mtu,
+                addresses=port.addresses,
             )
             for port in record.ports
         ],
@@ -188,9 +190,17 @@ def read_locators(messages: Iterable[pb.Locator]) -> tuple[Locator, ...]:
 
 def read_ports(messages: Iterable[pb.Port]) -> tuple[Port, ...]:
     """Ports that a node reported; raises :class:`InvalidRequestError`."""
-    found = tuple(Port(m.number, m.interface, m.role, m.hook, m.up, m.mtu) for m in messages)
+    found = tuple(
+        Port(m.number, m.interface, m.role, m.hook, m.up, m.mtu, tuple(m.addresses)) for m in messages
+    )
     for port in found:
         _check_port(port.number, port.interface)
+        try:
+            _ = port.interfaces
+        except ValueError as error:
+            raise InvalidRequestError(
+                f"port {port.interface!r} reports {error}: report addresses such as 10.77.200.1/24"
+            ) from error
     if len({port.number for port in found}) < len(found):
         raise InvalidRequestError("ports are reported twice with the same number: report each once")
     return found

@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
+from collections.abc import Collection
 from typing import Final
 
 import structlog
 
 from control.connections import Connections
 from control.errors import AlreadyExistsError, ControlError, InvalidRequestError, NotFoundError
+from control.gateways import gateway_port, links_of_gateways
 from control.records import Service
 from control.rejects import Rejects
 from control.sessions import Sessions
@@ -58,14 +60,24 @@ class Naming:
                 service.expires_ns = max(service.expires_ns, now + service.ttl_seconds * _SECOND)
             self._lease(service)
 
-    async def register(self, text: str, node_name: str, ttl_seconds: int) -> Service:
+    async def register(
+        self, text: str, node_name: str, ttl_seconds: int, addresses: Collection[bytes] = ()
+    ) -> Service:
         """Register a service on a node.
+
+        Args:
+            text: its name.
+            node_name: its node's.
+            ttl_seconds: of its lease; 0: it has none.
+            addresses: of the plain host behind a gateway port of the node; none: the service is at the node
+                itself, and gets its addresses here.
 
         Raises:
             InvalidNameError: the name is none, or that of the node.
             InvalidRequestError: the time to live is too long.
             NotFoundError: the node is unknown.
-            AlreadyExistsError: the name is taken.
+            AlreadyExistsError: the name or an address is taken.
+            PreconditionError: the addresses are on the link of no gateway port of the node.
             ExhaustedError: no virtual address is left.
         """
         name = str(ServiceName.parse(text))
@@ -78,10 +90,14 @@ class Naming:
         if taken is not None or name in self._registering:
             where = f" on node {taken.node.name}" if taken else ""
             raise AlreadyExistsError(f"service {name} is registered already{where}: unregister it first")
-        ipv4, ipv6 = self._pool.take(name)
+        port = gateway_port(node, addresses) if addresses else 0
+        if addresses:
+            ipv4, ipv6 = self._pool.claim(name, addresses)
+        else:
+            ipv4, ipv6 = self._pool.take(name, links_of_gateways(self._state.nodes.values()))
         now = time.time_ns()
         expires = now + ttl_seconds * _SECOND if ttl_seconds else 0
-        service = Service(name, node, _DEFAULT_TENANT, ipv4, ipv6, ttl_seconds, expires, now)
+        service = Service(name, node, _DEFAULT_TENANT, ipv4, ipv6, ttl_seconds, expires, now, port)
         self._registering.add(name)
         node.registering += 1
         try:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Any, Final, NamedTuple, Self
 
 from control.usage import Usage
@@ -35,7 +36,10 @@ class Status(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port of a node's data plane, as its agent reports it."""
+    """A port of a node's data plane, as its agent reports it.
+
+    ``addresses`` are a gateway port's own, in text form with the length of the prefix on its link.
+    """
 
     number: int
     interface: str
@@ -43,6 +47,12 @@ class Port:
     hook: str
     up: bool
     mtu: int
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def interfaces(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
+        """The addresses with their networks."""
+        return tuple(map(ip_interface, self.addresses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +126,9 @@ class Node:
                 "id": self.id,
                 "generation": self.generation,
                 "locators": [[at.address.hex(), at.port, at.interface, at.mtu] for at in self.locators],
-                "ports": [[p.number, p.interface, p.role, p.hook, p.up, p.mtu] for p in self.ports],
+                "ports": [
+                    [p.number, p.interface, p.role, p.hook, p.up, p.mtu, p.addresses] for p in self.ports
+                ],
                 "version": self.version,
                 "p4runtime_port": self.p4runtime_port,
                 "capacity": self.capacity,
@@ -133,7 +145,8 @@ class Node:
         """Read back what :meth:`encode` wrote."""
         data: dict[str, Any] = json.loads(value)
         data["locators"] = tuple(Locator(bytes.fromhex(at[0]), *at[1:]) for at in data["locators"])
-        data["ports"] = tuple(Port(*port) for port in data["ports"])
+        # Stores from before there were gateways have six fields.
+        data["ports"] = tuple(Port(*port[:6], *map(tuple, port[6:])) for port in data["ports"])
         if facts := data.get("switch"):  # stores from before there were switches lack it
             data["switch"] = SwitchFacts.decode(facts)
         return cls(name=key.removeprefix(NODE), **data)
@@ -142,6 +155,9 @@ class Node:
 @dataclass(slots=True, eq=False)
 class Service:
     """A registered service; ``expires_ns`` is 0 without a lease.
+
+    ``ipv4`` and ``ipv6`` are empty where it has no address of that family. ``port`` is the gateway port of
+    its node behind which its host is; 0: it is at the node itself.
 
     ``leaving`` says that it is being taken back; it is not stored.
     """
@@ -154,7 +170,13 @@ class Service:
     ttl_seconds: int
     expires_ns: int
     registered_ns: int
+    port: int = 0
     leaving: bool = False
+
+    @property
+    def access_port(self) -> int:
+        """The port of its node by which its packets come and go."""
+        return self.port or self.node.access_port
 
     @property
     def key(self) -> str:
@@ -172,6 +194,7 @@ class Service:
                 "ttl": self.ttl_seconds,
                 "expires": self.expires_ns,
                 "registered": self.registered_ns,
+                "port": self.port,
             }
         )
 
@@ -191,6 +214,7 @@ class Service:
             data["ttl"],
             data["expires"],
             data["registered"],
+            data.get("port", 0),  # stores from before there were gateways lack it
         )
 
 

@@ -179,5 +179,7 @@ class Sessions:
 
 
 def _endpoints(node: Node) -> pb.NodeUpdate:
-    endpoints = [pb.Endpoint(service=s.name, ipv4=s.ipv4, ipv6=s.ipv6) for s in node.services.values()]
+    endpoints = [
+        pb.Endpoint(service=s.name, ipv4=s.ipv4, ipv6=s.ipv6, port=s.port) for s in node.services.values()
+    ]
     return pb.NodeUpdate(endpoints=pb.Endpoints(endpoints=endpoints))

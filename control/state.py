@@ -118,8 +118,8 @@ class State:
     def add_service(self, service: Service) -> None:
         """Index ``service``."""
         self.services[service.name] = service
-        self.services_by_address[service.ipv4] = service
-        self.services_by_address[service.ipv6] = service
+        for address in filter(None, (service.ipv4, service.ipv6)):
+            self.services_by_address[address] = service
         service.node.services[service.name] = service
 
     def connections_of(self, service: Service) -> list[Connection]:
@@ -129,8 +129,8 @@ class State:
     def remove_service(self, service: Service) -> None:
         """Forget ``service``, which has no connections left."""
         del self.services[service.name]
-        del self.services_by_address[service.ipv4]
-        del self.services_by_address[service.ipv6]
+        for address in filter(None, (service.ipv4, service.ipv6)):
+            del self.services_by_address[address]
         del service.node.services[service.name]
 
     def take_slots(self, path: Path) -> None:

@@ -122,7 +122,15 @@ class Switches:
             "switch": facts,
             "capacity": self._capacity,
             "ports": tuple(
-                Port(port.number, port.interface, port.role, _HOOK, True, port.mtu)
+                Port(
+                    port.number,
+                    port.interface,
+                    port.role,
+                    _HOOK,
+                    True,
+                    port.mtu,
+                    tuple(map(str, port.addresses)),
+                )
                 for port in facts.config.ports
             ),
         }

@@ -38,6 +38,9 @@ OVERHEAD_IPV4: Final = 52
 OVERHEAD_IPV6: Final = 72
 """Octets that encapsulation adds to the inner packet."""
 
+ROUTER_HOPS: Final = 1
+"""What a gateway port takes off the TTL of what comes in there or leaves there: it is a router's."""
+
 PORT_BITS: Final = 9
 EVENTS_PER_PORT: Final = 64
 """Stride of the indirect counter ``port_events``: index = port * 64 + event."""

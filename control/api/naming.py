@@ -46,7 +46,9 @@ class NamingServicer:
         if not node:
             raise InvalidRequestError(f"service {request.name!r} is to be on no node: name its node")
         require_node(caller, node)
-        return messages.service(await self._naming.register(request.name, node, request.ttl_seconds))
+        return messages.service(
+            await self._naming.register(request.name, node, request.ttl_seconds, request.addresses)
+        )
 
     async def RenewService(self, request: pb.RenewServiceRequest, caller: Identity) -> pb.Service:  # noqa: N802, D102
         require_host(caller, self._state.service(ServiceName.parse(request.name)))

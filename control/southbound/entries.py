@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from control.errors import StartError
-from control.records import Connection, Node, Path, Status
+from control.records import Connection, Node, Path, Service, Status
 from control.southbound.contract import Contract, Row, RowKey, canonical
 from moorline.addresses import MAPPED_PREFIX, mapped
 from moorline.paths import choose_paths
+from moorline.wire import ROUTER_HOPS
 
 _NONE: Final = canonical(0)
 _MAPPED: Final = canonical(MAPPED_PREFIX)
@@ -20,6 +22,7 @@ SHAPES: Final = {
         ("port", "tenant", "node", "local4", "peer4", "local6", "peer6", "hops"),
     ),
     ("connection", "encapsulate"): (("tenant", "src", "dst"), ("scid", "node", "spi", "si")),
+    ("connection", "local"): (("tenant", "src", "dst"), ("port",)),
     ("connection", "reject"): (("tenant", "src", "dst"), ()),
     ("locator", "set_paths"): (
         ("node",),
@@ -49,6 +52,7 @@ class Entries:
         self.locator_table = contract.tables["locator"].id
         self._deliver = contract.tables["scid"].actions["deliver"].id
         self.encapsulate = contract.tables["connection"].actions["encapsulate"].id
+        self.local = contract.tables["connection"].actions["local"].id
         self._reject = contract.tables["connection"].actions["reject"].id
         self._set_paths = contract.tables["locator"].actions["set_paths"].id
         self.contract = contract
@@ -57,8 +61,11 @@ class Entries:
     def of_connection(self, connection: Connection, node: Node) -> tuple[Row, ...]:
         """Rows at ``node``, which is on a path of ``connection``; none unless the channel is up.
 
-        At an end, first the row that receives on the path of now, then those that send.
+        At an end, first the row that receives on the path of now, then those that send. Where both ends are
+        at the node, the kernel delivers between its own services; to and from plain hosts rows do.
         """
+        if connection.status is Status.LOCAL:
+            return self._within(connection)
         if connection.status is not Status.UP:
             return ()
         first = self.receiving(connection, connection.path, node)
@@ -77,34 +84,31 @@ class Entries:
             return ()
         local, peer = connection.ends_at(node)
         path = connection.path
-        tenant = canonical(connection.tenant)
         towards = (canonical(path.scid_at(node)), canonical(path.neighbour_of(node).id), _NONE, _NONE)
-        return (
-            Row(
-                self.connection_table,
-                (tenant, _MAPPED + local.ipv4, _MAPPED + peer.ipv4),
-                self.encapsulate,
-                towards,
-            ),
-            Row(
-                self.connection_table,
-                (tenant, canonical(local.ipv6), canonical(peer.ipv6)),
-                self.encapsulate,
-                towards,
-            ),
+        matches = _matches(connection.tenant, local, peer)
+        return tuple(Row(self.connection_table, match, self.encapsulate, towards) for match in matches)
+
+    def _within(self, connection: Connection) -> tuple[Row, ...]:
+        ends = connection.client, connection.server
+        if not any(end.port for end in ends):
+            return ()
+        return tuple(
+            Row(self.connection_table, match, self.local, (canonical(destination.access_port),))
+            for source, destination in (ends, ends[::-1])
+            for match in _matches(connection.tenant, source, destination)
         )
 
     def _deliver_row(self, connection: Connection, path: Path, node: Node) -> Row:
         local, peer = connection.ends_at(node)
         params = (
-            canonical(node.access_port),
+            canonical(local.access_port),
             canonical(connection.tenant),
             canonical(path.neighbour_of(node).id),
             canonical(local.ipv4),
             canonical(peer.ipv4),
             canonical(local.ipv6),
             canonical(peer.ipv6),
-            _NONE,
+            canonical(ROUTER_HOPS if local.port else 0),
         )
         idle_ns = connection.idle_timeout_seconds * 1_000_000_000
         return Row(self.scid_table, (canonical(path.scid_at(node)),), self._deliver, params, idle_ns)
@@ -133,6 +137,14 @@ class Entries:
         if row.table == self.scid_table:
             return int.from_bytes(row.match[0], "big")
         return int.from_bytes(row.params[0], "big") if row.action == self.encapsulate else 0
+
+
+def _matches(tenant: int, source: Service, destination: Service) -> Iterator[tuple[bytes, ...]]:
+    """Keys of ``connection``: one for each family that both have addresses of."""
+    if source.ipv4 and destination.ipv4:
+        yield canonical(tenant), _MAPPED + source.ipv4, _MAPPED + destination.ipv4
+    if source.ipv6 and destination.ipv6:
+        yield canonical(tenant), canonical(source.ipv6), canonical(destination.ipv6)
 
 
 def key_only(key: RowKey) -> Row:

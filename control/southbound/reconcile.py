@@ -92,7 +92,7 @@ def _connection_differences(
     rows: list[Row], node: Node, state: State, entries: Entries, seen: dict[int, int]
 ) -> Iterator[Change]:
     for row in rows:
-        connection = state.connections_by_scid.get(entries.scid_of(row))
+        connection = _connection_of(row, state, entries)
         wanted = entries.of_connection(connection, node) if _stands_at(connection, node) else ()
         position = next((n for n, want in enumerate(wanted) if want.key == row.key), None)
         if connection is None or position is None:
@@ -106,11 +106,22 @@ def _connection_differences(
             yield MODIFY, wanted[position]
 
 
+def _connection_of(row: Row, state: State, entries: Entries) -> Connection | None:
+    """By the SCID in the row; by the addresses where it has none because both ends are at the node."""
+    if row.action == entries.local:
+        return _connection_between(row, state)
+    return state.connections_by_scid.get(entries.scid_of(row))
+
+
+def _connection_between(row: Row, state: State) -> Connection | None:
+    source, destination = (state.service_at(address.rjust(16, b"\0")) for address in row.match[1:])
+    return state.between(source, destination)
+
+
 def _wanted_by_another(row: Row, node: Node, state: State, entries: Entries) -> bool:
     if row.table != entries.connection_table:
         return False
-    source, destination = (state.service_at(address.rjust(16, b"\0")) for address in row.match[1:])
-    connection = state.between(source, destination)
+    connection = _connection_between(row, state)
     if not _stands_at(connection, node):
         return False
     return any(want.key == row.key for want in entries.of_connection(connection, node))

@@ -10,10 +10,7 @@ from control.records import Node
 from control.southbound.contract import Contract, Row
 from moorline.addresses import mapped
 from moorline.switch import SwitchPort
-from moorline.wire import Tunnel
-
-ROUTER_HOPS: Final = 1
-"""What a port towards other hosts takes off the TTL."""
+from moorline.wire import ROUTER_HOPS, Tunnel
 
 _TENANT: Final = 0
 _TABLES: Final = ("uplink", "terminate", "port_role")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
 
@@ -21,11 +21,9 @@ from dataplane.agent.state import NodeState
 from dataplane.bpf import attach
 from dataplane.bpf.hook import Hook, HookChoice
 from moorline.api.v1 import moorline_pb2 as api
+from moorline.wire import ROUTER_HOPS
 
 log = structlog.get_logger(__name__)
-
-ROUTER_HOPS: Final = 1
-"""What a port towards other hosts takes off the TTL; the host's own programs lose nothing."""
 
 
 class Programs(Protocol):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from moorline.addresses import packed
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1.moorline_pb2_grpc import NamingStub
 from moorline.cli.client import ask
@@ -36,11 +37,21 @@ def register(
         int,
         typer.Option("--ttl", min=0, help="Seconds until the registration ends unless renewed; 0: never."),
     ] = 0,
+    address: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--address",
+            help="Address of a plain host behind a gateway port of the node; twice for IPv4 and IPv6.",
+        ),
+    ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Give a service its address, on a node."""
+    """Give a service its address, on a node; or name a plain host that a gateway has beside it."""
     request = api.RegisterServiceRequest(
-        name=ServiceName.parse(name), node=NodeName.parse(node), ttl_seconds=ttl
+        name=ServiceName.parse(name),
+        node=NodeName.parse(node),
+        ttl_seconds=ttl,
+        addresses=map(packed, address or ()),
     )
     show_row(service_row(ask(ctx, lambda channel: NamingStub(channel).RegisterService, request)), output)
 

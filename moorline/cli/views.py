@@ -24,6 +24,7 @@ def service_row(service: api.Service) -> dict[str, Any]:
         "tenant": service.tenant,
         "ipv4": address_text(service.ipv4),
         "ipv6": address_text(service.ipv6),
+        "port": service.port or None,
         "ttl_seconds": service.ttl_seconds or None,
         "expires": time_text(service.expires_ns),
         "registered": time_text(service.registered_ns),
@@ -172,6 +173,7 @@ def port_row(port: api.Port) -> dict[str, Any]:
         "hook": port.hook,
         "up": port.up,
         "mtu": port.mtu,
+        "addresses": list(port.addresses),
     }
 
 

@@ -18,6 +18,7 @@ import grpc
 import pytest
 
 from moorline import __version__
+from moorline.addresses import packed
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.cli.main import main
 from tests.unit.cli_fakes import CONNECTION, SCID, FakeAgent, FakeController, serving
@@ -99,6 +100,16 @@ def test_register(run: Run, controller: FakeController) -> None:
     assert (request.name, request.node, request.ttl_seconds) == ("files.demo", "server", 30)
 
 
+def test_register_a_plain_host(run: Run, controller: FakeController) -> None:
+    addresses = ("--address", "198.18.200.5", "--address", "fd77::5")
+    assert run("service", "register", "printer.demo", "--node", "gate", *addresses).code == 0
+    (request,) = controller.requests
+    assert [*request.addresses] == [packed("198.18.200.5"), packed("fd77::5")]
+    refused = run("service", "register", "printer.demo", "--node", "gate", "--address", "198.18.200")
+    assert refused.code == 1
+    assert "'198.18.200' is no IP address" in refused.err
+
+
 def test_service_list(run: Run, controller: FakeController) -> None:
     lines = run("service", "list").out.splitlines()
     assert lines[0].split() == ["NAME", "NODE", "IPV4", "IPV6", "EXPIRES"]
@@ -112,6 +123,7 @@ def test_service_list_json(run: Run, controller: FakeController) -> None:
         "tenant": 0,
         "ipv4": "198.18.0.2",
         "ipv6": None,
+        "port": None,
         "ttl_seconds": 30,
         "expires": "2001-09-09T01:46:40.005Z",
         "registered": None,
@@ -212,7 +224,10 @@ def test_node_list(run: Run, controller: FakeController) -> None:
 def test_node_show(run: Run, controller: FakeController) -> None:
     shown = run("node", "show", "laptop", "-o", "json").json
     assert shown["ports"] == [
-        {"number": 1, "interface": "eth0", "role": "underlay", "hook": "tc", "up": True, "mtu": 1500}
+        {
+            **{"number": 1, "interface": "eth0", "role": "underlay", "hook": "tc", "up": True, "mtu": 1500},
+            "addresses": [],
+        }
     ]
     assert shown["locators"] == [{"address": "10.0.0.2", "port": 1, "interface": "eth0", "mtu": 1500}]
     out = run("node", "show", "laptop").out

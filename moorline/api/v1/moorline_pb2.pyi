@@ -30,7 +30,7 @@ PIPELINE_STATE_OTHER_CONTRACT: PipelineState
 PIPELINE_STATE_OTHER_PROGRAM: PipelineState
 
 class Service(_message.Message):
-    __slots__ = ("name", "node", "tenant", "ipv4", "ipv6", "ttl_seconds", "expires_ns", "registered_ns")
+    __slots__ = ("name", "node", "tenant", "ipv4", "ipv6", "ttl_seconds", "expires_ns", "registered_ns", "port")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class Service(_message.Message):
     TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_NS_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
     name: str
     node: str
     tenant: int
@@ -47,17 +48,20 @@ class Service(_message.Message):
     ttl_seconds: int
     expires_ns: int
     registered_ns: int
-    def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., tenant: _Optional[int] = ..., ipv4: _Optional[bytes] = ..., ipv6: _Optional[bytes] = ..., ttl_seconds: _Optional[int] = ..., expires_ns: _Optional[int] = ..., registered_ns: _Optional[int] = ...) -> None: ...
+    port: int
+    def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., tenant: _Optional[int] = ..., ipv4: _Optional[bytes] = ..., ipv6: _Optional[bytes] = ..., ttl_seconds: _Optional[int] = ..., expires_ns: _Optional[int] = ..., registered_ns: _Optional[int] = ..., port: _Optional[int] = ...) -> None: ...
 
 class RegisterServiceRequest(_message.Message):
-    __slots__ = ("name", "node", "ttl_seconds")
+    __slots__ = ("name", "node", "ttl_seconds", "addresses")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     name: str
     node: str
     ttl_seconds: int
-    def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., ttl_seconds: _Optional[int] = ...) -> None: ...
+    addresses: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., ttl_seconds: _Optional[int] = ..., addresses: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class RenewServiceRequest(_message.Message):
     __slots__ = ("name",)
@@ -392,20 +396,22 @@ class SwitchPort(_message.Message):
     def __init__(self, number: _Optional[int] = ..., role: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., gateways: _Optional[_Iterable[str]] = ..., mtu: _Optional[int] = ..., vlan: _Optional[int] = ..., mac: _Optional[str] = ..., interface: _Optional[str] = ...) -> None: ...
 
 class Port(_message.Message):
-    __slots__ = ("number", "interface", "role", "hook", "up", "mtu")
+    __slots__ = ("number", "interface", "role", "hook", "up", "mtu", "addresses")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     INTERFACE_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     HOOK_FIELD_NUMBER: _ClassVar[int]
     UP_FIELD_NUMBER: _ClassVar[int]
     MTU_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     number: int
     interface: str
     role: str
     hook: str
     up: bool
     mtu: int
-    def __init__(self, number: _Optional[int] = ..., interface: _Optional[str] = ..., role: _Optional[str] = ..., hook: _Optional[str] = ..., up: _Optional[bool] = ..., mtu: _Optional[int] = ...) -> None: ...
+    addresses: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, number: _Optional[int] = ..., interface: _Optional[str] = ..., role: _Optional[str] = ..., hook: _Optional[str] = ..., up: _Optional[bool] = ..., mtu: _Optional[int] = ..., addresses: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListNodesRequest(_message.Message):
     __slots__ = ()
@@ -626,14 +632,16 @@ class Welcome(_message.Message):
     def __init__(self, node_id: _Optional[int] = ..., node: _Optional[str] = ..., virtual_prefixes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Endpoint(_message.Message):
-    __slots__ = ("service", "ipv4", "ipv6")
+    __slots__ = ("service", "ipv4", "ipv6", "port")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     IPV4_FIELD_NUMBER: _ClassVar[int]
     IPV6_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
     service: str
     ipv4: bytes
     ipv6: bytes
-    def __init__(self, service: _Optional[str] = ..., ipv4: _Optional[bytes] = ..., ipv6: _Optional[bytes] = ...) -> None: ...
+    port: int
+    def __init__(self, service: _Optional[str] = ..., ipv4: _Optional[bytes] = ..., ipv6: _Optional[bytes] = ..., port: _Optional[int] = ...) -> None: ...
 
 class Endpoints(_message.Message):
     __slots__ = ("endpoints",)

@@ -254,6 +254,7 @@ class FakeNode:
         self.updates: list[pb.NodeUpdate] = []
         self.capacity = 65536
         self.access_port = 1
+        self.ports: list[pb.Port] = []
         self.addresses: list[str] = []
         self.port = 0
         self._generations = itertools.count(1)
@@ -325,6 +326,7 @@ class FakeNode:
             p4runtime_port=self.port,
             connection_capacity=self.capacity,
             access_port=self.access_port,
+            ports=self.ports,
             locators=self.locators(),
         )
 

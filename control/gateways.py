@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gateway ports: which plain hosts are behind which, by the addresses on their links."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
+
+from control.errors import InvalidRequestError, PreconditionError
+from control.records import Node
+from control.virtual import Network
+
+_ROLE = "gateway"
+
+
+def gateway_port(node: Node, addresses: Collection[bytes]) -> int:
+    """Number of the gateway port of ``node`` that has all ``addresses`` (4 or 16 octets) on its link.
+
+    Raises:
+        InvalidRequestError: one is no address of 4 or 16 octets.
+        PreconditionError: there is no such port, or an address is the port's own.
+    """
+    if any(len(address) not in (4, 16) for address in addresses):
+        raise InvalidRequestError("an address has 4 octets (IPv4) or 16 (IPv6): give one of these")
+    hosts = [ip_address(address) for address in addresses]
+    for number, own in _interfaces(node):
+        if all(any(host in at.network for at in own) for host in hosts):
+            if mine := next((host for host in hosts if host in {at.ip for at in own}), None):
+                raise PreconditionError(
+                    f"{mine} is the address of node {node.name} itself there: give the host another one"
+                )
+            return number
+    links = ", ".join(str(at.network) for _, own in _interfaces(node) for at in own)
+    raise PreconditionError(
+        f"{', '.join(map(str, hosts))}: on the link of no gateway port of node {node.name}: "
+        + (f"choose from {links}" if links else "give it a port with the role gateway, and addresses")
+    )
+
+
+def links_of_gateways(nodes: Iterable[Node]) -> set[Network]:
+    """The networks behind all gateway ports: addresses of their hosts, which nobody else can be given."""
+    return {at.network for node in nodes for _, own in _interfaces(node) for at in own}
+
+
+def _interfaces(node: Node) -> Iterator[tuple[int, tuple[IPv4Interface | IPv6Interface, ...]]]:
+    for port in node.ports:
+        if port.role == _ROLE:
+            yield port.number, port.interfaces
