@@ -22,6 +22,10 @@ class Feature(IntEnum):
 
     TRANSMIT_CHECKSUMS = 0x17
     """Checksums, and with them segments, are left to the interface to complete."""
+    TRANSMIT_SEGMENTS = 0x1F
+    """TSO: what is too long for a frame is left to the interface to cut."""
+    TRANSMIT_LATE_SEGMENTS = 0x24
+    """GSO: it is cut just before the interface gets it."""
     RECEIVE_JOINING = 0x2C
     """GRO: segments of one flow become one packet."""
 

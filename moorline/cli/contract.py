@@ -18,14 +18,17 @@ from moorline.wire import PORT_BITS
 if TYPE_CHECKING:
     from grpc.aio import Channel
 
-DEVICE_ID: Final = 1
+AGENTS_DEVICE_ID: Final = 1
 """An agent serves one data plane."""
 
+_ADDRESS_BITS: Final = 128
+_MAPPED_BITS: Final = 96
 
-async def read_contract(channel: Channel) -> P4Info:
+
+async def read_contract(channel: Channel, device_id: int) -> P4Info:
     """Ask a data plane for its contract."""
     request = p4r.GetForwardingPipelineConfigRequest(
-        device_id=DEVICE_ID,
+        device_id=device_id,
         response_type=p4r.GetForwardingPipelineConfigRequest.ResponseType.P4INFO_AND_COOKIE,
     )
     stub = p4r_grpc.P4RuntimeStub(channel)
@@ -34,11 +37,11 @@ async def read_contract(channel: Channel) -> P4Info:
 
 
 async def read_entries(
-    channel: Channel, contract: P4Info, table: str | None
+    channel: Channel, device_id: int, contract: P4Info, table: str | None
 ) -> AsyncIterator[dict[str, Any]]:
     """All entries of one table, or of every table, with their counters, as rows."""
     wanted = p4r.TableEntry(table_id=_table_id(contract, table), counter_data=p4r.CounterData())
-    request = p4r.ReadRequest(device_id=DEVICE_ID, entities=[p4r.Entity(table_entry=wanted)])
+    request = p4r.ReadRequest(device_id=device_id, entities=[p4r.Entity(table_entry=wanted)])
     async for response in p4r_grpc.P4RuntimeStub(channel).Read(request, timeout=CALL_SECONDS):
         for entity in response.entities:
             yield entry_row(contract, entity.table_entry)
@@ -61,12 +64,25 @@ def entry_row(contract: P4Info, entry: p4r.TableEntry) -> dict[str, Any]:
     action = contract.actions[entry.action.action.action_id]
     return {
         "table": table.name,
-        "match": _named(table.match, ((field.field_id, field.exact.value) for field in entry.match)),
+        "match": {
+            field.name: _matched(match, field.width)
+            for match in entry.match
+            for field in table.match
+            if field.id == match.field_id
+        },
         "action": action.name,
         "params": _named(action.params, ((p.param_id, p.value) for p in entry.action.action.params)),
         "packets": entry.counter_data.packet_count,
         "bytes": entry.counter_data.byte_count,
     }
+
+
+def _matched(match: p4r.FieldMatch, width: int) -> int | str:
+    if not match.HasField("lpm"):
+        return value_of(match.exact.value, width)
+    length, shown = match.lpm.prefix_len, value_of(match.lpm.value, width)
+    mapped = width == _ADDRESS_BITS and "." in str(shown)
+    return f"{shown}/{length - _MAPPED_BITS if mapped and length >= _MAPPED_BITS else length}"
 
 
 def _named(described: Iterable[Value], values: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
@@ -77,7 +93,8 @@ def _named(described: Iterable[Value], values: Iterable[tuple[int, bytes]]) -> d
 def value_of(value: bytes, width: int) -> int | str:
     """A canonical byte string as what its width in bits means in the contract.
 
-    128 bits are an address (IPv4 in mapped form), 64 an SCID, 32 an IPv4 address; all else are numbers.
+    128 bits are an address (IPv4 in mapped form), 64 an SCID, 48 a link-layer address, 32 an IPv4 address;
+    all else are numbers.
     """
     number = int.from_bytes(value, "big")
     match width:
@@ -86,6 +103,8 @@ def value_of(value: bytes, width: int) -> int | str:
             return str(address.ipv4_mapped or address)
         case 64:
             return scid_text(number)
+        case 48:
+            return number.to_bytes(6).hex(":")
         case 32:
             return str(ipaddress.IPv4Address(number))
     return number

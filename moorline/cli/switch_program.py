@@ -45,6 +45,11 @@ _PR_SET_PDEATHSIG: Final = 1
 _SIOCGIFFLAGS: Final = 0x8913
 _IFREQ: Final = struct.Struct("16sH14x")
 _IFF_UP: Final = 1
+_JOINING: Final = (
+    Feature.TRANSMIT_SEGMENTS,
+    Feature.TRANSMIT_LATE_SEGMENTS,
+    Feature.RECEIVE_JOINING,
+)
 
 
 class SwitchProgramError(MoorlineError):
@@ -129,8 +134,14 @@ def _flags(interface: str) -> int:
 
 @contextmanager
 def _whole_frames(interfaces: list[str]) -> Iterator[None]:
-    """Keep interfaces from joining segments meanwhile: the switch takes frames as they were on the wire."""
-    changed = [name for name in interfaces if set_feature(name, Feature.RECEIVE_JOINING, on=False)]
+    """Keep interfaces from joining segments meanwhile: the switch takes frames as they were on the wire.
+
+    Nor must they be able to cut: libpcap gives each packet of its buffer the room of the longest that may
+    come, so that with these offloads on a burst of more than 32 packets is lost.
+    """
+    changed = [
+        (name, feature) for name in interfaces for feature in _JOINING if set_feature(name, feature, on=False)
+    ]
     for name in interfaces:
         if driver_of(name) == "veth":
             log.warning(
@@ -139,8 +150,8 @@ def _whole_frames(interfaces: list[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in changed:
-            set_feature(name, Feature.RECEIVE_JOINING, on=True)
+        for name, feature in reversed(changed):
+            set_feature(name, feature, on=True)
 
 
 @asynccontextmanager

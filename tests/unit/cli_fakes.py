@@ -105,6 +105,7 @@ class FakeController(rpc.NamingServicer, rpc.ConnectionsServicer, rpc.RulesServi
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.connections = [CONNECTION]
         self.converged = True
+        self.switch = SWITCH
         self.watch_forever = False
         self.watching = threading.Event()
 
@@ -204,7 +205,7 @@ class FakeController(rpc.NamingServicer, rpc.ConnectionsServicer, rpc.RulesServi
 
     def GetNode(self, request, context):
         self._heard(request, context)
-        return SWITCH if request.name == "sw" else NODE
+        return self.switch if request.name == "sw" else NODE
 
     def AddSwitch(self, request, context):
         self._heard(request, context)

@@ -389,6 +389,23 @@ def test_table_dump(run: Run, agent: FakeAgent) -> None:
     assert [row["table"] for row in run("table", "dump", "locator", "-o", "json").json] == ["locator"]
 
 
+def test_table_dump_of_a_switch(
+    run: Run, controller: FakeController, agent: FakeAgent, tmp_path: Path
+) -> None:
+    controller.switch = api.Node(
+        name="sw",
+        ports=[api.Port(number=1, interface="port1"), api.Port(number=2)],
+        switch=api.Switch(p4runtime=f"unix:{tmp_path / 'node.sock'}", device_id=1),
+    )
+    assert (
+        run("table", "dump", "--switch", "sw", "-o", "json").json == run("table", "dump", "-o", "json").json
+    )
+    assert "port0=1 (port1), dst0=10.0.1.2, port1=2, " in run("table", "dump", "--switch", "sw").out
+    assert "laptop is a host" in run("table", "dump", "--switch", "laptop").err
+    controller.switch.switch.p4runtime = f"unix:{tmp_path / 'nobody.sock'}"
+    assert "switch sw at unix:" in run("table", "dump", "--switch", "sw").err
+
+
 def test_an_unknown_table_is_named(run: Run, agent: FakeAgent) -> None:
     result = run("table", "dump", "nat")
     assert result.code == 1
