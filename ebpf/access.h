@@ -3,19 +3,9 @@
 #ifndef MOORLINE_ACCESS_H
 #define MOORLINE_ACCESS_H
 
-#include "encapsulate.h"
+#include "departure.h"
 #include "events.h"
 #include "hand_over.h"
-#include "slot.h"
-
-/* Where a packet leaves, and what its outer headers are made of. */
-struct departure {
-	struct port_facts *out;
-	struct outer_plan plan;
-	u16 node;
-	u16 mtu;
-	u16 local_port; /* the other end's access port, where that is at this node; else 0 */
-};
 
 /* Addresses that stay on the link: the kernel's. */
 static inline int is_link_ipv4(__be32 destination)
@@ -78,65 +68,6 @@ static inline int find_connection(struct packet *packet, const struct inner *inn
 	return CONTINUE;
 }
 
-/* Finds the path to the other end's node: which underlay port, which outer addresses. */
-static inline int find_path(struct packet *packet, struct departure *departure)
-{
-	struct locator_entry *paths = locator_lookup(packet, departure->node);
-	struct uplink_entry *source;
-	u16 port;
-
-	if (!paths)
-		return EVENT_DROP_NODE_UNKNOWN;
-	if (departure->plan.flow >> FLOW_PATH_BIT & 1) {
-		port = paths->data.set_paths.port1;
-		copy_ipv6(&departure->plan.destination, paths->data.set_paths.dst1);
-	} else {
-		port = paths->data.set_paths.port0;
-		copy_ipv6(&departure->plan.destination, paths->data.set_paths.dst0);
-	}
-	source = uplink_lookup(packet, port);
-	if (!source)
-		return EVENT_DROP_UPLINK_UNKNOWN;
-	if (is_mapped(&departure->plan.destination))
-		map_ipv4(&departure->plan.source, *(u32 *)source->data.set_source.src4);
-	else
-		copy_ipv6(&departure->plan.source, source->data.set_source.src6);
-	departure->plan.vlan = source->data.set_source.vlan;
-	departure->mtu = source->data.set_source.mtu;
-	departure->out = port_of_number(port);
-	return departure->out ? CONTINUE : EVENT_DROP_NO_ROUTE;
-}
-
-/* Octets of the longest IP packet that goes on the wire once this one is cut into segments. The
- * cursor stands behind the inner IP header. */
-static inline u32 longest_segment(const hook_context *ctx, const struct packet *packet,
-				  const struct cursor *cursor, const struct inner *inner)
-{
-	u32 segment = packet_segment(ctx);
-	u32 headers = offset_of(packet, cursor->position) - sizeof(struct ethhdr);
-	u8 *transport;
-
-	if (!segment)
-		return inner->length;
-	if (inner->next != IPPROTO_TCP)
-		return headers + sizeof(struct udphdr) + segment;
-	transport = peek(cursor, 20);
-	return transport ? headers + (transport[12] >> 4) * 4 + segment : inner->length;
-}
-
-/* Encapsulates and sends. */
-static inline int depart(hook_context *ctx, struct packet *packet,
-			 const struct departure *departure)
-{
-	const struct outer_plan *plan = &departure->plan;
-	int event = encapsulate(ctx, packet, plan);
-
-	if (event)
-		return event;
-	return packet_leave_underlay(ctx, packet, departure->out, &plan->source, &plan->destination,
-				     plan->vlan);
-}
-
 /* Hands the packet to another access port of this node. */
 static inline int to_other_access(hook_context *ctx, struct packet *packet, struct inner *inner,
 				  u32 available, u16 port, u8 hops)
@@ -186,13 +117,15 @@ static inline int from_access(hook_context *ctx, struct packet *packet,
 	departure.plan.flow = flow_hash(&cursor, &inner);
 	departure.plan.inner_length = inner.length;
 	departure.plan.traffic_class = inner.traffic_class;
+	departure.plan.ttl = OUTER_TTL;
 	departure.plan.inner_ipv6 = inner.is_ipv6;
 	event = find_path(packet, &departure);
 	if (event)
 		return event;
 
 	overhead = outer_octets(!is_mapped(&departure.plan.destination));
-	if (longest_segment(ctx, packet, &cursor, &inner) + overhead > departure.mtu) {
+	if (longest_segment(ctx, packet, &cursor, &inner, sizeof(*eth)) + overhead >
+	    departure.mtu) {
 		packet->usable_mtu = departure.mtu - overhead;
 		return EVENT_PUNT_TOO_BIG;
 	}
@@ -205,7 +138,8 @@ static inline int from_access(hook_context *ctx, struct packet *packet,
 		return event;
 	if (inner.length < available && packet_trim(ctx, packet, available - inner.length))
 		return EVENT_DROP_NO_ROOM;
-	return depart(ctx, packet, &departure);
+	event = encapsulate(ctx, packet, &departure.plan);
+	return event ? event : depart(ctx, packet, &departure);
 }
 
 #endif

@@ -16,6 +16,7 @@
 
 #define TERMINATE_KEY_WORDS  3
 #define CONNECTION_KEY_WORDS 5
+#define ORIGIN_KEY_WORDS     2
 
 /* Both compute over 64-bit words as they lie in memory: the key of an entry, padding included.
  *
@@ -76,6 +77,16 @@ static inline struct connection_entry *connection_element(u32 element)
 	return connection.lookup(&element);
 }
 
+static inline struct assoc_bucket *origin_bucket(u32 bucket)
+{
+	return origin_index.lookup(&bucket);
+}
+
+static inline struct origin_entry *origin_element(u32 element)
+{
+	return origin.lookup(&element);
+}
+
 /* Defines table_lookup(packet, key): the entry with this key, or NULL. Counts the hit. */
 #define ASSOC_LOOKUP(table, WORDS)                                                                 \
 	static inline struct table##_entry *table##_in_bucket(const u64 *key, u32 number, u32 tag, \
@@ -115,5 +126,6 @@ static inline struct connection_entry *connection_element(u32 element)
 
 ASSOC_LOOKUP(terminate, TERMINATE_KEY_WORDS)
 ASSOC_LOOKUP(connection, CONNECTION_KEY_WORDS)
+ASSOC_LOOKUP(origin, ORIGIN_KEY_WORDS)
 
 #endif

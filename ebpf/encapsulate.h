@@ -17,6 +17,7 @@ struct outer_plan {
 	u32 inner_length;
 	u16 vlan;
 	u8 traffic_class;
+	u8 ttl;
 	u8 inner_ipv6;
 };
 
@@ -59,7 +60,7 @@ static inline int put_outer_ipv4(struct cursor *cursor, const struct outer_plan 
 	ip->tot_len = bpf_htons(plan->inner_length + outer_octets(0));
 	ip->id = 0; /* atomic datagrams need none, RFC 6864 */
 	ip->frag_off = bpf_htons(IPV4_DONT_FRAGMENT);
-	ip->ttl = OUTER_TTL;
+	ip->ttl = plan->ttl;
 	ip->protocol = IPPROTO_UDP;
 	ip->check = 0;
 	ip->saddr = plan->source.words[3];
@@ -79,26 +80,33 @@ static inline int put_outer_ipv6(struct cursor *cursor, const struct outer_plan 
 	ip->payload_len =
 		bpf_htons(plan->inner_length + sizeof(struct udphdr) + sizeof(struct data_header));
 	ip->nexthdr = IPPROTO_UDP;
-	ip->hop_limit = OUTER_TTL;
+	ip->hop_limit = plan->ttl;
 	__builtin_memcpy(&ip->saddr, &plan->source, sizeof(ip->saddr));
 	__builtin_memcpy(&ip->daddr, &plan->destination, sizeof(ip->daddr));
 	return put_data_header(cursor, plan);
 }
 
-/* Puts the outer headers before the inner packet. The Ethernet addresses are left to whoever sends
- * the frame. */
+/* Writes the outer headers into the room before the inner packet. The Ethernet addresses are left to
+ * whoever sends the frame. */
+static inline int put_outer(const struct packet *packet, const struct outer_plan *plan)
+{
+	int ipv6 = !is_mapped(&plan->destination);
+	struct cursor cursor = cursor_of(packet);
+
+	if (packet_put_ethernet(&cursor, plan->vlan, ipv6))
+		return EVENT_DROP_NO_ROOM;
+	return ipv6 ? put_outer_ipv6(&cursor, plan) : put_outer_ipv4(&cursor, plan);
+}
+
+/* Puts the outer headers before the inner packet. */
 static inline int encapsulate(hook_context *ctx, struct packet *packet,
 			      const struct outer_plan *plan)
 {
 	int ipv6 = !is_mapped(&plan->destination);
-	struct cursor cursor;
 
 	if (packet_grow(ctx, packet, outer_octets(ipv6), plan->vlan, plan->inner_ipv6, ipv6))
 		return EVENT_DROP_NO_ROOM;
-	cursor = cursor_of(packet);
-	if (packet_put_ethernet(&cursor, plan->vlan, ipv6))
-		return EVENT_DROP_NO_ROOM;
-	return ipv6 ? put_outer_ipv6(&cursor, plan) : put_outer_ipv4(&cursor, plan);
+	return put_outer(packet, plan);
 }
 
 #endif

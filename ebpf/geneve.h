@@ -8,7 +8,7 @@
 struct tunnel {
 	u64 scid;
 	u32 tenant;
-	u32 spi;
+	u32 path; /* SPI in the upper 24 bits, SI in the lower 8 */
 	__be16 protocol;
 };
 
@@ -86,7 +86,7 @@ static inline int parse_geneve(hook_context *ctx, const struct packet *packet,
 	tunnel->tenant = bpf_ntohl(header->geneve.vni) >> 8;
 	tunnel->scid =
 		(u64)bpf_ntohl(header->option.scid_high) << 32 | bpf_ntohl(header->option.scid_low);
-	tunnel->spi = bpf_ntohl(header->option.path) >> 8;
+	tunnel->path = bpf_ntohl(header->option.path);
 	if (tunnel->protocol != bpf_htons(ETH_P_IP) && tunnel->protocol != bpf_htons(ETH_P_IPV6))
 		return EVENT_DROP_GENEVE_PROTOCOL;
 	return tunnel->scid ? CONTINUE : EVENT_DROP_SCID_ZERO;

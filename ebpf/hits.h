@@ -37,6 +37,11 @@ static inline struct hits *uplink_hits_at(u32 index)
 	return uplink_hits.lookup(&index);
 }
 
+static inline struct hits *origin_hits_at(u32 index)
+{
+	return origin_hits.lookup(&index);
+}
+
 /* In the row of this CPU. */
 #define HIT_ON_CPU(table)                                                                          \
 	static inline void table##_hit(struct packet *packet, u32 element)                         \
@@ -74,5 +79,6 @@ HIT_SHARED(scid)
 HIT_SHARED(connection)
 HIT_ON_CPU(locator)
 HIT_ON_CPU(uplink)
+HIT_ON_CPU(origin)
 
 #endif

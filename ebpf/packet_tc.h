@@ -22,6 +22,9 @@ static long (*redirect_neigh)(u32 ifindex, void *params, int size,
 #define DECAP_L3_IPV4 (1ULL << 7)
 #define DECAP_L3_IPV6 (1ULL << 8)
 
+/* What an IPv6 header is longer than one of IPv4. */
+#define FAMILY_OCTETS ((int)(sizeof(struct ipv6hdr) - sizeof(struct iphdr)))
+
 typedef struct __sk_buff hook_context;
 
 static inline u32 packet_interface(const hook_context *ctx)
@@ -129,6 +132,28 @@ static inline long packet_shrink(hook_context *ctx, struct packet *packet, u32 i
 		flags |= inner_ipv6 ? DECAP_L3_IPV6 : DECAP_L3_IPV4;
 	failed = bpf_skb_adjust_room(ctx, -(int)(ctx->len - sizeof(struct ethhdr) - inner_length),
 				     BPF_ADJ_ROOM_MAC, flags);
+	packet_refresh(ctx, packet);
+	return failed;
+}
+
+/* Makes the room before the inner packet fit other outer headers, and notes the VLAN tag, if any. The
+ * packet stays one in a tunnel for the kernel, if it was: its inner headers stay where they are. A
+ * change of family is told to the kernel by taking off more than is too much. */
+static inline long packet_exchange(hook_context *ctx, struct packet *packet, u32 inner_offset,
+				   u32 octets, u16 vlan, int former_ipv6, int outer_ipv6)
+{
+	long failed = 0;
+
+	packet_untag(ctx);
+	if (outer_ipv6 && !former_ipv6)
+		failed = bpf_skb_adjust_room(ctx, 2 * FAMILY_OCTETS, BPF_ADJ_ROOM_MAC,
+					     BPF_F_ADJ_ROOM_FIXED_GSO);
+	if (!failed && outer_ipv6 != former_ipv6)
+		failed = bpf_skb_adjust_room(ctx, -FAMILY_OCTETS, BPF_ADJ_ROOM_MAC,
+					     BPF_F_ADJ_ROOM_FIXED_GSO |
+						     (outer_ipv6 ? DECAP_L3_IPV6 : DECAP_L3_IPV4));
+	if (!failed && vlan)
+		failed = bpf_skb_vlan_push(ctx, bpf_htons(ETH_P_8021Q), vlan);
 	packet_refresh(ctx, packet);
 	return failed;
 }

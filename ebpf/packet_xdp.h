@@ -99,6 +99,18 @@ static inline long packet_shrink(hook_context *ctx, struct packet *packet, u32 i
 	return failed;
 }
 
+/* Makes the room before the inner packet fit other outer headers, with a VLAN tag, if any. */
+static inline long packet_exchange(hook_context *ctx, struct packet *packet, u32 inner_offset,
+				   u32 octets, u16 vlan, int former_ipv6, int outer_ipv6)
+{
+	u32 tag = vlan ? sizeof(struct vlan_tag) : 0;
+	int less = inner_offset - sizeof(struct ethhdr) - tag - octets;
+	long failed = less ? bpf_xdp_adjust_head(ctx, less) : 0;
+
+	packet_refresh(ctx, packet);
+	return failed;
+}
+
 /* What the kernel's routes and neighbours say of a destination beyond a port: whether there is a way
  * and, if so, the addresses of the link layer. */
 static inline int find_neighbour(hook_context *ctx, struct bpf_fib_lookup *fib,

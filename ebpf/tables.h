@@ -72,7 +72,7 @@ struct terminate_entry {
 };
 ASSOC_TABLE(terminate, cpu);
 
-/* Underlay side of a service connection, in one cache line. */
+/* Underlay side of a service connection, delivered or relayed, in one cache line. */
 struct scid_entry {
 	u64 scid;
 	u32 action;
@@ -88,6 +88,13 @@ struct scid_entry {
 			u8 hops; /* by how much the inner TTL is lowered */
 			u8 pad[3];
 		} deliver;
+		struct {
+			u32 tenant;
+			u16 node0; /* what comes from here goes to node1 as scid1 ... */
+			u16 node1; /* ... and the other way round */
+			u8 scid0[8];
+			u8 scid1[8];
+		} relay;
 	} data;
 };
 SLOT_TABLE(scid, shared);
@@ -150,5 +157,18 @@ struct uplink_entry {
 	} data;
 };
 SLOT_TABLE(uplink, cpu);
+
+/* Which node an underlay address belongs to. */
+struct origin_entry {
+	u8 source[16];
+	u32 action;
+	union {
+		struct {
+			u16 node;
+			u16 pad;
+		} from_node;
+	} data;
+};
+ASSOC_TABLE(origin, cpu);
 
 #endif

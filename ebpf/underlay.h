@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
-/* The way of a packet from an underlay port: out of its tunnel, to an access port. */
+/* The way of a packet from an underlay port: out of its tunnel, to an access port, or on to another
+ * node. */
 #ifndef MOORLINE_UNDERLAY_H
 #define MOORLINE_UNDERLAY_H
 
@@ -7,7 +8,7 @@
 #include "ecn.h"
 #include "geneve.h"
 #include "hand_over.h"
-#include "slot.h"
+#include "relay.h"
 
 /* Whether the packet comes from the node at the other end: from one of its addresses, or, while
  * packets may still be on their way, from one that it had before. */
@@ -18,8 +19,7 @@ static inline int check_source(struct packet *packet, const struct outer *outer,
 
 	if (!entry)
 		return EVENT_DROP_NODE_UNKNOWN;
-	/* Empty places of the entry hold zeros; IPv4 addresses do not come in IPv6 headers. */
-	if (is_unspecified(source) || (outer->is_ipv6 && is_mapped(source)))
+	if (is_from_nobody(outer))
 		return EVENT_DROP_SOURCE;
 	if (same_address(source, entry->data.set_paths.dst0) ||
 	    same_address(source, entry->data.set_paths.dst1) ||
@@ -77,6 +77,7 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 	event = parse_outer(ctx, packet, &cursor, &outer);
 	if (event)
 		return event;
+	forget_way(packet, &cursor);
 	event = parse_geneve(ctx, packet, &cursor, outer.payload, &tunnel);
 	if (event)
 		return event;
@@ -85,12 +86,14 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 		tell_scid_unknown(packet, tunnel.scid, &outer.source);
 		return EVENT_DROP_SCID_UNKNOWN;
 	}
+	if (entry->action == ACTION_relay)
+		return relay(ctx, packet, &cursor, &outer, &tunnel, entry);
 	if (entry->data.deliver.tenant != tunnel.tenant)
 		return EVENT_DROP_TENANT;
 	event = check_source(packet, &outer, entry->data.deliver.node);
 	if (event)
 		return event;
-	if (tunnel.spi)
+	if (tunnel.path >> 8)
 		return EVENT_DROP_SERVICE_PATH;
 
 	inner_offset = offset_of(packet, cursor.position);

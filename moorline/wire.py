@@ -96,6 +96,8 @@ class Event(IntEnum):
     DROP_NO_ROUTE = 36
     DROP_NO_NEIGHBOUR = 37
     DROP_NO_ROOM = 38
+    DROP_OUTER_TTL = 39
+    DROP_OUTER_TOO_BIG = 40
 
     @property
     def is_drop(self) -> bool:

@@ -12,11 +12,6 @@ typedef bit<16>  node_t;
 const port_t CPU_PORT  = 510; // where packet-out comes from and packet-in goes to
 const port_t HOST_PORT = 509; // the switch's own network stack, which has what is not Moorline's
 
-// A switch has no neighbour table: on each link, who speaks has the first address plus the port
-// number, and who listens the second.
-const bit<48> OWN_MAC  = 0x024D4C000000;
-const bit<48> PEER_MAC = 0x024D4C010000;
-
 const bit<16> ETHERTYPE_IPV4  = 0x0800;
 const bit<16> ETHERTYPE_IPV6  = 0x86DD;
 const bit<16> ETHERTYPE_ARP   = 0x0806;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What became of a packet: moorline.wire.Event, counted per port. A switch has no part in those
-// that speak of the host's kernel (DROP_PACKET_IN_FULL, DROP_NO_ROUTE, DROP_NO_NEIGHBOUR).
+// that speak of the host's kernel (DROP_PACKET_IN_FULL, DROP_NO_ROUTE).
 #ifndef MOORLINE_EVENTS_P4
 #define MOORLINE_EVENTS_P4
 
@@ -42,7 +42,9 @@ enum bit<8> Event {
     DROP_UPLINK_UNKNOWN          = 35,
     DROP_NO_ROUTE                = 36,
     DROP_NO_NEIGHBOUR            = 37,
-    DROP_NO_ROOM                 = 38
+    DROP_NO_ROOM                 = 38,
+    DROP_OUTER_TTL               = 39,
+    DROP_OUTER_TOO_BIG           = 40
 }
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The hash of an inner flow: which path it takes, and the entropy that the outer header shows.
+// What an outer header shows of the inner flow: its traffic class, and by its hash which path it
+// takes and the entropy.
 #ifndef MOORLINE_FLOW_P4
 #define MOORLINE_FLOW_P4
 
@@ -30,6 +31,9 @@ control Flow(in headers_t hdr, inout metadata_t meta) {
         }
         sum = mixed(sum, 24w0 ++ meta.inner.protocol ++ ports);
         meta.departure.flow = sum[63:32];
+        meta.departure.dscp = meta.inner.dscp;
+        meta.departure.ecn = meta.inner.ecn;
+        meta.departure.ttl = OUTER_TTL;
     }
 }
 

@@ -31,8 +31,6 @@ control Leave(inout headers_t hdr, in metadata_t meta, inout standard_metadata_t
     apply {
         switch (meta.event) {
             Event.TX: {
-                hdr.ethernet.dst = PEER_MAC + (bit<48>)meta.port;
-                hdr.ethernet.src = OWN_MAC + (bit<48>)meta.port;
                 standard.egress_spec = meta.port;
             }
             Event.PASS: {

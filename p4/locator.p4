@@ -5,6 +5,7 @@
 
 #include "headers.p4"
 #include "metadata.p4"
+#include "outer.p4"
 #include "sizes.p4"
 
 control Locators(inout metadata_t meta) {
@@ -47,13 +48,10 @@ control Locators(inout metadata_t meta) {
 // Whether a packet from the underlay comes from the node at the connection's other end, and is on
 // no service path: the end of rule U10 of docs/wire-format.md.
 control CheckSource(in headers_t hdr, inout metadata_t meta) {
-    bool never = meta.source == 0 || meta.source == MAPPED ++ 32w0 ||
-                 (hdr.ipv6.isValid() && meta.source[127:32] == MAPPED);
-
     apply {
-        if (never || (meta.source != meta.paths.dst0 && meta.source != meta.paths.dst1 &&
-                      meta.source != meta.paths.previous0 &&
-                      meta.source != meta.paths.previous1)) {
+        if (is_nobody(meta.source, hdr.ipv6.isValid()) ||
+            (meta.source != meta.paths.dst0 && meta.source != meta.paths.dst1 &&
+             meta.source != meta.paths.previous0 && meta.source != meta.paths.previous1)) {
             meta.event = Event.DROP_SOURCE;
         } else if (meta.spi != 0) {
             meta.event = Event.DROP_SERVICE_PATH;

@@ -42,6 +42,15 @@ struct addresses_t {
     address_t peer6;
 }
 
+// A connection that is passed on between two nodes: what comes from one goes to the other, under the
+// SCID given for that one; 0 = that way is closed.
+struct relay_t {
+    node_t node0;
+    scid_t scid0;
+    node_t node1;
+    scid_t scid1;
+}
+
 // The paths to a node, and where its packets may have come from before a change.
 struct paths_t {
     port_t    port0;
@@ -55,6 +64,9 @@ struct paths_t {
 // What a packet becomes on its way into a tunnel.
 struct departure_t {
     bit<32>   flow; // hash
+    bit<6>    dscp; // of the outer packet, as the next two
+    bit<2>    ecn;
+    bit<8>    ttl;
     address_t dst;
     bool      ipv6; // the outer packet
     bit<32>   overhead;
@@ -79,10 +91,14 @@ struct metadata_t {
     bit<8>      hops;        // by how much the TTL of the inner packet is lowered
     bool        local;       // both ends of the connection are here
     scid_t      scid;
-    node_t      node;        // at the connection's other end
+    node_t      node;        // at the connection's other end, or that a relayed packet goes to
     bit<24>     spi;
     bit<8>      si;
+    bool        relayed;     // from one node to another
+    relay_t     relay;
+    node_t      origin;      // that a relayed packet comes from
     port_t      port;        // where the packet leaves
+    address_t   next;        // and whom its link-layer header is to lead to
     inner_t     inner;
     addresses_t addresses;
     paths_t     paths;

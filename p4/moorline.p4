@@ -17,32 +17,36 @@
 //       our option sound?                                     | SCID, node, SPI, SI; or, where both
 //                |                                            | ends are here, the other access port
 //                |                                            |
-//          +-----------+                                      |
-//          |   scid    | node, addresses, port                |
-//          +-----------+                                      |
-//                |                                            |
-//                |                 +---------+                |
+//          +-----------+   relay   +----------+ node of       |
+//          |   scid    |---------->|  origin  | the source    |
+//          +-----------+           +----------+               |
+//        deliver |                      | the other node,     |
+//                | node, addresses,     | its SCID            |
+//                | port            +---------+                |
 //                +---------------->| locator |<---------------+
 //                                  +---------+
-//                +---------------------+ +--------------------+
-//                |                                            | one of two paths
+//                +-----------------+    |    +----------------+
+//                |                      +----+                | one of two paths
 //      source one of the node's?                        +-----------+
 //      inner packet sound, its                          |  uplink   | source, VLAN, MTU
 //      addresses the connection's? TTL                  +-----------+
 //      congestion marks (RFC 6040)                            |
 //                |                                      does it fit? TTL
 //        outer headers off                                    |
-//                |                                      outer headers on
-//           access port                                       |
-//                                                       underlay port
+//                |                             outer headers on (of a relay: anew)
+//                |                 +---------+                |
+//                +---------------->|   fib   |<---------------+
+//                                  +---------+
+//           access port <------------+     +-----------> underlay port
 //
 // A packet's event is RX while it is on its way. The first control that gives it another one has
 // decided; the rest is passed by. Every packet is counted in port_events as RX and as what it became.
 //
 // What a switch does otherwise than a host: what passes goes to HOST_PORT, and address resolution
-// to the controller; link-layer addresses are a function of the port; there is always a route; a
-// packet-out counts with its own three octets of header; and a UDP checksum is verified up to the end
-// of the frame, so that padding behind a packet that has one must be zeros.
+// to the controller; the link-layer addresses are those of the table fib, where a host asks its
+// kernel for route and neighbour; a packet-out counts with its own three octets of header; and a UDP
+// checksum is verified up to the end of the frame, so that padding behind a packet that has one must
+// be zeros.
 
 #include <core.p4>
 #include <v1model.p4>
@@ -52,6 +56,7 @@
 #include "deparser.p4"
 #include "digest.p4"
 #include "ecn.p4"
+#include "fib.p4"
 #include "flow.p4"
 #include "geneve.p4"
 #include "headers.p4"
@@ -62,16 +67,19 @@
 #include "outer.p4"
 #include "parser.p4"
 #include "ports.p4"
+#include "relay.p4"
 #include "scid.p4"
 #include "ttl.p4"
 #include "tunnel.p4"
 #include "uplink.p4"
 
-// From an underlay port to the question which node sent the packet: rules U1 to U10.
+// From an underlay port to the question which node sent the packet, or which it goes on to: rules U1
+// to U10, U13 and U14.
 control FromUnderlay(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
     Outer() outer;
     Geneve() geneve;
     Scids() scids;
+    Relay() relay;
 
     apply {
         outer.apply(hdr, meta, standard);
@@ -80,6 +88,9 @@ control FromUnderlay(in headers_t hdr, inout metadata_t meta, in standard_metada
         }
         if (meta.event == Event.RX) {
             scids.apply(hdr, meta);
+        }
+        if (meta.event == Event.RX && meta.relayed) {
+            relay.apply(hdr, meta);
         }
     }
 }
@@ -118,6 +129,7 @@ control ToAccess(inout headers_t hdr, inout metadata_t meta) {
         }
         if (meta.event == Event.RX) {
             decapsulate.apply(hdr, meta);
+            meta.next = meta.inner.dst;
             meta.event = Event.TX;
         }
     }
@@ -135,6 +147,7 @@ control ToOtherAccess(inout headers_t hdr, inout metadata_t meta) {
         }
         if (meta.event == Event.RX) {
             truncate(ETHERNET_OCTETS + meta.inner.length);
+            meta.next = meta.inner.dst;
             meta.event = Event.TX;
         }
     }
@@ -146,6 +159,7 @@ control FromAccess(inout headers_t hdr, inout metadata_t meta) {
     CheckIpv6() check_ipv6;
     Connections() connections;
     ToOtherAccess() to_other_access;
+    Flow() flow;
 
     apply {
         if (hdr.ethernet.type == ETHERTYPE_IPV4) {
@@ -160,29 +174,33 @@ control FromAccess(inout headers_t hdr, inout metadata_t meta) {
         }
         if (meta.event == Event.RX && meta.local) {
             to_other_access.apply(hdr, meta);
+        } else if (meta.event == Event.RX) {
+            flow.apply(hdr, meta);
         }
     }
 }
 
-// From there to the underlay port: rules A4 to A7.
+// From there, or from a relay, to the underlay port: rules A4 to A7 and U15.
 control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
-    Flow() flow;
     Uplinks() uplinks;
     CheckSize() check_size;
     Ttl() ttl;
+    TakeOff() take_off;
     Encapsulate() encapsulate;
 
     apply {
-        flow.apply(hdr, meta);
         uplinks.apply(meta);
         if (meta.event == Event.RX) {
             check_size.apply(meta);
         }
-        if (meta.event == Event.RX) {
+        if (meta.event == Event.RX && meta.relayed) {
+            take_off.apply(hdr);
+        } else if (meta.event == Event.RX) {
             ttl.apply(hdr.ipv4, hdr.ipv6, meta);
         }
         if (meta.event == Event.RX) {
             encapsulate.apply(hdr, meta);
+            meta.next = meta.departure.dst;
             meta.event = Event.TX;
         }
     }
@@ -195,6 +213,7 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
     Locators() locators;
     ToAccess() to_access;
     ToUnderlay() to_underlay;
+    Fib() fib;
     CountEvents() count_events;
     TellScidUnknown() tell_scid_unknown;
     Leave() leave;
@@ -214,11 +233,14 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             locators.apply(meta);
         }
         if (meta.event == Event.RX) {
-            if (meta.role == Role.UNDERLAY) {
+            if (meta.role == Role.UNDERLAY && !meta.relayed) {
                 to_access.apply(hdr, meta);
             } else {
                 to_underlay.apply(hdr, meta);
             }
+        }
+        if (meta.event == Event.TX) {
+            fib.apply(hdr, meta);
         }
         count_events.apply(meta);
         tell_scid_unknown.apply(meta);

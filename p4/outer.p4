@@ -9,6 +9,11 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
+// Addresses that no packet comes from.
+bool is_nobody(in address_t source, in bool ipv6) {
+    return source == 0 || source == MAPPED ++ 32w0 || (ipv6 && source[127:32] == MAPPED);
+}
+
 control CheckOuterIpv4(in headers_t hdr, inout metadata_t meta, out bit<32> available) {
     bit<32> total = (bit<32>)hdr.ipv4.total_length;
 

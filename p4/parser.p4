@@ -12,6 +12,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     state start {
         meta.event = Event.RX;
         meta.resolution = false;
+        meta.relayed = false;
         meta.options = {0, 0, false, false, false};
         transition select(standard.ingress_port) {
             CPU_PORT: parse_packet_out;

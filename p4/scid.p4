@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The underlay side of a service connection: whom a packet is for, and what it must look like.
+// The underlay side of a service connection: whom a packet is for, and what it must look like. Rule
+// U10 of docs/wire-format.md.
 #ifndef MOORLINE_SCID_P4
 #define MOORLINE_SCID_P4
 
@@ -30,6 +31,15 @@ control Scids(in headers_t hdr, inout metadata_t meta) {
         meta.hops = hops;
     }
 
+    // What comes from node0 goes on to node1 as scid1, what comes from node1 to node0 as scid0.
+    @id(0x0100000F)
+    action relay(@id(1) tenant_t tenant, @id(2) node_t node0, @id(3) scid_t scid0,
+                 @id(4) node_t node1, @id(5) scid_t scid1) {
+        meta.relayed = true;
+        meta.tenant = tenant;
+        meta.relay = {node0, scid0, node1, scid1};
+    }
+
     @id(0x02000003)
     table scid {
         key = {
@@ -37,6 +47,7 @@ control Scids(in headers_t hdr, inout metadata_t meta) {
         }
         actions = {
             deliver;
+            relay;
             @defaultonly unknown_scid;
         }
         const default_action = unknown_scid();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Outer headers on and off: rules A7 and U12 of docs/wire-format.md.
+// Outer headers on and off: rules A7, U12 and U15 of docs/wire-format.md.
 #ifndef MOORLINE_TUNNEL_P4
 #define MOORLINE_TUNNEL_P4
 
@@ -9,10 +9,10 @@
 control PutOuterIpv4(inout headers_t hdr, in metadata_t meta) {
     apply {
         hdr.tunnel_ipv4 = {
-            4, IPV4_WORDS, meta.inner.dscp, meta.inner.ecn,
+            4, IPV4_WORDS, meta.departure.dscp, meta.departure.ecn,
             (bit<16>)(meta.inner.length + OVERHEAD_IPV4),
             0, 0, 1, 0, 0, // an atomic datagram, RFC 6864: no identification, DF
-            OUTER_TTL, PROTOCOL_UDP, 0, meta.departure.src4, meta.departure.dst[31:0]
+            meta.departure.ttl, PROTOCOL_UDP, 0, meta.departure.src4, meta.departure.dst[31:0]
         };
     }
 }
@@ -20,9 +20,9 @@ control PutOuterIpv4(inout headers_t hdr, in metadata_t meta) {
 control PutOuterIpv6(inout headers_t hdr, in metadata_t meta) {
     apply {
         hdr.tunnel_ipv6 = {
-            6, meta.inner.dscp, meta.inner.ecn, (bit<20>)meta.departure.flow[31:15],
+            6, meta.departure.dscp, meta.departure.ecn, (bit<20>)meta.departure.flow[31:15],
             (bit<16>)(meta.inner.length + UDP_OCTETS + DATA_HEADER_OCTETS),
-            PROTOCOL_UDP, OUTER_TTL, meta.departure.src6, meta.departure.dst
+            PROTOCOL_UDP, meta.departure.ttl, meta.departure.src6, meta.departure.dst
         };
     }
 }
@@ -65,9 +65,9 @@ control Encapsulate(inout headers_t hdr, in metadata_t meta) {
     }
 }
 
-control Decapsulate(inout headers_t hdr, in metadata_t meta) {
+// What stands before the inner packet, but for the Ethernet header.
+control TakeOff(inout headers_t hdr) {
     apply {
-        hdr.ethernet.type = hdr.geneve.protocol;
         hdr.vlan[0].setInvalid();
         hdr.vlan[1].setInvalid();
         hdr.ipv4.setInvalid();
@@ -76,6 +76,15 @@ control Decapsulate(inout headers_t hdr, in metadata_t meta) {
         hdr.udp.setInvalid();
         hdr.geneve.setInvalid();
         hdr.option.setInvalid();
+    }
+}
+
+control Decapsulate(inout headers_t hdr, in metadata_t meta) {
+    TakeOff() take_off;
+
+    apply {
+        hdr.ethernet.type = hdr.geneve.protocol;
+        take_off.apply(hdr);
         truncate(ETHERNET_OCTETS + meta.inner.length);
     }
 }

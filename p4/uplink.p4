@@ -59,7 +59,9 @@ control CheckSize(inout metadata_t meta) {
     bit<32> outer = meta.inner.length + meta.departure.overhead;
 
     apply {
-        if (outer > (bit<32>)meta.departure.mtu) {
+        if (outer > (bit<32>)meta.departure.mtu && meta.relayed) {
+            meta.event = Event.DROP_OUTER_TOO_BIG;
+        } else if (outer > (bit<32>)meta.departure.mtu) {
             meta.usable_mtu = meta.departure.mtu - (bit<16>)meta.departure.overhead;
             meta.event = Event.PUNT_TOO_BIG;
         } else if (outer > LONGEST_PACKET) {

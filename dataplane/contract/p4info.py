@@ -16,6 +16,9 @@ from dataplane.contract.errors import ContractError
 PACKET_IN: Final = "packet_in"
 PACKET_OUT: Final = "packet_out"
 
+SWITCH_ONLY: Final = "@switch_only"
+"""Annotation of a table that a host has no use for: it asks its kernel instead."""
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -37,7 +40,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with exact match fields.
+    """A table; if it is not for switches only, all its match fields are exact.
 
     ``actions`` are those that an entry may have, ``default_only`` those that only the default entry may have.
     ``const_default`` is 0 when the default entry may be changed. ``counter`` is the direct counter's number
@@ -76,10 +79,14 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class P4Info:
-    """A P4Info message with its objects by number; ``message`` is the message itself."""
+    """A P4Info message with its objects by number; ``message`` is the message itself.
+
+    ``switch_only`` are the tables that only a switch has, ``tables`` are the others.
+    """
 
     message: p4i.P4Info
     tables: Mapping[int, Table]
+    switch_only: Mapping[int, Table]
     actions: Mapping[int, Action]
     counters: Mapping[int, Counter]
     digests: Mapping[int, Digest]
@@ -136,15 +143,19 @@ def index_p4info(message: p4i.P4Info) -> P4Info:
     """Indexes a P4Info message.
 
     Raises:
-        ContractError: a table has a match kind other than exact, or an implementation, or unknown actions; a
-            digest is something else than a struct of bit strings.
+        ContractError: a table that is not for switches only has a match kind other than exact, or an
+            implementation; a table has unknown actions; a digest is something else than a struct of bit
+            strings.
     """
     actions = {a.preamble.id: _action(a) for a in message.actions}
     counters = {c.direct_table_id: c.preamble.id for c in message.direct_counters}
     metadata = {c.preamble.name: _values(c.metadata) for c in message.controller_packet_metadata}
+    tables = {t.preamble.id: _table(t, actions, counters.get(t.preamble.id, 0)) for t in message.tables}
+    switch_only = {t.preamble.id for t in message.tables if SWITCH_ONLY in t.preamble.annotations}
     return P4Info(
         message=message,
-        tables={t.preamble.id: _table(t, actions, counters.get(t.preamble.id, 0)) for t in message.tables},
+        tables={number: table for number, table in tables.items() if number not in switch_only},
+        switch_only={number: tables[number] for number in switch_only},
         actions=actions,
         counters={c.preamble.id: Counter(c.preamble.id, c.preamble.alias, c.size) for c in message.counters},
         digests={d.preamble.id: _digest(d, message.type_info) for d in message.digests},
@@ -155,13 +166,8 @@ def index_p4info(message: p4i.P4Info) -> P4Info:
 
 def _table(table: p4i.Table, actions: Mapping[int, Action], counter: int) -> Table:
     name = table.preamble.alias
-    for field in table.match_fields:
-        if field.match_type != p4i.MatchField.EXACT:
-            raise ContractError(
-                f"table {name}: the match field {field.name} is not exact, which no table in memory can match"
-            )
-    if table.implementation_id:
-        raise ContractError(f"table {name} has an action profile, which no table in memory can have")
+    if SWITCH_ONLY not in table.preamble.annotations:
+        _check_in_memory(table)
     unknown = [ref.id for ref in table.action_refs if ref.id not in actions]
     if unknown:
         raise ContractError(
@@ -180,6 +186,17 @@ def _table(table: p4i.Table, actions: Mapping[int, Action], counter: int) -> Tab
         size=table.size,
         idle_timeout=table.idle_timeout_behavior == p4i.Table.NOTIFY_CONTROL,
     )
+
+
+def _check_in_memory(table: p4i.Table) -> None:
+    name = table.preamble.alias
+    for field in table.match_fields:
+        if field.match_type != p4i.MatchField.EXACT:
+            raise ContractError(
+                f"table {name}: the match field {field.name} is not exact, which no table in memory can match"
+            )
+    if table.implementation_id:
+        raise ContractError(f"table {name} has an action profile, which no table in memory can have")
 
 
 def _action(action: p4i.Action) -> Action:

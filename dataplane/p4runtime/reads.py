@@ -13,6 +13,7 @@ from grpc import StatusCode
 
 from dataplane.bpf.table_map import RawEntry
 from dataplane.contract.errors import EntryError
+from dataplane.contract.p4info import Table
 from dataplane.p4runtime.counters import IndirectCounter
 from dataplane.p4runtime.entries import EntryTable, fill_counter
 from dataplane.p4runtime.errors import refuse
@@ -38,9 +39,14 @@ class Reader:
     """Answers read requests from tables, counters and digests."""
 
     def __init__(
-        self, tables: Mapping[int, EntryTable], counters: Mapping[int, IndirectCounter], learning: Learning
+        self,
+        tables: Mapping[int, EntryTable],
+        counters: Mapping[int, IndirectCounter],
+        learning: Learning,
+        switch_only: Mapping[int, Table],
     ) -> None:
         self._tables = tables
+        self._switch_only = switch_only
         self._counters = counters
         self._learning = learning
 
@@ -68,6 +74,8 @@ class Reader:
             self._check_wildcard(asked)
             found = [self._all_of(table, asked) for table in self._tables.values()]
             return chain.from_iterable(found)
+        if asked.table_id in self._switch_only:
+            return iter(())
         table = find_table(self._tables, asked.table_id)
         name = table.bound.table.name
         if asked.HasField("time_since_last_hit") and not table.bound.table.idle_timeout:
@@ -93,6 +101,8 @@ class Reader:
             self._check_wildcard(entry)
             tables = [t for t in self._tables.values() if t.bound.table.counter]
             return _counters_of([(t, t.rows.scan()) for t in tables])
+        if entry.table_id in self._switch_only:
+            return iter(())
         table = find_table(self._tables, entry.table_id)
         name = table.bound.table.name
         if not table.bound.table.counter:

@@ -83,8 +83,8 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
             number: IndirectCounter(counter, backend.counters[counter.name])
             for number, counter in p4info.counters.items()
         }
-        self._writer = Writer(self._tables, counters, self._learning)
-        self._reader = Reader(self._tables, counters, self._learning)
+        self._writer = Writer(self._tables, counters, self._learning, p4info.switch_only)
+        self._reader = Reader(self._tables, counters, self._learning, p4info.switch_only)
 
     def packet_in(self, port: int, reason: int, mtu: int, payload: bytes, source: bytes = b"") -> None:
         """Hands a packet of the data plane to the primary, or keeps it until there is one.

@@ -14,6 +14,7 @@ from grpc import StatusCode
 
 from dataplane.bpf.table_map import TableError
 from dataplane.contract.errors import EntryError
+from dataplane.contract.p4info import Table
 from dataplane.p4runtime.counters import IndirectCounter
 from dataplane.p4runtime.entries import EntryTable
 from dataplane.p4runtime.errors import Refused, refuse
@@ -32,9 +33,14 @@ class Writer:
     """Applies updates to tables, counters and digests."""
 
     def __init__(
-        self, tables: Mapping[int, EntryTable], counters: Mapping[int, IndirectCounter], learning: Learning
+        self,
+        tables: Mapping[int, EntryTable],
+        counters: Mapping[int, IndirectCounter],
+        learning: Learning,
+        switch_only: Mapping[int, Table],
     ) -> None:
         self._tables = tables
+        self._switch_only = switch_only
         self._counters = counters
         self._learning = learning
 
@@ -108,7 +114,7 @@ class Writer:
         )
 
     def _table_entry(self, kind: int, entry: p4r.TableEntry) -> Undo:
-        table = find_table(self._tables, entry.table_id)
+        table = self._table(entry.table_id)
         if kind == p4r.Update.INSERT:
             return partial(table.restore, table.insert(entry))
         if kind == p4r.Update.MODIFY:
@@ -118,7 +124,7 @@ class Writer:
         raise EntryError(f"an update of the type {kind} says nothing; give INSERT, MODIFY or DELETE")
 
     def _direct_counter(self, kind: int, counter: p4r.DirectCounterEntry) -> Undo:
-        table = find_table(self._tables, counter.table_entry.table_id)
+        table = self._table(counter.table_entry.table_id)
         name = table.bound.table.name
         if kind != p4r.Update.MODIFY:
             raise EntryError(f"the direct counter of table {name} can only be modified")
@@ -138,6 +144,15 @@ class Writer:
         if kind != p4r.Update.MODIFY:
             raise EntryError(f"the counter {counter.name} can only be modified")
         return counter.write(entry)
+
+    def _table(self, table_id: int) -> EntryTable:
+        if table_id in self._switch_only:
+            refuse(
+                StatusCode.UNIMPLEMENTED,
+                f"table {self._switch_only[table_id].name} is for switches only; a host asks its kernel "
+                "instead, so leave it out",
+            )
+        return find_table(self._tables, table_id)
 
 
 def find_table(tables: Mapping[int, EntryTable], table_id: int) -> EntryTable:

@@ -14,7 +14,13 @@ from tools.vectors.bpf_target import BpfTarget
 from tools.vectors.model import DirectCounter, Outcome, Vector
 from tools.vectors.runner import run
 
-ONE_HOOK_ONLY = dict.fromkeys(("gateway/no-neighbour", "path/no-neighbour", "path/no-route"), ("xdp",))
+ONE_HOOK_ONLY = dict.fromkeys(
+    (
+        *("gateway/no-neighbour", "path/no-neighbour", "path/no-route"),
+        *("relay/no-neighbour", "relay/no-route"),
+    ),
+    ("xdp",),
+)
 """The whole list of vectors that do not hold for both hooks; docs/wire-format.md says why."""
 
 

@@ -22,12 +22,8 @@ def struct(name: str, *fields: list[Any]) -> list[Any]:
     return [name, [*fields], "struct"]
 
 
-def union(action: str, *fields: list[Any]) -> list[Any]:
-    return ["data", ["", [[action, struct("", *fields)]], "union"]]
-
-
-def either(*unions: list[Any]) -> list[Any]:
-    return ["data", ["", [action for one in unions for action in one[1][1]], "union"]]
+def union(**actions: list[list[Any]]) -> list[Any]:
+    return ["data", ["", [[action, struct("", *fields)] for action, fields in actions.items()], "union"]]
 
 
 def entry(table: str, *fields: list[Any]) -> list[Any]:
@@ -43,7 +39,7 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
             ["ingress_port", U16],
             ["pad0", U16],
             ["action", U32],
-            union("access", ["tenant", U32], ["hops", U8], ["pad", U8, [3]]),
+            union(access=[["tenant", U32], ["hops", U8], ["pad", U8, [3]]]),
         ),
     ),
     "terminate": (
@@ -66,16 +62,24 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
             ["scid", U64],
             ["action", U32],
             union(
-                "deliver",
-                ["port", U16],
-                ["node", U16],
-                ["tenant", U32],
-                ["local4", U8, [4]],
-                ["peer4", U8, [4]],
-                ["local6", U8, [16]],
-                ["peer6", U8, [16]],
-                ["hops", U8],
-                ["pad", U8, [3]],
+                deliver=[
+                    ["port", U16],
+                    ["node", U16],
+                    ["tenant", U32],
+                    ["local4", U8, [4]],
+                    ["peer4", U8, [4]],
+                    ["local6", U8, [16]],
+                    ["peer6", U8, [16]],
+                    ["hops", U8],
+                    ["pad", U8, [3]],
+                ],
+                relay=[
+                    ["tenant", U32],
+                    ["node0", U16],
+                    ["node1", U16],
+                    ["scid0", U8, [8]],
+                    ["scid1", U8, [8]],
+                ],
             ),
         ),
     ),
@@ -90,9 +94,9 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
             ["pad0", U8, [4]],
             ["action", U32],
             ["pad1", U32],
-            either(
-                union("encapsulate", ["scid", U64], ["spi", U32], ["node", U16], ["si", U8], ["pad", U8]),
-                union("local", ["port", U16], ["pad", U8, [6]]),
+            union(
+                encapsulate=[["scid", U64], ["spi", U32], ["node", U16], ["si", U8], ["pad", U8]],
+                local=[["port", U16], ["pad", U8, [6]]],
             ),
         ),
     ),
@@ -105,14 +109,15 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
             ["pad0", U16],
             ["action", U32],
             union(
-                "set_paths",
-                ["dst0", U8, [16]],
-                ["dst1", U8, [16]],
-                ["previous0", U8, [16]],
-                ["previous1", U8, [16]],
-                ["port0", U16],
-                ["port1", U16],
-                ["pad", U32],
+                set_paths=[
+                    ["dst0", U8, [16]],
+                    ["dst1", U8, [16]],
+                    ["previous0", U8, [16]],
+                    ["previous1", U8, [16]],
+                    ["port0", U16],
+                    ["port1", U16],
+                    ["pad", U32],
+                ]
             ),
         ),
     ),
@@ -124,7 +129,17 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
             ["port", U16],
             ["pad0", U16],
             ["action", U32],
-            union("set_source", ["src6", U8, [16]], ["src4", U8, [4]], ["vlan", U16], ["mtu", U16]),
+            union(set_source=[["src6", U8, [16]], ["src4", U8, [4]], ["vlan", U16], ["mtu", U16]]),
+        ),
+    ),
+    "origin": (
+        "assoc",
+        24,
+        entry(
+            "origin",
+            ["source", U8, [16]],
+            ["action", U32],
+            union(from_node=[["node", U16], ["pad", U16]]),
         ),
     ),
 }

@@ -127,8 +127,8 @@ def test_more_in_c_than_in_p4_is_a_mismatch(pipeline: FakePipeline) -> None:
 
 def test_tables_on_one_side_only(pipeline: FakePipeline) -> None:
     shapes = dict(pipeline.shapes)
-    with pytest.raises(ContractMismatch, match="table fib, the table: the P4 program has no such table"):
-        Binding(pipeline.binding.p4info, {**shapes, "fib": shapes["scid"]})
+    with pytest.raises(ContractMismatch, match="table shadow, the table: the P4 program has no such table"):
+        Binding(pipeline.binding.p4info, {**shapes, "shadow": shapes["scid"]})
     del shapes["uplink"]
     with pytest.raises(ContractMismatch, match="table uplink, the table: the C sources have no such table"):
         Binding(pipeline.binding.p4info, shapes)
@@ -136,8 +136,8 @@ def test_tables_on_one_side_only(pipeline: FakePipeline) -> None:
 
 def test_sizes_can_be_given(tmp_path: Path) -> None:
     assert load_p4info(P4INFO, {"scid": 1 << 20}).table("scid").size == 1 << 20
-    with pytest.raises(ContractError, match="sizes are given for fib"):
-        load_p4info(P4INFO, {"fib": 4})
+    with pytest.raises(ContractError, match="sizes are given for shadow"):
+        load_p4info(P4INFO, {"shadow": 4})
     broken = tmp_path / "broken.txtpb"
     broken.write_text("tables {")
     with pytest.raises(ContractError, match="give a P4Info in text form"):
@@ -157,9 +157,17 @@ def test_what_no_table_in_memory_can_do_is_refused() -> None:
         index_p4info(profile)
 
 
-def test_unknown_names() -> None:
+def test_what_only_a_switch_has_is_no_table_in_memory(pipeline: FakePipeline) -> None:
     p4info = load_p4info(P4INFO)
+    assert [table.name for table in p4info.switch_only.values()] == ["fib"]
+    assert "fib" not in pipeline.binding.by_name
     with pytest.raises(ContractError, match="no table fib"):
         p4info.table("fib")
+
+
+def test_unknown_names() -> None:
+    p4info = load_p4info(P4INFO)
+    with pytest.raises(ContractError, match="no table shadow"):
+        p4info.table("shadow")
     with pytest.raises(ContractError, match="no action drop"):
         p4info.action("drop")

@@ -2,7 +2,7 @@
 import pytest
 
 from dataplane.contract.layout import LayoutError, TableShape, shape_from_json
-from tests.unit.fake_pipeline import U8, U16, U32, U64, shapes, struct, union
+from tests.unit.fake_pipeline import LEAVES, U8, U16, U32, U64, shapes, struct, union
 
 SCID = [
     "scid_entry",
@@ -63,7 +63,7 @@ def test_anonymous_union_is_aligned_by_its_widest_member() -> None:
 
 
 def test_pads_are_no_fields() -> None:
-    shape = shapes(dict.fromkeys(("port_role", "terminate", "scid", "connection", "locator", "uplink"), 64))
+    shape = shapes(dict.fromkeys(LEAVES, 64))
     connection = shape["connection"]
     assert [f.name for f in connection.key] == ["tenant", "src", "dst"]
     assert connection.action == 40
@@ -86,7 +86,7 @@ def test_size_must_be_the_compilers(value_size: int) -> None:
         (entry(["action", U32]), 4, "no key field"),
         (entry(["key", U8, [4]], ["action", U32]), 8, "an integer as its first key field"),
         (entry(["key", U32], ["action", U32], ["packets", U64]), 16, "one union"),
-        (entry(["key", U32], ["action", U32], union("a", ["x", U32]), ["y", U32]), 16, "one union"),
+        (entry(["key", U32], ["action", U32], union(a=[["x", U32]]), ["y", U32]), 16, "one union"),
         (entry(["key", "float"], ["action", U32]), 8, "the type float"),
         (entry(["key", U32, 3], ["action", U32]), 8, "bit-field"),
         (entry(["key", U16, [2]], ["action", U32]), 8, "integer or an array of u8"),

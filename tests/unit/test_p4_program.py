@@ -18,12 +18,14 @@ from moorline import wire
 from tools import contract
 from tools.contract import P4, P4INFO, SWITCH
 
-TABLES = {"port_role": 1, "terminate": 2, "scid": 3, "connection": 4, "locator": 5, "uplink": 6}
-_FIRST_ACTIONS = (
+TABLES = {"port_role": 1, "terminate": 2, "scid": 3, "connection": 4, "locator": 5, "uplink": 6, "origin": 7}
+SWITCH_ONLY = {"fib": 8}
+_IN_ORDER = (
     *("unassigned", "underlay", "access", "leave", "open", "unknown_scid", "deliver", "miss", "encapsulate"),
-    *("reject", "unknown_node", "set_paths", "no_uplink", "set_source"),
+    *("reject", "unknown_node", "set_paths", "no_uplink", "set_source", "relay", "stranger", "from_node"),
+    *("no_neighbour", "next_hop", "local"),
 )
-ACTIONS = {name: number for number, name in enumerate(_FIRST_ACTIONS, start=1)} | {"local": 0x14}
+ACTIONS = {name: number for number, name in enumerate(_IN_ORDER, start=1)}
 TABLE_IDS, ACTION_IDS, COUNTER_IDS, DIRECT_IDS, PACKET_IDS = (n << 24 for n in (0x02, 0x01, 0x12, 0x13, 0x04))
 """Where the numbers of each kind begin (P4Runtime specification, "ID Allocation for P4Info Objects")."""
 
@@ -92,15 +94,17 @@ def test_the_switch_has_the_tables_of_the_contract(p4info: P4Info) -> None:
 
 def test_numbers_once_given_stay(p4info: P4Info) -> None:
     """Entries in pinned maps and stores of controllers hold them."""
+    tables = (*p4info.tables.values(), *p4info.switch_only.values())
     assert {t.name: t.id - TABLE_IDS for t in p4info.tables.values()} == TABLES
+    assert {t.name: t.id - TABLE_IDS for t in p4info.switch_only.values()} == SWITCH_ONLY
     assert {a.name: a.id - ACTION_IDS for a in p4info.actions.values()} == ACTIONS
-    assert {t.name: t.counter - DIRECT_IDS for t in p4info.tables.values()} == TABLES
+    assert {t.name: t.counter - DIRECT_IDS for t in tables} == TABLES | SWITCH_ONLY
     assert {c.name: c.id - COUNTER_IDS for c in p4info.counters.values()} == {"port_events": 1}
     (digest,) = p4info.message.digests
     assert (digest.preamble.alias, digest.preamble.id) == ("scid_unknown", 0x17EE51F4)
     packets = {p.preamble.name: p.preamble.id for p in p4info.message.controller_packet_metadata}
     assert packets == {"packet_in": PACKET_IDS + 1, "packet_out": PACKET_IDS + 2}
-    for thing in (*p4info.actions.values(), *p4info.tables.values()):
+    for thing in (*p4info.actions.values(), *tables):
         values = getattr(thing, "match", None) or getattr(thing, "params", ())
         assert [value.id for value in values] == list(range(1, len(values) + 1))
 
@@ -122,7 +126,8 @@ def test_constants_are_those_of_all_parts() -> None:
 def test_sizes_are_those_of_the_loader(p4info: P4Info) -> None:
     sizes = constants(P4 / "sizes.p4")
     counted = sizes.pop("SIZE_PORT_EVENTS")
-    assert sizes == {f"SIZE_{t.name.upper()}": t.size for t in p4info.tables.values()}
+    tables = (*p4info.tables.values(), *p4info.switch_only.values())
+    assert sizes == {f"SIZE_{t.name.upper()}": t.size for t in tables}
     declared = declared_tables(joined(SOURCES / "moorline_xdp.c"))
     for table in p4info.tables.values():
         assert declared[table.name].layout != "slot" or table.size.bit_count() == 1

@@ -59,6 +59,15 @@ async def test_an_absent_key_gives_nothing(peer: Peer) -> None:
     assert await peer.read_table(table_id=absent.table_id, match=absent.match) == []
 
 
+async def test_a_table_of_switches_is_empty(peer: Peer) -> None:
+    (fib,) = peer.backend.binding.p4info.switch_only
+    entry = p4r.TableEntry(table_id=fib)
+    assert await peer.read_table(table_id=fib) == []
+    assert await peer.read_table(table_id=fib, is_default_action=True) == []
+    wanted = p4r.DirectCounterEntry(table_entry=entry)
+    assert await peer.read(p4r.Entity(direct_counter_entry=wanted)) == []
+
+
 async def test_counters_only_when_asked_for(peer: Peer) -> None:
     count(peer, b"\3", 7)
     table, match = peer.table_id("connection"), entries(peer)[3].match

@@ -500,3 +500,17 @@ async def test_a_large_batch_is_written(peer: Peer) -> None:
     assert sorted(e.SerializeToString() for e in found) == sorted(e.SerializeToString() for e in entries)
     errors = await peer.errors(*map(insert, entries))
     assert {code for code, _ in errors} == {6}
+
+
+async def test_a_table_of_switches_takes_nothing(peer: Peer) -> None:
+    (fib,) = peer.backend.binding.p4info.switch_only
+    entry = p4r.TableEntry(table_id=fib)
+    entry.match.add(field_id=1).exact.value = b"\1"
+    counter = p4r.Update(
+        type=p4r.Update.MODIFY,
+        entity=p4r.Entity(direct_counter_entry=p4r.DirectCounterEntry(table_entry=entry)),
+    )
+    for change in (insert(entry), modify(entry), delete(entry), counter):
+        [(code, told)] = await peer.errors(change)
+        assert code == StatusCode.UNIMPLEMENTED.value[0]
+        assert told == "table fib is for switches only; a host asks its kernel instead, so leave it out"

@@ -23,9 +23,9 @@ from dataplane.bpf.table_map import (
 from dataplane.contract.layout import WAYS, TableShape, shape_from_json
 from tests.unit.fake_pipeline import HITS_OCTETS, HITS_ROWS, U8, U32, U64, entry, union
 
-SLOT_LEAF = entry("t", ["key", U64], ["action", U32], union("go", ["to", U8, [4]]))
+SLOT_LEAF = entry("t", ["key", U64], ["action", U32], union(go=[["to", U8, [4]]]))
 ASSOC_LEAF = entry(
-    "t", ["key", U64], ["more", U64], ["action", U32], ["pad", U32], union("go", ["to", U8, [8]])
+    "t", ["key", U64], ["more", U64], ["action", U32], ["pad", U32], union(go=[["to", U8, [8]]])
 )
 
 

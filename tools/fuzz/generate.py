@@ -15,7 +15,7 @@ from moorline.wire import OPTION_CLASS
 from tools.testrun import LONGEST_FRAME
 from tools.vectors.world import ACCESS, ANY4, FORMER4, FORMER6, GATEWAY, SECOND, UNASSIGNED, UNDERLAY
 
-from .scene import LOCAL4, LOCAL6, PEERS
+from .scene import LOCAL4, LOCAL6, PEERS, RELAYED
 from .templates import Template, templates
 
 SHORTEST: Final = 15
@@ -63,7 +63,7 @@ VALUES: Final[dict[int, tuple[bytes, ...]]] = {
         )
     ),
     6: (b"\xff" * 6, bytes(6)),
-    8: (bytes(8), b"\xff" * 8, *(peer.scid.to_bytes(8, "big") for peer in PEERS)),
+    8: (bytes(8), b"\xff" * 8, *(one.scid.to_bytes(8, "big") for one in (*PEERS, *RELAYED))),
     16: tuple(
         ip_address(text).packed
         for text in (

@@ -16,10 +16,10 @@ from tools.vectors.entropy import flow_hash
 from tools.vectors.model import Entry, number
 from tools.vectors.world import ACCESS, GATEWAY, SECOND, UNDERLAY
 
+from .departure import Departing, ethertype, over_ipv6, tunnelled
 from .rules import (
     DATA_HEADER,
     ETHERNET,
-    GENEVE_PORT,
     IPV4,
     IPV6,
     MAPPED,
@@ -38,6 +38,8 @@ from .rules import (
     with_checksum,
 )
 
+OUTER_TTL: Final = 64
+
 ECN: Final = ((0, 0, 0, None), (1, 1, 1, 3), (2, 1, 2, 3), (3, 3, 3, 3))
 """RFC 6040, figure 4, by codepoint (Not-ECT 0, ECT(1) 1, ECT(0) 2, CE 3): row inner, column outer."""
 
@@ -55,7 +57,8 @@ class Model:
             tables[entry.table][key] = entry
         self._roles = {key[0]: entry for key, entry in tables["port_role"].items()}
         self._connections = tables["connection"]
-        self._scids = {key[0]: _params(entry) for key, entry in tables["scid"].items()}
+        self._scids = {key[0]: (entry.action, _params(entry)) for key, entry in tables["scid"].items()}
+        self._origins = {key[0]: _params(entry)["node"] for key, entry in tables["origin"].items()}
         self._locators = {key[0]: _params(entry) for key, entry in tables["locator"].items()}
         self._uplinks = {key[0]: _params(entry) for key, entry in tables["uplink"].items()}
         opened = [key[0] for key in tables["terminate"]]
@@ -78,42 +81,77 @@ class Model:
             return decided.prediction
 
     def _from_underlay(self, frame: bytes) -> Prediction:
-        at, ethertype = link(frame)
-        if ethertype == IPV4:
+        at, kind = link(frame)
+        if kind == IPV4:
             outer = outer4(frame, at, self._opened4)
-        elif ethertype == IPV6:
+        elif kind == IPV6:
             outer = outer6(frame, at, self._opened6)
         else:
             end(Event.PASS)
         payload = udp_payload(frame, outer)
         protocol = geneve(payload)
-        connection = self._connection_of(payload, outer, ethertype)
+        action, connection = self._entry_of(payload)
+        if action == "relay":
+            return self._relay(payload, protocol, outer, connection)
+        self._check_source(payload, outer, connection)
         carried = inner(payload[DATA_HEADER:], protocol)
         if len(carried.packet) != len(payload) - DATA_HEADER:  # U11: exactly the Geneve payload
             end(Event.DROP_INNER_LENGTH)
-        return self._deliver(carried, connection, outer.ecn)
+        return self._deliver(carried, connection, outer.traffic_class & 3)
 
-    def _connection_of(self, payload: bytes, outer: Outer, ethertype: int) -> Mapping[str, Any]:
-        """Rule U10."""
+    def _entry_of(self, payload: bytes) -> tuple[str, Mapping[str, Any]]:
+        """The first part of rule U10."""
         scid = int.from_bytes(payload[12:20], "big")
         if scid == 0:
             end(Event.DROP_SCID_ZERO)
-        connection = self._scids.get(scid)
-        if connection is None:
+        if scid not in self._scids:
             end(Event.DROP_SCID_UNKNOWN)
+        action, connection = self._scids[scid]
         if int.from_bytes(payload[4:7], "big") != connection["tenant"]:
             end(Event.DROP_TENANT)
+        return action, connection
+
+    def _check_source(self, payload: bytes, outer: Outer, connection: Mapping[str, Any]) -> None:
+        """The second part of rule U10."""
         paths = self._locators.get(connection["node"])
         if paths is None:
             end(Event.DROP_NODE_UNKNOWN)
         good = [paths[name] for name in ("dst0", "dst1", "previous0", "previous1")]
-        unspecified = not any(outer.source) or outer.source == MAPPED + bytes(4)
-        mapped = ethertype == IPV6 and outer.source.startswith(MAPPED)
-        if unspecified or mapped or outer.source not in good:
+        if outer.from_nobody or outer.source not in good:
             end(Event.DROP_SOURCE)
         if any(payload[20:23]):
             end(Event.DROP_SERVICE_PATH)
-        return connection
+
+    def _relay(
+        self, payload: bytes, protocol: int, outer: Outer, connection: Mapping[str, Any]
+    ) -> Prediction:
+        """Rules U13 to U15."""
+        origin = None if outer.from_nobody else self._origins.get(outer.source)
+        if origin == connection["node0"]:
+            node, scid = connection["node1"], connection["scid1"]
+        elif origin == connection["node1"]:
+            node, scid = connection["node0"], connection["scid0"]
+        else:
+            end(Event.DROP_SOURCE)
+        if not scid:
+            end(Event.DROP_SOURCE)
+        if outer.ttl <= 1:
+            end(Event.DROP_OUTER_TTL)
+        entropy = outer.source_port % (1 << 14)
+        departing = Departing(
+            payload[DATA_HEADER:],
+            protocol == IPV6,
+            connection["tenant"],
+            scid,
+            payload[20:24],
+            outer.traffic_class,
+            outer.ttl - 1,
+            (entropy << 14) + entropy,
+        )
+        port, uplink, destination = self._way_to(node, departing.flow)
+        if len(departing.packet) > _room(uplink, destination):
+            end(Event.DROP_OUTER_TOO_BIG)
+        return self._depart(departing, port, uplink, destination)
 
     def _deliver(self, carried: Inner, connection: Mapping[str, Any], outer_ecn: int) -> Prediction:
         """The rest of rule U11, and U12."""
@@ -137,17 +175,17 @@ class Model:
             destination = (b"" if carried.ipv6 else MAPPED) + carried.destination
             hop = self._next_hops.get((port, destination), Event.DROP_NO_ROUTE)
         event, mac = (hop, bytes(6)) if isinstance(hop, Event) else (Event.TX, _mac(hop))
-        return Prediction(event, port, mac + _mac(access.far_mac) + _ethertype(carried.ipv6) + packet)
+        return Prediction(event, port, mac + _mac(access.far_mac) + ethertype(carried.ipv6) + packet)
 
     def _from_access(self, frame: bytes, role: Mapping[str, Any]) -> Prediction:
-        ethertype = u16(frame, 12)
-        if ethertype not in (IPV4, IPV6):  # A1
+        kind = u16(frame, 12)
+        if kind not in (IPV4, IPV6):  # A1
             end(Event.PASS)
-        carried = inner(frame[ETHERNET:], ethertype)  # A2
+        carried = inner(frame[ETHERNET:], kind)  # A2
         entry = self._connection_between(carried, role["tenant"])
         if entry.action == "local":
             return self._to_other_access(carried, _params(entry)["port"], role["hops"])
-        return self._depart(carried, _params(entry), role)
+        return self._encapsulate(carried, _params(entry), role)
 
     def _to_other_access(self, carried: Inner, port: int, hops: int) -> Prediction:
         """Rule A8."""
@@ -167,12 +205,26 @@ class Model:
             end(Event.DROP_CONNECTION_DENIED)
         return entry
 
-    def _depart(self, carried: Inner, connection: Mapping[str, Any], role: Mapping[str, Any]) -> Prediction:
-        """Rules A4 to A7."""
-        paths = self._locators.get(connection["node"])
+    def _encapsulate(
+        self, carried: Inner, connection: Mapping[str, Any], role: Mapping[str, Any]
+    ) -> Prediction:
+        """Rules A5 to A7."""
+        flow = flow_hash(carried.packet)
+        port, uplink, destination = self._way_to(connection["node"], flow)
+        room = _room(uplink, destination)
+        if len(carried.packet) > room:
+            end(Event.PUNT_TOO_BIG, room)
+        packet = _lowered(carried, role["hops"])
+        place = connection["spi"].to_bytes(3, "big") + connection["si"].to_bytes(1, "big")
+        scid, own = connection["scid"], (carried.traffic_class, OUTER_TTL)
+        departing = Departing(packet, carried.ipv6, role["tenant"], scid, place, *own, flow)
+        return self._depart(departing, port, uplink, destination)
+
+    def _way_to(self, node: int, flow: int) -> tuple[int, Mapping[str, Any], bytes]:
+        """Port, its uplink and the node's locator: rule A4."""
+        paths = self._locators.get(node)
         if paths is None:
             end(Event.DROP_NODE_UNKNOWN)
-        flow = flow_hash(carried.packet)
         path = flow >> 14 & 1
         port, destination = paths[f"port{path}"], paths[f"dst{path}"]
         uplink = self._uplinks.get(port)
@@ -180,19 +232,23 @@ class Model:
             end(Event.DROP_UPLINK_UNKNOWN)
         if port not in self._underlay:
             end(Event.DROP_NO_ROUTE)
-        ipv6 = not destination.startswith(MAPPED)
-        fits = uplink["mtu"] - (OVERHEAD_IPV6 if ipv6 else OVERHEAD_IPV4)
-        if len(carried.packet) > fits:
-            end(Event.PUNT_TOO_BIG, fits)
-        packet = _lowered(carried, role["hops"])
-        network = (_network6 if ipv6 else _network4)(carried, uplink, destination, flow)
-        data = _data_header(carried.ipv6, connection, role["tenant"])
-        length = 8 + len(data) + len(packet)
-        udp = b"".join(value.to_bytes(2, "big") for value in (0xC000 | flow & 0x3FFF, GENEVE_PORT, length, 0))
+        return port, uplink, destination
+
+    def _depart(
+        self, departing: Departing, port: int, uplink: Mapping[str, Any], destination: bytes
+    ) -> Prediction:
+        """Rule A7."""
         hop = self._next_hops[port, destination]
         event, mac = (hop, bytes(6)) if isinstance(hop, Event) else (Event.TX, _mac(hop))
-        ethernet = mac + _mac(self._underlay[port].mac) + _tag(uplink["vlan"]) + _ethertype(ipv6)
-        return Prediction(event, port, ethernet + network + udp + data + packet)
+        ethernet = (
+            mac + _mac(self._underlay[port].mac) + _tag(uplink["vlan"]) + ethertype(over_ipv6(destination))
+        )
+        return Prediction(event, port, ethernet + tunnelled(departing, uplink, destination))
+
+
+def _room(uplink: Mapping[str, Any], destination: bytes) -> int:
+    """Octets of the longest packet that fits the uplink in its tunnel."""
+    return int(uplink["mtu"]) - (OVERHEAD_IPV6 if over_ipv6(destination) else OVERHEAD_IPV4)
 
 
 def _params(entry: Entry) -> dict[str, Any]:
@@ -201,10 +257,6 @@ def _params(entry: Entry) -> dict[str, Any]:
 
 def _mac(text: str) -> bytes:
     return bytes.fromhex(text.replace(":", ""))
-
-
-def _ethertype(ipv6: bool) -> bytes:
-    return (IPV6 if ipv6 else IPV4).to_bytes(2, "big")
 
 
 def _tag(vlan: int) -> bytes:
@@ -240,24 +292,3 @@ def _lowered(carried: Inner, hops: int) -> bytes:
         return lowered
     header = (packet[0] & 15) * 4
     return with_checksum(lowered[:header]) + lowered[header:]
-
-
-def _network4(carried: Inner, uplink: Mapping[str, Any], destination: bytes, _flow: int) -> bytes:
-    total = OVERHEAD_IPV4 + len(carried.packet)
-    fixed = bytes([0x45, carried.traffic_class]) + total.to_bytes(2, "big") + b"\0\0\x40\0\x40\x11\0\0"
-    return with_checksum(fixed + uplink["src4"] + destination[12:])
-
-
-def _network6(carried: Inner, uplink: Mapping[str, Any], destination: bytes, flow: int) -> bytes:
-    first = 6 << 28 | carried.traffic_class << 20 | flow >> 15
-    length = OVERHEAD_IPV6 - 40 + len(carried.packet)
-    fixed = first.to_bytes(4, "big") + length.to_bytes(2, "big") + b"\x11\x40"
-    source: bytes = uplink["src6"]
-    return fixed + source + destination
-
-
-def _data_header(ipv6: bool, connection: Mapping[str, Any], tenant: int) -> bytes:
-    place: bytes = connection["scid"].to_bytes(8, "big") + connection["spi"].to_bytes(3, "big")
-    index: bytes = connection["si"].to_bytes(1, "big")
-    fixed = b"\x04\x40" + _ethertype(ipv6) + tenant.to_bytes(3, "big") + b"\0\xff\x4d\x81\x03"
-    return fixed + place + index

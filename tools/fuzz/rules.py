@@ -51,11 +51,21 @@ class Outer(NamedTuple):
 
     source: bytes
     destination: bytes
-    ecn: int
+    traffic_class: int
+    ttl: int
+    """Or hop limit."""
     udp: int
     end: int
     pseudo: bytes
     """The UDP pseudo-header without the length."""
+    source_port: int
+    ipv6: bool
+
+    @property
+    def from_nobody(self) -> bool:
+        """Whether the source is never a good one (the end of rule U10)."""
+        unspecified = not any(self.source) or self.source == MAPPED + bytes(4)
+        return unspecified or (self.ipv6 and self.source.startswith(MAPPED))
 
 
 class Inner(NamedTuple):
@@ -123,7 +133,9 @@ def outer4(frame: bytes, at: int, opened: frozenset[bytes]) -> Outer:
         end(Event.DROP_OUTER_FRAGMENT)
     source, destination = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
     pseudo = source + destination + UDP.to_bytes(2, "big")
-    return Outer(MAPPED + source, MAPPED + destination, frame[at + 1] & 3, udp, at + total, pseudo)
+    classes = (frame[at + 1], frame[at + 8])
+    kind = (u16(frame, udp), False)
+    return Outer(MAPPED + source, MAPPED + destination, *classes, udp, at + total, pseudo, *kind)
 
 
 def outer6(frame: bytes, at: int, opened: frozenset[bytes]) -> Outer:
@@ -147,8 +159,11 @@ def outer6(frame: bytes, at: int, opened: frozenset[bytes]) -> Outer:
     length = u16(frame, at + 4)
     if not 8 <= length <= len(frame) - udp:  # U6
         end(Event.DROP_OUTER_LENGTH)
-    ecn = frame[at + 1] >> 4 & 3
-    return Outer(source, destination, ecn, udp, udp + length, source + destination + UDP.to_bytes(2, "big"))
+    classes, pseudo = (
+        (u16(frame, at) >> 4 & 0xFF, frame[at + 7]),
+        source + destination + UDP.to_bytes(2, "big"),
+    )
+    return Outer(source, destination, *classes, udp, udp + length, pseudo, u16(frame, udp), True)
 
 
 def udp_payload(frame: bytes, outer: Outer) -> bytes:

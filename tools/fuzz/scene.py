@@ -14,6 +14,8 @@ from tools.vectors.entries import (
     local,
     locator,
     mapped,
+    origin,
+    relay,
     terminate,
     underlay,
     uplink,
@@ -118,6 +120,47 @@ PEERS: Final = (
 )
 
 
+ORIGINS: Final = {NEAR4: 2, NEAR6: 3, FAR4: 4, FAR6: 5, UNDERLAY.routed4: 7, FORMER4: 2, FORMER6: 10}
+"""Whose address is whose; node 10 is on no connection's way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """A leg of a connection between two other nodes; the SCIDs by their numbers, 0 = that way is closed."""
+
+    number: int
+    node0: int
+    node1: int
+    number0: int
+    number1: int
+    sources: tuple[str, ...]
+    """Outer sources that its packets may have."""
+
+    @property
+    def scid(self) -> int:
+        """The SCID under which its packets arrive."""
+        return relayed_scid(self.number)
+
+
+def relayed_scid(number: int) -> int:
+    """The SCID of a leg; 0 for none."""
+    return number and (0xDECAF_0000 + number) << 24 | 0x000200 + number
+
+
+RELAYED: Final = (
+    Relayed(1, 2, 4, 1, 1, (NEAR4, FAR4, FORMER4, FORMER6)),
+    Relayed(2, 3, 5, 2, 2, (NEAR6, FAR6)),
+    Relayed(3, 4, 3, 3, 3, (NEAR6, FAR4)),
+    Relayed(4, 2, 6, 4, 4, (NEAR4,)),
+    Relayed(5, 7, 5, 5, 5, (UNDERLAY.routed4, FAR6)),
+    Relayed(6, 8, 4, 6, 6, (FAR4,)),
+    Relayed(7, 9, 5, 7, 7, (FAR6,)),
+    Relayed(8, 2, 3, 0, 9, (NEAR4, NEAR6)),
+    Relayed(9, 2, 3, 8, 0, (NEAR4, NEAR6)),
+)
+"""Between nodes of every kind that there is; the last two are the legs of one that changes its SCID."""
+
+
 def _scid(peer: Peer) -> Entry:
     params: dict[str, Value] = {
         "port": peer.port,
@@ -177,6 +220,17 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     *(_connection(peer, peer.local4, peer.address4) for peer in PEERS),
     *(_connection(peer, peer.local6, peer.address6) for peer in PEERS if peer.ipv6),
     *(local(source, destination, port) for pair in PAIRS for source, destination, port in pair.ways),
+    *(
+        relay(
+            one.scid,
+            node0=one.node0,
+            scid0=relayed_scid(one.number0),
+            node1=one.node1,
+            scid1=relayed_scid(one.number1),
+        )
+        for one in RELAYED
+    ),
+    *(origin(address, node) for address, node in ORIGINS.items()),
     *(peer.locator for peer in PEERS if peer.locator is not None),
     Entry("connection", connection_key(LOCAL4, DENIED4), "reject"),
     Entry("connection", connection_key(LOCAL6, DENIED6), "reject"),
@@ -194,5 +248,7 @@ NEXT_HOPS: Final[dict[tuple[int, str], str | Event]] = {
     (GATEWAY.number, mapped(GATEWAY.host4)): GATEWAY.near_mac,
     (GATEWAY.number, GATEWAY.host6): GATEWAY.near_mac,
     (GATEWAY.number, mapped(GATEWAY.silent4)): Event.DROP_NO_NEIGHBOUR,
+    (SECOND.number, mapped(SECOND.silent4)): Event.DROP_NO_NEIGHBOUR,
+    (SECOND.number, mapped(UNREACHABLE4)): Event.DROP_NO_ROUTE,
 }
 """What the kernel of the small world says, by port and destination: a MAC address, or why there is none."""

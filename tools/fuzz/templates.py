@@ -16,7 +16,7 @@ from scapy.packet import Packet, Raw
 from tools.vectors.packets import Data, sent
 from tools.vectors.world import ACCESS, GATEWAY, SECOND, UNASSIGNED, UNDERLAY
 
-from .scene import DENIED4, DENIED6, LOCAL4, LOCAL6, PAIRS, PEERS, Peer
+from .scene import DENIED4, DENIED6, LOCAL4, LOCAL6, PAIRS, PEERS, RELAYED, Peer, Relayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Template:
 
 def templates() -> list[Template]:
     """All of them, always in the same order."""
-    return [*_from_underlay(), *_from_access(), *_strangers()]
+    return [*_from_underlay(), *_relayed(), *_from_access(), *_strangers()]
 
 
 def _from_underlay() -> Iterator[Template]:
@@ -48,7 +48,17 @@ def _from_underlay() -> Iterator[Template]:
                         yield _data(peer, source, inner, tags, checksum)
 
 
-def _data(peer: Peer, source: str, inner: Packet, tags: tuple[int, ...], checksum: int | None) -> Template:
+def _relayed() -> Iterator[Template]:
+    for one in RELAYED:
+        for source in one.sources:
+            for inner in _packets(*zip(_peer(PEERS[0]), _own(PEERS[0]), strict=True)):
+                for tags, checksum in (((), 0), ((100,), None), ((100, 200), 0)):
+                    yield _data(one, source, inner, tags, checksum)
+
+
+def _data(
+    peer: Peer | Relayed, source: str, inner: Packet, tags: tuple[int, ...], checksum: int | None
+) -> Template:
     port = UNDERLAY if peer.number % 2 else SECOND
     data = Data(
         inner,
@@ -56,6 +66,7 @@ def _data(peer: Peer, source: str, inner: Packet, tags: tuple[int, ...], checksu
         port.address6 if ":" in source else port.address4,
         scid=peer.scid,
         tos=2,
+        source_port=50000 + len(inner) % 2,
         tags=tags,
         udp={"chksum": checksum},
     )

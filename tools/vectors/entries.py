@@ -80,6 +80,30 @@ def local(source: str, destination: str, port: int) -> Entry:
     return Entry("connection", connection_key(source, destination), "local", {"port": port})
 
 
+def relay(
+    value: int = world.SCID,
+    *,
+    node0: int = world.PEER_NODE,
+    scid0: int = world.SCID,
+    node1: int = world.FAR_NODE,
+    scid1: int = world.SCID,
+) -> Entry:
+    """Pass the connection's packets on between two nodes."""
+    params: dict[str, Value] = {
+        "tenant": TENANT,
+        "node0": node0,
+        "scid0": f"{scid0:#018x}",
+        "node1": node1,
+        "scid1": f"{scid1:#018x}",
+    }
+    return Entry("scid", {"scid": f"{value:#018x}"}, "relay", params)
+
+
+def origin(address: str, node: int) -> Entry:
+    """The address is one of the node's."""
+    return Entry("origin", {"source": mapped(address)}, "from_node", {"node": node})
+
+
 def connection(
     source: str, destination: str, *, node: int = world.PEER_NODE, spi: int = 0, si: int = 0
 ) -> Entry:

@@ -17,6 +17,8 @@ SCID = 0x5EA1_90BB_42_000123
 
 PEER_NODE = 2
 """The node of the other end."""
+FAR_NODE = 3
+"""A node behind the second underlay port, on the other side of a relay."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from ..model import Vector
-from . import access, connection, delivery, ecn, gateway, geneve, inner, link, outer, path, size, udp
+from . import access, connection, delivery, ecn, gateway, geneve, inner, link, outer, path, relay, size, udp
 
-MODULES = (link, outer, udp, geneve, connection, inner, ecn, delivery, access, gateway, size, path)
+MODULES = (link, outer, udp, geneve, connection, inner, ecn, delivery, access, gateway, size, path, relay)
 
 
 def vectors() -> list[Vector]:

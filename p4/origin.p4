@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which node an underlay address belongs to: by that a relay knows which way a packet goes. Rule U13
+// of docs/wire-format.md.
+#ifndef MOORLINE_ORIGIN_P4
+#define MOORLINE_ORIGIN_P4
+
+#include "headers.p4"
+#include "metadata.p4"
+#include "outer.p4"
+#include "sizes.p4"
+
+control Origins(in headers_t hdr, inout metadata_t meta) {
+    @id(0x13000007)
+    direct_counter(CounterType.packets_and_bytes) origin_counter;
+
+    @id(0x01000010)
+    action stranger() {
+        meta.event = Event.DROP_SOURCE;
+    }
+
+    @id(0x01000011)
+    action from_node(@id(1) node_t node) {
+        meta.origin = node;
+    }
+
+    @id(0x02000007)
+    table origin {
+        key = {
+            meta.source : exact @id(1) @name("source");
+        }
+        actions = {
+            from_node;
+            @defaultonly stranger;
+        }
+        const default_action = stranger();
+        counters = origin_counter;
+        size = SIZE_ORIGIN;
+    }
+
+    apply {
+        if (is_nobody(meta.source, hdr.ipv6.isValid())) {
+            meta.event = Event.DROP_SOURCE;
+        } else {
+            origin.apply();
+        }
+    }
+}
+
+#endif
