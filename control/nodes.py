@@ -206,10 +206,10 @@ class Nodes:
         moved = news and locators != node.locators
         if news:
             facts |= {"generation": generation, "locators": locators}
-        former = _former(node, locators) if moved else ()
+        former, before = _former(node, locators), node.addresses
         await self._store_and_set(node, last_seen_ns=time.time_ns(), **facts)
         if moved:
-            self._moved(node, former)
+            self._moved(node, former, before)
 
     async def _store_and_set(self, node: Node, **facts: object) -> None:
         async with self._stores[node.id]:
@@ -220,12 +220,13 @@ class Nodes:
 
     # ---- address changes -----------------------------------------------------------------------------------
 
-    def _moved(self, node: Node, former: tuple[bytes, ...]) -> None:
+    def _moved(self, node: Node, former: tuple[bytes, ...], before: tuple[bytes, ...]) -> None:
         """One entry at each peer, whatever the number of connections; again without ``former`` later."""
         node.previous = former
+        gone = [address for address in before if address not in node.addresses]
         generation = node.generation
         log.info("node_moved", node=node.name, generation=generation, peers=len(node.peers))
-        self._planes.update_paths(node)
+        self._planes.update_paths(node, gone)
         self._rejects.clear()  # of pairs that had no address family in common, say
         for number in node.peers:
             self._sessions.peer(self._state.nodes_by_id[number], node)
@@ -237,8 +238,8 @@ class Nodes:
 
     def _end_grace(self, node: Node, generation: int) -> None:
         if node.generation == generation and node.previous:
-            node.previous = ()
-            self._planes.update_paths(node)
+            gone, node.previous = node.previous, ()
+            self._planes.update_paths(node, gone)
 
     async def _tell_watchers(self, node: Node) -> None:
         connections = list(node.connections.values())

@@ -19,7 +19,12 @@ from control.southbound.entries import Entries
 from control.southbound.lane import Change, Lane
 from control.southbound.own_rows import OwnRows, RowSource
 from control.southbound.program import PipelineState, Program
-from control.southbound.reconcile import reconcile_connections, reconcile_locators, reconcile_own
+from control.southbound.reconcile import (
+    reconcile_connections,
+    reconcile_locators,
+    reconcile_origins,
+    reconcile_own,
+)
 from control.state import State
 from moorline.tls import Credentials, channel_options
 from moorline.tls import node as node_identity
@@ -280,6 +285,7 @@ class DataPlane:
     async def _reconcile(self, client: P4RuntimeClient, locators: Lane, connections: Lane) -> None:
         scope = (self.node, self._state, self._entries)
         refusal = await reconcile_own(client, locators, self._own) if self._own else None
+        refusal = await reconcile_origins(client, locators, *scope) or refusal
         refusal = await reconcile_locators(client, locators, *scope) or refusal
         refusal = await reconcile_connections(client, connections, *scope) or refusal
         self.problem = str(refusal or "")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from control.errors import NodeAwayError
@@ -125,13 +125,22 @@ class DataPlanes:
         for node, peer in path.neighbours:
             # It does already unless this is their first path; those added meanwhile wait for it too.
             under_way = node.id, peer.id
-            if node.peers.get(peer.id) == 1 and (row := self.entries.of_peer(node, peer)):
-                for future in self._planes[node.id].put([], [(INSERT, row)]):
+            if changes := self._towards(node, peer):
+                for future in self._planes[node.id].put([], changes):
                     self._new_paths[under_way] = future
                     future.add_done_callback(partial(self._stand, under_way))
             if under_way in self._new_paths:
                 waiting.append(self._new_paths[under_way])
         return waiting
+
+    def _towards(self, node: Node, peer: Node) -> list[Change]:
+        """What makes ``peer`` a neighbour of ``node``, on their first path; nothing on others."""
+        changes: list[Change] = []
+        if node.origins.get(peer.id) == 1:
+            changes += self._origins(node, peer.addresses)
+        if node.peers.get(peer.id) == 1 and (row := self.entries.of_peer(node, peer)):
+            changes.append((INSERT, row))
+        return changes
 
     def _stand(self, under_way: tuple[int, int], done: asyncio.Future[None]) -> None:
         if self._new_paths.get(under_way) is done:
@@ -144,21 +153,36 @@ class DataPlanes:
             waiting += self.try_put(self._state.nodes_by_id[number], [(DELETE, row) for row in gone], [])
         for path in paths:
             for node, peer in path.neighbours:
+                if node in path.relays and peer.id not in node.origins:
+                    waiting += self.try_put(node, [], self._origins(node, peer.addresses))
                 if peer.id not in node.peers:
                     waiting += self.try_put(node, [], [(DELETE, self.entries.no_peer(peer))])
         await asyncio.gather(*waiting, return_exceptions=True)
 
     # ---- paths ---------------------------------------------------------------------------------------------
 
-    def update_paths(self, node: Node) -> list[asyncio.Future[None]]:
-        """Write the paths to ``node`` at its peers, and its own towards them."""
+    def update_paths(self, node: Node, gone: Iterable[bytes]) -> list[asyncio.Future[None]]:
+        """Write the paths to ``node`` at its peers, and its own towards them.
+
+        Its relays know it by its addresses, also by those that it has just left, but not by those ``gone``.
+        """
+        addresses = [*node.addresses, *gone]
         self.own_rows_changed(node)  # a switch opens packets to its former addresses during the grace time
         waiting: list[asyncio.Future[None]] = []
         for number in node.peers:
             peer = self._state.nodes_by_id[number]
-            waiting += self.try_put(peer, [], [self._path(peer, node)])
+            origins = self._origins(peer, addresses) if node.id in peer.origins else []
+            waiting += self.try_put(peer, [], [*origins, self._path(peer, node)])
             waiting += self.try_put(node, [], [self._path(node, peer)])
         return waiting
+
+    def _origins(self, relay: Node, addresses: Iterable[bytes]) -> list[Change]:
+        """What makes ``relay`` know whose each of ``addresses`` is now."""
+        wanted = self.entries.of_origins(self._state.nodes_by_id[number] for number in relay.origins)
+        return [
+            (INSERT, wanted[address]) if address in wanted else (DELETE, self.entries.no_origin(address))
+            for address in addresses
+        ]
 
     def _path(self, node: Node, peer: Node) -> Change:
         row = self.entries.of_peer(node, peer)

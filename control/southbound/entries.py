@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from control.errors import StartError
@@ -21,6 +21,8 @@ SHAPES: Final = {
         ("scid",),
         ("port", "tenant", "node", "local4", "peer4", "local6", "peer6", "hops"),
     ),
+    ("scid", "relay"): (("scid",), ("tenant", "node0", "scid0", "node1", "scid1")),
+    ("origin", "from_node"): (("source",), ("node",)),
     ("connection", "encapsulate"): (("tenant", "src", "dst"), ("scid", "node", "spi", "si")),
     ("connection", "local"): (("tenant", "src", "dst"), ("port",)),
     ("connection", "reject"): (("tenant", "src", "dst"), ()),
@@ -50,7 +52,10 @@ class Entries:
         self.scid_table = contract.tables["scid"].id
         self.connection_table = contract.tables["connection"].id
         self.locator_table = contract.tables["locator"].id
+        self.origin_table = contract.tables["origin"].id
         self._deliver = contract.tables["scid"].actions["deliver"].id
+        self._relay = contract.tables["scid"].actions["relay"].id
+        self._from_node = contract.tables["origin"].actions["from_node"].id
         self.encapsulate = contract.tables["connection"].actions["encapsulate"].id
         self.local = contract.tables["connection"].actions["local"].id
         self._reject = contract.tables["connection"].actions["reject"].id
@@ -76,6 +81,8 @@ class Entries:
         """The rows at ``node`` that take in what comes on ``path``; none unless it is on it."""
         if node in connection.nodes:
             return (self._deliver_row(connection, path, node),)
+        if node in path.relays:
+            return self._relay_rows(connection, path, node)
         return ()
 
     def sending(self, connection: Connection, node: Node) -> tuple[Row, ...]:
@@ -96,6 +103,18 @@ class Entries:
             Row(self.connection_table, match, self.local, (canonical(destination.access_port),))
             for source, destination in (ends, ends[::-1])
             for match in _matches(connection.tenant, source, destination)
+        )
+
+    def _relay_rows(self, connection: Connection, path: Path, node: Node) -> tuple[Row, ...]:
+        """One row for both directions; two at a border, where each SCID leads one way only."""
+        (left, left_scid), (right, right_scid) = path.sides_of(node)
+        tenant, node0, node1 = canonical(connection.tenant), canonical(left.id), canonical(right.id)
+        scid0, scid1 = canonical(left_scid), canonical(right_scid)
+        if scid0 == scid1:
+            return (Row(self.scid_table, (scid0,), self._relay, (tenant, node0, scid0, node1, scid1)),)
+        return (
+            Row(self.scid_table, (scid0,), self._relay, (tenant, node0, _NONE, node1, scid1)),
+            Row(self.scid_table, (scid1,), self._relay, (tenant, node0, scid0, node1, _NONE)),
         )
 
     def _deliver_row(self, connection: Connection, path: Path, node: Node) -> Row:
@@ -126,6 +145,25 @@ class Entries:
     def no_peer(self, peer: Node) -> Row:
         """The key of :meth:`of_peer`, for a deletion."""
         return Row(self.locator_table, (canonical(peer.id),), self._set_paths, ())
+
+    def of_origins(self, neighbours: Iterable[Node]) -> dict[bytes, Row]:
+        """The rows of a relay that say which of ``neighbours`` an underlay address belongs to; by address.
+
+        Whoever moved last has an address, and one that is there before one that has left it.
+        """
+        ordered = sorted(neighbours, key=lambda node: node.generation)
+        owners = {address: node for node in ordered for address in node.previous}
+        owners |= {at.address: node for node in ordered for at in node.locators}
+        return {
+            address: Row(
+                self.origin_table, (canonical(mapped(address)),), self._from_node, (canonical(node.id),)
+            )
+            for address, node in owners.items()
+        }
+
+    def no_origin(self, address: bytes) -> Row:
+        """The key of the row of :meth:`of_origins` for an address, for a deletion."""
+        return Row(self.origin_table, (canonical(mapped(address)),), self._from_node, ())
 
     def reject(self, tenant: int, source: bytes, destination: bytes) -> Row:
         """A row that refuses a pair of virtual addresses until nobody has sent for a while."""

@@ -16,7 +16,7 @@ from finsy.proto import p4r
 from control.errors import ControlError, NodeAwayError
 from control.records import Connection, Node
 from control.southbound.client import P4RuntimeClient
-from control.southbound.contract import DELETE, INSERT, MODIFY, Row, read_row
+from control.southbound.contract import DELETE, INSERT, MODIFY, Row, RowKey, read_row
 from control.southbound.entries import Entries, key_only
 from control.southbound.lane import BATCH, Change, Lane
 from control.southbound.own_rows import OwnRows
@@ -29,6 +29,21 @@ async def reconcile_own(client: P4RuntimeClient, lane: Lane, own: OwnRows) -> Co
     """Make the rows that are facts of a switch what they should be; returns the first refusal, if any."""
     await own.read(client)
     return await _outcome([lane.put(own.changes())])
+
+
+async def reconcile_origins(
+    client: P4RuntimeClient, lane: Lane, node: Node, state: State, entries: Entries
+) -> ControlError | None:
+    """Make the table ``origin`` what it should be; returns the first refusal of the target, if any."""
+    there: dict[RowKey, Row] = {}
+    async for entities in client.read(_all_of(entries.origin_table)):
+        rows = (read_row(entity.table_entry) for entity in entities)
+        there |= {row.key: row for row in rows}
+    neighbours = (state.nodes_by_id[number] for number in node.origins)
+    wanted = {row.key: row for row in entries.of_origins(neighbours).values()}
+    changes: list[Change] = [(DELETE, key_only(key)) for key in there if key not in wanted]
+    changes += [(INSERT, row) for key, row in wanted.items() if there.get(key) != row]
+    return await _outcome([lane.put(changes)])
 
 
 async def reconcile_locators(
