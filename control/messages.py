@@ -128,6 +128,7 @@ def node(record: Node, plane: DataPlane, *, attached: bool, problem: str) -> pb.
         ],
         last_seen_ns=record.last_seen_ns,
         problem=problem,
+        unknown_scids=plane.unknown_scids,
         switch=_switch(record.switch, plane.pipeline) if record.switch else None,
         via=record.via,
         border=record.border,

@@ -17,6 +17,7 @@ from control.gateways import gateway_port, links_of_gateways
 from control.records import Service
 from control.rejects import Rejects
 from control.sessions import Sessions
+from control.southbound.dataplanes import DataPlanes
 from control.state import State
 from control.store.base import Store, Transaction
 from control.virtual import AddressPool
@@ -39,10 +40,12 @@ class Naming:
         store: Store,
         pool: AddressPool,
         connections: Connections,
+        planes: DataPlanes,
         sessions: Sessions,
         rejects: Rejects,
     ) -> None:
         self._state = state
+        self._planes = planes
         self._store = store
         self._pool = pool
         self._connections = connections
@@ -111,6 +114,7 @@ class Naming:
             node.registering -= 1
             self._registering.discard(name)
         self._state.add_service(service)
+        self._planes.reach_changed(node)
         self._lease(service)
         self._sessions.endpoints(node)
         self._rejects.clear()
@@ -184,6 +188,7 @@ class Naming:
             service.leaving = False
             raise
         self._state.remove_service(service)
+        self._planes.reach_changed(service.node)
         self._pool.release(service.ipv4, service.ipv6)
         self._sessions.endpoints(service.node)
         log.info("service_removed", service=service.name, node=service.node.name, why=why)

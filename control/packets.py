@@ -13,11 +13,14 @@ from control.connections import Connections
 from control.errors import ControlError, NodeAwayError
 from control.held import Held
 from control.idle import Idle
-from control.records import Node
+from control.neighbours.frame import is_resolution
+from control.records import Node, Status
 from control.rejects import Rejects
 from control.southbound.contract import read_match
 from control.southbound.dataplane import DataPlane
+from control.southbound.digests import DigestFormat
 from control.southbound.packet_format import PacketFormat, Received
+from control.speakers import Speakers
 from control.state import State
 from moorline import ethernet
 from moorline.wire import Event
@@ -41,7 +44,7 @@ def inner_addresses(frame: bytes) -> Addresses | None:
 
 
 class Packets:
-    """What data planes say on their streams: packet-ins and idle entries."""
+    """What data planes say on their streams: packet-ins, idle entries, digests."""
 
     def __init__(
         self,
@@ -49,30 +52,41 @@ class Packets:
         connections: Connections,
         rejects: Rejects,
         idle: Idle,
+        speakers: Speakers,
         packet_format: PacketFormat,
+        digest_format: DigestFormat,
     ) -> None:
         self._state = state
         self._connections = connections
         self._rejects = rejects
         self._idle = idle
+        self._speakers = speakers
         self._format = packet_format
+        self._digests = digest_format
         self._held = Held[tuple[int, Addresses], Received](lambda packet: len(packet.frame))
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- control.southbound.dataplane.Listener -------------------------------------------------------------
 
     def packet_in(self, dataplane: DataPlane, packet: p4r.PacketIn) -> None:
-        """Hold a packet of an unknown pair and look the pair up."""
-        received = self._format.read(packet)
-        if received.reason != Event.PUNT_CONNECTION_MISS:
-            return
-        addresses = inner_addresses(received.frame)
-        if addresses is None:
-            return
-        if self._held.add((dataplane.node.id, addresses), received):
-            task = asyncio.create_task(self._connect(dataplane, addresses))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        """Hold a packet of an unknown pair and look the pair up; answer other packets for a switch."""
+        node, received = dataplane.node, self._format.read(packet)
+        if node.switch is not None and is_resolution(received.frame):
+            self._speakers.heard(node, received)
+        elif received.reason == Event.PUNT_CONNECTION_MISS:
+            self._look_up(dataplane, received)
+        elif node.switch is not None:
+            self._speakers.not_carried(node, received)
+
+    def digest(self, dataplane: DataPlane, digests: p4r.DigestList) -> None:
+        """Packets of connections that should be there show that the data plane lacks entries."""
+        for scid in self._digests.scids(digests):
+            connection = self._state.connections_by_scid.get(scid)
+            paths = connection.paths if connection is not None and connection.status is Status.UP else ()
+            if any((dataplane.node, scid) in path.places for path in paths):
+                dataplane.doubt()
+            else:
+                dataplane.unknown_scids += 1
 
     def idle(self, dataplane: DataPlane, entry: p4r.TableEntry) -> None:
         """Take an entry out that refuses a pair nobody tries any longer, or a channel down."""
@@ -89,7 +103,25 @@ class Packets:
         log.debug("pairs_may_ask_again", node=dataplane.node.name)
         self._rejects.clear()
 
+    async def attend(self, dataplane: DataPlane) -> None:
+        """Speak for a data plane without a host."""
+        if dataplane.node.switch is not None:
+            await self._speakers.attend(dataplane)
+
+    def reach_changed(self, node: Node) -> None:
+        """Neighbours of a switch may be others now."""
+        self._speakers.refresh(node)
+
     # ---- the way of a packet -------------------------------------------------------------------------------
+
+    def _look_up(self, dataplane: DataPlane, received: Received) -> None:
+        addresses = inner_addresses(received.frame)
+        if addresses is None:
+            return
+        if self._held.add((dataplane.node.id, addresses), received):
+            task = asyncio.create_task(self._connect(dataplane, addresses))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _connect(self, dataplane: DataPlane, addresses: Addresses) -> None:
         node = dataplane.node

@@ -43,10 +43,12 @@ from control.sessions import Sessions
 from control.southbound.contract import Contract
 from control.southbound.dataplane import dialer
 from control.southbound.dataplanes import DataPlanes
+from control.southbound.digests import DigestFormat
 from control.southbound.entries import Entries
 from control.southbound.packet_format import PacketFormat
 from control.southbound.program import Program
 from control.southbound.switch_ports import SwitchPorts
+from control.speakers import Speakers
 from control.state import State
 from control.store.sqlite import SqliteStore
 from control.switches import Switches
@@ -131,7 +133,9 @@ class Controller:
         self.events = Events()
         program = Program.load(contract, config.p4json)
         self.planes = planes = DataPlanes(state, program, entries, dialer(credentials))
-        planes.sources = [SwitchPorts(contract)]
+        packet_format = PacketFormat(contract.p4info)
+        speakers = Speakers(state, planes, packet_format)
+        planes.sources = [SwitchPorts(contract), speakers]
         self.sessions = sessions = Sessions(state, pool.prefixes)
         self.floods = Floods()
         self.rejects = rejects = Rejects(state, planes, self.floods)
@@ -150,14 +154,16 @@ class Controller:
         self.rotations = Rotations(
             state, store, planes, sessions, self.events, connections, config.grace_seconds
         )
-        self.naming = Naming(state, store, pool, connections, sessions, rejects)
+        self.naming = Naming(state, store, pool, connections, planes, sessions, rejects)
         self.nodes = Nodes(
             state, store, planes, sessions, connections, rejects, self.events, config.grace_seconds
         )
         self.switches = Switches(state, self.nodes, planes)
         self.policy = Policy(rules, store, connections, rejects)
         idle = Idle(state, planes, connections)
-        planes.listener = Packets(state, connections, rejects, idle, PacketFormat(contract.p4info))
+        planes.listener = Packets(
+            state, connections, rejects, idle, speakers, packet_format, DigestFormat(contract.p4info)
+        )
 
     async def _serve(self, authority: Authority, credentials: Credentials) -> None:
         config = self.config

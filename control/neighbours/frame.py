@@ -15,6 +15,12 @@ _HEADER: Final = struct.Struct("!6s6sH")
 _TAG: Final = struct.Struct("!HH")
 _VLAN_ID: Final = 0x0FFF
 
+_NEXT_HEADER: Final = 6
+_ICMPV6: Final = 58
+_ICMPV6_TYPE: Final = 40
+_RESOLUTION: Final = (135, 136)
+"""Neighbour solicitation and advertisement; their header follows that of IPv6 at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -48,6 +54,16 @@ class Frame:
             return _HEADER.pack(self.destination, self.source, self.kind) + self.payload
         header = _HEADER.pack(self.destination, self.source, ethernet.VLAN)
         return header + _TAG.pack(self.vlan, self.kind) + self.payload
+
+
+def is_resolution(data: bytes) -> bool:
+    """Whether a frame holds a message by which neighbours find one another, sound or not."""
+    if len(data) < ethernet.OCTETS:
+        return False
+    kind, packet = ethernet.contents(data)
+    if kind != ethernet.IPV6 or len(packet) <= _ICMPV6_TYPE:
+        return kind == ethernet.ARP
+    return packet[_NEXT_HEADER] == _ICMPV6 and packet[_ICMPV6_TYPE] in _RESOLUTION
 
 
 def is_station(mac: bytes) -> bool:

@@ -10,7 +10,7 @@ link-layer address is doubted go on to that address meanwhile.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
@@ -127,6 +127,10 @@ class Neighbours:
         """Where a neighbour is; None when that is not known."""
         neighbour = self._neighbours.get((port, address))
         return neighbour.mac if neighbour is not None else None
+
+    def known(self) -> Iterator[tuple[Link, bytes, bytes]]:
+        """All neighbours of which it is known where they are: link, address, link-layer address."""
+        return ((one.link, one.address, one.mac) for one in self._neighbours.values() if one.mac is not None)
 
     def __len__(self) -> int:
         return len(self._neighbours)

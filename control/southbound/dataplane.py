@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import grpc
@@ -15,6 +16,7 @@ from finsy.proto import U128, p4r, rpc_code
 from control.errors import NodeAwayError
 from control.records import Node
 from control.southbound.client import DIAL_TIMEOUT, P4RuntimeClient
+from control.southbound.digests import acknowledgement, subscribe
 from control.southbound.entries import Entries
 from control.southbound.lane import Change, Lane
 from control.southbound.own_rows import OwnRows, RowSource
@@ -26,6 +28,7 @@ from control.southbound.reconcile import (
     reconcile_own,
 )
 from control.state import State
+from moorline.limits import Limiter
 from moorline.tls import Credentials, channel_options
 from moorline.tls import node as node_identity
 
@@ -33,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 PING_INTERVAL: Final = 5.0
 PINGS_BEFORE_RETRY: Final = 6
+DOUBTS_PER_SECOND: Final = 1 / 30
 BACKOFF_FIRST: Final = 0.1
 BACKOFF_LAST: Final = 5.0
 """Seconds."""
@@ -47,11 +51,20 @@ class Listener(Protocol):
     def idle(self, dataplane: DataPlane, entry: p4r.TableEntry) -> None:
         """An entry has not been used for its idle time-out; must return at once."""
 
+    def digest(self, dataplane: DataPlane, digests: p4r.DigestList) -> None:
+        """Messages about packets that the controller does not see; must return at once."""
+
     def dialled(self, dataplane: DataPlane) -> None:
         """The data plane takes changes; what it has is not known yet."""
 
     def reconciled(self, dataplane: DataPlane) -> None:
         """The data plane agrees with the state."""
+
+    async def attend(self, dataplane: DataPlane) -> None:
+        """Runs from :meth:`dialled` on for as long as the data plane takes changes."""
+
+    def reach_changed(self, node: Node) -> None:
+        """Other nodes, or other places of them, are what ``node`` has to reach now."""
 
 
 class _MovedError(NodeAwayError):
@@ -101,6 +114,8 @@ class DataPlane:
         self.problem = ""
         self.pipeline = PipelineState.UNKNOWN
         self.converged = False
+        self.unknown_scids = 0
+        """Messages about packets with an SCID that nobody has here."""
         self._state = state
         self._pipeline = program
         self._contract = entries.contract
@@ -116,6 +131,8 @@ class DataPlane:
         self._stale = False
         self._primary = asyncio.Event()
         self._rival = ""
+        self._doubted = asyncio.Event()
+        self._doubts = Limiter(DOUBTS_PER_SECOND, 1)
 
     # ---- for the rest of the controller --------------------------------------------------------------------
 
@@ -186,6 +203,12 @@ class DataPlane:
         """Reconcile from the start: facts of the node have changed that are in every entry."""
         self._stale = True
         self._changed.set()
+
+    def doubt(self) -> None:
+        """It seems to lack entries: compare soon, though not again and again."""
+        if self._doubts.allows(asyncio.get_running_loop().time()):
+            log.info("dataplane_doubted", node=self.node.name)
+            self._doubted.set()
 
     def away(self) -> NodeAwayError:
         """Why it takes no changes now."""
@@ -275,7 +298,9 @@ class DataPlane:
         tasks.create_task(connections.run())
         self._client, self._locators, self._connections = client, locators, connections
         self._listener.dialled(self)
+        tasks.create_task(self._listener.attend(self))
         try:
+            await subscribe(client, self._contract.p4info)
             while True:
                 await self._reconcile(client, locators, connections)
                 await self._ping_until_refused(client, locators)
@@ -283,6 +308,7 @@ class DataPlane:
             self._client = self._locators = self._connections = None
 
     async def _reconcile(self, client: P4RuntimeClient, locators: Lane, connections: Lane) -> None:
+        self._doubted.clear()
         scope = (self.node, self._state, self._entries)
         refusal = await reconcile_own(client, locators, self._own) if self._own else None
         refusal = await reconcile_origins(client, locators, *scope) or refusal
@@ -296,11 +322,15 @@ class DataPlane:
     async def _ping_until_refused(self, client: P4RuntimeClient, locators: Lane) -> None:
         """Returns a while after the target refused something that nobody mends: it may take it by then.
 
-        New connections that are refused are closed again by whoever made them.
+        New connections that are refused are closed again by whoever made them. Returns sooner when somebody
+        doubts that it has what it should.
         """
         refused = locators.refused
         while self.converged and locators.refused == refused:
-            await asyncio.sleep(PING_INTERVAL)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PING_INTERVAL):
+                    await self._doubted.wait()
+                return
             await client.ping()
         for _ in range(PINGS_BEFORE_RETRY):
             await asyncio.sleep(PING_INTERVAL)
@@ -329,6 +359,9 @@ class DataPlane:
                 case "idle_timeout_notification":
                     for entry in message.idle_timeout_notification.table_entry:
                         self._listener.idle(self, entry)
+                case "digest":
+                    self._listener.digest(self, message.digest)
+                    await client.send(acknowledgement(message.digest))
                 case "error":
                     log.warning("stream_error", node=self.node.name, why=message.error.message)
 

@@ -72,6 +72,10 @@ class DataPlanes:
         if node.id in self._planes:
             self._planes[node.id].put_own()
 
+    def reach_changed(self, node: Node) -> None:
+        """Other nodes, or plain hosts, or other places of them, are what ``node`` has to reach now."""
+        self.listener.reach_changed(node)
+
     def require(self, *nodes: Node) -> None:
         """Raise :class:`NodeAwayError` unless all of ``nodes`` can be programmed now."""
         for node in nodes:
@@ -126,6 +130,7 @@ class DataPlanes:
             # It does already unless this is their first path; those added meanwhile wait for it too.
             under_way = node.id, peer.id
             if changes := self._towards(node, peer):
+                self.reach_changed(node)
                 for future in self._planes[node.id].put([], changes):
                     self._new_paths[under_way] = future
                     future.add_done_callback(partial(self._stand, under_way))
@@ -156,6 +161,7 @@ class DataPlanes:
                 if node in path.relays and peer.id not in node.origins:
                     waiting += self.try_put(node, [], self._origins(node, peer.addresses))
                 if peer.id not in node.peers:
+                    self.reach_changed(node)
                     waiting += self.try_put(node, [], [(DELETE, self.entries.no_peer(peer))])
         await asyncio.gather(*waiting, return_exceptions=True)
 
@@ -171,6 +177,7 @@ class DataPlanes:
         waiting: list[asyncio.Future[None]] = []
         for number in node.peers:
             peer = self._state.nodes_by_id[number]
+            self.reach_changed(peer)
             origins = self._origins(peer, addresses) if node.id in peer.origins else []
             waiting += self.try_put(peer, [], [*origins, self._path(peer, node)])
             waiting += self.try_put(node, [], [self._path(node, peer)])

@@ -25,6 +25,9 @@ class RowSource(Protocol):
     def tables(self) -> Sequence[int]:
         """Ids of the tables."""
 
+    def found(self, node: Node, rows: Iterable[Row]) -> None:
+        """What ``node`` has in these tables, before it is compared: of use to who has just started."""
+
     def rows(self, node: Node) -> Iterable[Row]:
         """All rows that ``node`` is to have in these tables now."""
 
@@ -49,6 +52,8 @@ class OwnRows:
             async for entities in client.read(wanted):
                 rows = (read_row(entity.table_entry) for entity in entities)
                 found |= {row.key: row for row in rows}
+        for source in self._sources:
+            source.found(self._node, [row for row in found.values() if row.table in source.tables])
         self._present = found
 
     def changes(self) -> list[Change]:

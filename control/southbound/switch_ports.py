@@ -28,6 +28,9 @@ class SwitchPorts:
         """Ids of the tables."""
         return self._tables
 
+    def found(self, node: Node, rows: Iterable[Row]) -> None:
+        """Nothing can be learned from them: the operator has said all."""
+
     def rows(self, node: Node) -> Iterator[Row]:
         """All rows that ``node`` is to have in these tables now."""
         if node.switch is None:

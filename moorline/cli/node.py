@@ -29,6 +29,7 @@ COLUMNS = (
     Column("LOCATORS", lambda row: [locator["address"] for locator in row["locators"]]),
     Column("SERVICES", "services", right=True),
     Column("CONNECTIONS", "connections", right=True),
+    Column("UNKNOWN SCIDS", "unknown_scids", right=True),
     Column("VERSION", "version"),
     Column("PROBLEM", "problem"),
 )

@@ -99,6 +99,7 @@ def node_row(node: api.Node) -> dict[str, Any]:
         "connected": node.connected,
         "converged": node.converged,
         "problem": node.problem or None,
+        "unknown_scids": node.unknown_scids,
         "version": node.version,
         "generation": str(node.generation),  # more than 53 bits, which JSON readers may round
         "services": node.services,

@@ -326,7 +326,7 @@ class Locator(_message.Message):
     def __init__(self, address: _Optional[bytes] = ..., port: _Optional[int] = ..., interface: _Optional[str] = ..., mtu: _Optional[int] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("name", "id", "connected", "converged", "locators", "generation", "version", "services", "connections", "connection_capacity", "ports", "last_seen_ns", "problem", "switch", "via", "border", "relayed_connections")
+    __slots__ = ("name", "id", "connected", "converged", "locators", "generation", "version", "services", "connections", "connection_capacity", "ports", "last_seen_ns", "problem", "switch", "via", "border", "relayed_connections", "unknown_scids")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
@@ -344,6 +344,7 @@ class Node(_message.Message):
     VIA_FIELD_NUMBER: _ClassVar[int]
     BORDER_FIELD_NUMBER: _ClassVar[int]
     RELAYED_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_SCIDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     id: int
     connected: bool
@@ -361,7 +362,8 @@ class Node(_message.Message):
     via: str
     border: bool
     relayed_connections: int
-    def __init__(self, name: _Optional[str] = ..., id: _Optional[int] = ..., connected: _Optional[bool] = ..., converged: _Optional[bool] = ..., locators: _Optional[_Iterable[_Union[Locator, _Mapping]]] = ..., generation: _Optional[int] = ..., version: _Optional[str] = ..., services: _Optional[int] = ..., connections: _Optional[int] = ..., connection_capacity: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., last_seen_ns: _Optional[int] = ..., problem: _Optional[str] = ..., switch: _Optional[_Union[Switch, _Mapping]] = ..., via: _Optional[str] = ..., border: _Optional[bool] = ..., relayed_connections: _Optional[int] = ...) -> None: ...
+    unknown_scids: int
+    def __init__(self, name: _Optional[str] = ..., id: _Optional[int] = ..., connected: _Optional[bool] = ..., converged: _Optional[bool] = ..., locators: _Optional[_Iterable[_Union[Locator, _Mapping]]] = ..., generation: _Optional[int] = ..., version: _Optional[str] = ..., services: _Optional[int] = ..., connections: _Optional[int] = ..., connection_capacity: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., last_seen_ns: _Optional[int] = ..., problem: _Optional[str] = ..., switch: _Optional[_Union[Switch, _Mapping]] = ..., via: _Optional[str] = ..., border: _Optional[bool] = ..., relayed_connections: _Optional[int] = ..., unknown_scids: _Optional[int] = ...) -> None: ...
 
 class Switch(_message.Message):
     __slots__ = ("p4runtime", "device_id", "ports", "pipeline")

@@ -25,7 +25,16 @@ Key = tuple[bytes, ...]
 
 
 def key_of(entry: p4r.TableEntry) -> Key:
-    return tuple(field.exact.value for field in sorted(entry.match, key=lambda field: field.field_id))
+    fields = sorted(entry.match, key=lambda field: field.field_id)
+    return tuple(
+        part
+        for field in fields
+        for part in (
+            (field.lpm.value, bytes([field.lpm.prefix_len]))
+            if field.HasField("lpm")
+            else (field.exact.value,)
+        )
+    )
 
 
 class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
@@ -43,6 +52,8 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         self.port_events: dict[int, tuple[int, int]] = {}
         self.elapsed_ns = 0
         self.packet_outs: list[p4r.PacketOut] = []
+        self.digests: dict[int, p4r.DigestEntry.Config] = {}
+        self.acknowledged: list[int] = []
         self.writes: list[list[p4r.Update]] = []
         self.reads = 0
         self.refuse: Callable[[p4r.Update], int] = lambda update: rpc_code.OK
@@ -78,6 +89,7 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
     def empty(self) -> None:
         """As a switch is after its restart: without pipeline and entries."""
         self.p4info = None
+        self.digests.clear()
         for table in self.tables.values():
             table.clear()
 
@@ -102,9 +114,11 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         names = {param.id: param.name for param in action.params}
         return {names[param.param_id]: param.value for param in entry.action.action.params}
 
-    async def packet_in(self, port: int, payload: bytes, reason: int = Event.PUNT_CONNECTION_MISS) -> None:
+    async def packet_in(
+        self, port: int, payload: bytes, reason: int = Event.PUNT_CONNECTION_MISS, mtu: int = 0
+    ) -> None:
         packet = p4r.PacketIn(payload=payload)
-        for number, value in ((1, port), (2, 0), (3, reason), (4, 0)):
+        for number, value in ((1, port), (2, 0), (3, reason), (4, mtu)):
             packet.metadata.add(metadata_id=number, value=canonical(value))
         await self._streams[self._primary].write(p4r.StreamMessageResponse(packet=packet))
 
@@ -113,6 +127,16 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         await self._streams[self._primary].write(
             p4r.StreamMessageResponse(idle_timeout_notification=notification)
         )
+
+    async def digest(self, list_id: int, *scids: int) -> None:
+        """Packets with unknown SCIDs, told to the primary."""
+        (digest,) = self._p4info.digests
+        told = p4r.DigestList(digest_id=digest.preamble.id, list_id=list_id)
+        for scid in scids:
+            members = told.data.add().struct.members
+            for value in (1, scid, 0):
+                members.add(bitstring=canonical(value))
+        await self._streams[self._primary].write(p4r.StreamMessageResponse(digest=told))
 
     # ---- P4Runtime ----
 
@@ -127,6 +151,9 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
                     await self._arbitrate()
                 elif request.HasField("packet"):
                     self.packet_outs.append(request.packet)
+                    await self._tell()
+                elif request.HasField("digest_ack"):
+                    self.acknowledged.append(request.digest_ack.list_id)
                     await self._tell()
         finally:
             if self._streams.pop(mine, None) is not None:
@@ -164,7 +191,8 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not primary")
         if self.cut_after is not None:
             await self._cut(request.updates)
-        self.writes.append(list(request.updates))
+        if rows := [one for one in request.updates if one.entity.HasField("table_entry")]:
+            self.writes.append(rows)
         codes = [self._apply(update) for update in request.updates]
         await self._tell()
         if any(codes):
@@ -190,6 +218,8 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         await self._start(self._listen)
 
     def _apply(self, update: p4r.Update) -> int:
+        if update.entity.HasField("digest_entry"):
+            return self._apply_digest(update.type, update.entity.digest_entry)
         entry = update.entity.table_entry
         table, key = self.tables[self.names[entry.table_id]], key_of(entry)
         if code := self.refuse(update):
@@ -203,6 +233,12 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
             self.counters.pop((self.names[entry.table_id], key), None)
         else:
             table[key] = entry
+        return rpc_code.OK
+
+    def _apply_digest(self, kind: int, entry: p4r.DigestEntry) -> int:
+        if (kind == p4r.Update.INSERT) == (entry.digest_id in self.digests):
+            return rpc_code.ALREADY_EXISTS if kind == p4r.Update.INSERT else rpc_code.NOT_FOUND
+        self.digests[entry.digest_id] = entry.config
         return rpc_code.OK
 
     async def Read(self, request: Any, context: Any) -> Any:

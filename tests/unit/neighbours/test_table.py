@@ -295,6 +295,13 @@ def test_strangers_and_nonsense_change_nothing(frame: bytes) -> None:
     assert len(neighbours) == 1
 
 
+def test_an_answer_to_another_address_is_none() -> None:
+    neighbours = watching(NEAR6)
+    other = Advertisement(NEAR6, address("2001:db8::99"), NEAR6, NEAR, False, True, True)
+    assert neighbours.received(1, Frame(OUR_MAC, NEAR, ethernet.IPV6, other.encode()).encode(), 0.0) == []
+    assert neighbours.mac_of(1, NEAR6) is None
+
+
 def test_a_neighbour_at_another_port_is_another() -> None:
     neighbours = Neighbours()
     neighbours.configure([LINK, BEHIND], [(1, NEAR4), (2, NEAR4)], 0.0)
