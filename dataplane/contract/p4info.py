@@ -93,22 +93,16 @@ class P4Info:
     packet_in: tuple[Value, ...]
     packet_out: tuple[Value, ...]
 
-    @property
-    def every_table(self) -> Mapping[int, Table]:
-        """All tables, those of switches too."""
-        return {**self.tables, **self.switch_only}
-
     def table(self, name: str) -> Table:
-        """The table with this alias, of a switch only or not.
+        """The table with this alias.
 
         Raises:
             ContractError: there is none.
         """
-        tables = self.every_table.values()
-        for table in tables:
+        for table in self.tables.values():
             if table.name == name:
                 return table
-        raise ContractError(f"the P4 program has no table {name}; it has {_names(tables)}")
+        raise ContractError(f"the P4 program has no table {name}; it has {_names(self.tables.values())}")
 
     def action(self, name: str) -> Action:
         """The action with this alias.

@@ -43,7 +43,7 @@ def change_laptop(lab: Lab) -> None:
 
 def change_both(lab: Lab) -> float:
     uplinks = [lab[name].uplink for name in PAIR]
-    return replace_at_once({uplink: uplink.fresh(4, elsewhere=True) for uplink in uplinks})
+    return replace_at_once([(uplink, uplink.fresh(4, elsewhere=True)) for uplink in uplinks])
 
 
 @pytest.mark.usefixtures("laptop")

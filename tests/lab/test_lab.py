@@ -77,7 +77,7 @@ def test_both_hosts_change_address_at_once():
     with Lab() as lab:
         uplinks = [host.uplink for host in lab.hosts.values()]
         before = [uplink.host.addresses(uplink.interface) for uplink in uplinks]
-        replace_at_once({uplink: uplink.fresh(4, elsewhere=True) for uplink in uplinks})
+        replace_at_once([(uplink, uplink.fresh(4, elsewhere=True)) for uplink in uplinks])
         after = [uplink.host.addresses(uplink.interface) for uplink in uplinks]
         assert all(old != new for old, new in zip(before, after, strict=True))
 

@@ -8,6 +8,7 @@ import sys
 
 from moorline.errors import MoorlineError
 from tools.demo.scenario import demonstrate
+from tools.demo.setting import choose
 from tools.demo.show import Screen
 from tools.lab.cleanup import Interrupted, interruptible
 
@@ -20,7 +21,7 @@ def main() -> int:
         return 1
     try:
         with interruptible():
-            demonstrate(screen)
+            demonstrate(screen, choose())
     except MoorlineError as error:
         screen.say(f"failed: {error}", "bold red")
         return error.exit_code

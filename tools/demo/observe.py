@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Final
 
+from moorline.api.v1 import moorline_pb2 as api
 from tools.demo.facts import DemoError, Moment
+from tools.demo.setting import SWITCH
 from tools.lab import Lab
 from tools.lab.programs import Host
 from tools.lab.waiting import wait_until
@@ -37,17 +39,35 @@ def present_moment(lab: Lab) -> Moment:
     return seen
 
 
-def moment_with(lab: Lab, wanted: Mapping[str, str]) -> Moment | None:
-    """The connection, once the controller shows the ``wanted`` locator of each host."""
+def moment_with(lab: Lab, wanted: Mapping[str, set[str]]) -> Moment | None:
+    """The connection, once the controller shows just the ``wanted`` locators of each host."""
     seen = present_moment(lab)
     shown = {"server": seen.server_locators, "laptop": seen.client_locators}
-    return seen if all(address in shown[name] for name, address in wanted.items()) else None
+    return seen if all(set(shown[name]) == addresses for name, addresses in wanted.items()) else None
+
+
+def moment_without(lab: Lab, scid: int) -> Moment | None:
+    """The connection, once its SCID is another."""
+    seen = present_moment(lab)
+    return seen if seen.scid != scid else None
+
+
+def switch_locators(lab: Lab) -> tuple[str, ...]:
+    """The underlay addresses of the switch."""
+    return tuple(str(ip_address(locator.address)) for locator in lab.controller.node(SWITCH).locators)
+
+
+def relayed(lab: Lab) -> tuple[int, int]:
+    """Packets and octets that the switch has sent on so far."""
+    answer = lab.controller.nodes.ListPortEvents(api.ListPortEventsRequest(node=SWITCH), timeout=10)
+    sent = [event for event in answer.events if event.event == "tx"]
+    return sum(event.packets for event in sent), sum(event.bytes for event in sent)
 
 
 def drops(lab: Lab) -> Counter[tuple[str, str]]:
     """Packets dropped so far, by node and reason."""
     found: Counter[tuple[str, str]] = Counter()
-    for name in lab.hosts:
+    for name in (*lab.hosts, *lab.switches):
         for (_, event), packets in lab.controller.events(name).items():
             if event.startswith("drop_"):
                 found[name, event.removeprefix("drop_")] += packets

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from tools.demo.download import Download
-from tools.demo.facts import Change, DemoError, Outcome, verify
+from tools.demo.facts import Change, Crossing, DemoError, Moment, Outcome, verify
 from tools.demo.observe import (
     CLIENT,
     SERVER,
@@ -19,19 +19,22 @@ from tools.demo.observe import (
     every,
     moment,
     moment_with,
+    moment_without,
     present_moment,
+    relayed,
     sockets,
+    switch_locators,
 )
+from tools.demo.setting import SWITCH, Setting, Step
 from tools.demo.show import Screen
-from tools.lab import Lab
+from tools.lab import Lab, SwitchPlan
 from tools.lab.gaps import Arrivals
+from tools.lab.tunnels import Tunnels
 from tools.lab.underlay import replace_at_once
 from tools.lab.waiting import wait_until
 from tools.lab.web import Content, WebServer, random_file
 
 SIZE: Final = 1 << 30
-RATE: Final = 72 << 20
-"""Octets a second: 1 GiB in some fifteen seconds."""
 
 SMALLEST: Final = 200
 """Octets from which on a packet counts as data: acknowledgements and handshakes are smaller."""
@@ -41,27 +44,21 @@ AFTERMATH: Final = 2.0
 
 FILE: Final = "big.bin"
 
-Plan = tuple[str, float, tuple[str, ...]]
-CHANGES: Final[Sequence[Plan]] = (
-    ("the server's address is replaced", 0.20, ("server",)),
-    ("the laptop's address is replaced", 0.45, ("laptop",)),
-    ("both addresses are replaced at once", 0.70, ("server", "laptop")),
-)
-"""What changes, after which part of the transfer, on which hosts."""
 
-
-def demonstrate(screen: Screen) -> None:
+def demonstrate(screen: Screen, setting: Setting) -> None:
     """Run it; raises DemoError or LabError when a step fails."""
-    screen.introduce()
-    with Lab() as lab:
+    screen.introduce(setting)
+    switches = [SwitchPlan(SWITCH)] if setting.switched else []
+    with Lab(switches=switches, mtu=setting.mtu) as lab:
         screen.say("the lab stands: network namespaces on this machine, nothing of it is seen outside")
-        with ThreadPoolExecutor(1) as aside, WebServer(lab["server"].place, lab.folder / "web", RATE) as web:
+        server = WebServer(lab["server"].place, lab.folder / "web", setting.rate)
+        with ThreadPoolExecutor(1) as aside, server as web:
             making = aside.submit(random_file, web.root / FILE, SIZE)
             _start(lab, screen)
             content = making.result()
-            pace = f"{RATE >> 20} MiB a second"
+            pace = f"{setting.rate >> 20} MiB a second"
             screen.say(f"nginx on the server serves {FILE}: {content.size:,} random octets, {pace}")
-            outcome = _transfer(lab, web, screen, content)
+            outcome = _transfer(lab, web, screen, setting, content)
     screen.summary(outcome)
     verify(outcome)
     screen.say("done: one TCP connection outlived every change, and not an octet differs", "bold green")
@@ -74,27 +71,38 @@ def _start(lab: Lab, screen: Screen) -> None:
     for host in lab.hosts.values():
         hooks = ", ".join(f"{port.interface} by {port.hook}" for port in host.agent().ports)
         screen.say(f"node {host.name} has joined with a one-time token ({hooks})")
+    for switch in lab.switches.values():
+        screen.say(f"node {switch.name} was added: BMv2, which the controller programs over P4Runtime")
+        for host in lab.hosts.values():
+            lab.controller.moorline("node", "set", host.name, "--via", switch.name)
+            screen.say(f"moorline node set {host.name} --via {switch.name}", "bold")
     for host, name in ((lab["server"], SERVER), (lab["laptop"], CLIENT)):
         service = host.register(lab.controller, name)
         screen.say(f"service {name} lives on {host.name}: {service.ipv4}, {service.ipv6}")
-    screen.explain("These addresses stay. Below them, each host has a locator that may change at any time:")
+    screen.explain("These addresses stay. Below them, each host has locators that may change at any time:")
     for host in lab.hosts.values():
         screen.explain(
             f"{host.name} is at {', '.join(str(a.ip) for a in host.uplink.addresses.values())} now."
         )
+    for switch in lab.switches.values():
+        screen.explain(f"{switch.name} is at {', '.join(switch_locators(lab))}.")
 
 
-def _transfer(lab: Lab, web: WebServer, screen: Screen, content: Content) -> Outcome:
+def _transfer(lab: Lab, web: WebServer, screen: Screen, setting: Setting, content: Content) -> Outcome:
     drops_before = drops(lab)
     client = lab["laptop"]
     url = f"http://{SERVER}/{FILE}"
-    with Arrivals(client.place, "ml0", SMALLEST) as arrivals, Download(client.place, url) as download:
+    with (
+        _crossing(lab, setting) as crossings,
+        Arrivals(client.place, "ml0", SMALLEST) as arrivals,
+        Download(client.place, url) as download,
+    ):
         screen.say(" ".join(download.words), "bold")
         with screen.progress, _bar(screen, download), sockets(client) as used:
             scid = wait_until(lambda: moment(lab), f"a connection from {CLIENT} to {SERVER} stood").scid
             screen.say(f"connection {scid:016x} stands: every packet carries this identifier (SCID)")
-            changes = [_change(lab, screen, download, plan) for plan in CHANGES]
-            sha256 = download.finish(timeout=60)
+            changes = [_change(lab, screen, download, step) for step in setting.steps]
+            sha256 = download.finish(timeout=120)
         ended = time.time()
         screen.say("curl has ended")
     for change in changes:
@@ -110,29 +118,69 @@ def _transfer(lab: Lab, web: WebServer, screen: Screen, content: Content) -> Out
         quiet_gap=arrivals.longest_gap(begin, min(changes[0].at - 0.1, ended)),
         drops=drops(lab) - drops_before,
         accounted=accounted(lab, content.size),
+        crossing=crossings[0] if crossings else None,
     )
 
 
-def _change(lab: Lab, screen: Screen, download: Download, plan: Plan) -> Change:
-    title, part, names = plan
+@contextmanager
+def _crossing(lab: Lab, setting: Setting) -> Iterator[list[Crossing]]:
+    """Within, look at what the switch does; after it, that is in the list (where there is a switch)."""
+    found: list[Crossing] = []
+    if not setting.switched:
+        yield found
+        return
+    packets, octets = relayed(lab)
+    with ExitStack() as stack:
+        tunnels = {
+            host.name: stack.enter_context(Tunnels(host.place, host.uplink.interface))
+            for host in lab.hosts.values()
+        }
+        yield found
+    now_packets, now_octets = relayed(lab)
+    senders = {name: tunnel.sources for name, tunnel in tunnels.items()}
+    scids = set[int]().union(*(tunnel.scids for tunnel in tunnels.values()))
+    found.append(Crossing(switch_locators(lab), now_packets - packets, now_octets - octets, senders, scids))
+
+
+def _change(lab: Lab, screen: Screen, download: Download, step: Step) -> Change:
     wait_until(
-        lambda: download.received >= part * SIZE or not download.running,
-        f"{part:.0%} of the file had arrived",
-        timeout=60,
+        lambda: download.received >= step.part * SIZE or not download.running,
+        f"{step.part:.0%} of the file had arrived",
+        timeout=120,
     )
     if not download.running:
         download.finish(timeout=1)
-        raise DemoError(f"curl ended before {title}")
+        raise DemoError(f"curl ended before {step.title}")
     before = present_moment(lab)
-    hosts = [lab[name] for name in names]
-    fresh = {host.uplink: host.uplink.fresh(4, elsewhere=True) for host in hosts}
     at = time.time()
-    took = replace_at_once(fresh)
-    wanted = {name: str(host.uplink.addresses[4].ip) for name, host in zip(names, hosts, strict=True)}
-    after = wait_until(lambda: moment_with(lab, wanted), f"the controller knew of it ({title})")
-    change = Change(title, before, after, at, took)
+    took, after = _rotate(lab, screen, before) if step.rotates else _replace(lab, step)
+    change = Change(step.title, step.rotates, before, after, at, took)
     screen.changed(change)
     return change
+
+
+def _replace(lab: Lab, step: Step) -> tuple[float, Moment]:
+    """Replace all addresses of the hosts of a step: the seconds that it took, and the connection then."""
+    hosts = [lab[name] for name in step.hosts]
+    took = replace_at_once(
+        [
+            (host.uplink, host.uplink.fresh(family, elsewhere=True))
+            for host in hosts
+            for family in host.uplink.families
+        ]
+    )
+    wanted = {host.name: {str(a.ip) for a in host.uplink.addresses.values()} for host in hosts}
+    return took, wait_until(lambda: moment_with(lab, wanted), f"the controller knew of it ({step.title})")
+
+
+def _rotate(lab: Lab, screen: Screen, before: Moment) -> tuple[float, Moment]:
+    """Order a new SCID: the seconds that the command took, and the connection then."""
+    words = ("connection", "rotate", f"{before.scid:016x}")
+    screen.say(f"moorline {' '.join(words)}", "bold")
+    begin = time.monotonic()
+    lab.controller.moorline(*words)
+    took = time.monotonic() - begin
+    return took, wait_until(lambda: moment_without(lab, before.scid), "the connection had a new SCID")
 
 
 @contextmanager

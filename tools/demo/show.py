@@ -12,7 +12,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from tools.demo.facts import Change, Moment, Outcome
+from tools.demo.facts import Change, Crossing, Moment, Outcome
+from tools.demo.setting import SWITCH, Setting
+from tools.lab.switch import PROGRAM
 
 WIDTH: Final = 110
 """Columns where there is no terminal."""
@@ -26,6 +28,25 @@ A download goes on while the addresses of both hosts are replaced. Unmodified pr
 
 curl asks for http://files.demo/, a service that Moorline knows by name. The three steps to come: the
 server's address is replaced, then the laptop's, then both at once, each time by one of another network.
+"""
+
+WITHOUT_SWITCH: Final = f"""\
+This goes without a switch in the middle. To see one, install BMv2 (p4lang-bmv2, see README.md), so that
+{PROGRAM} is on the PATH.
+"""
+
+INTRODUCTION_SWITCHED: Final = f"""\
+A download goes on while the addresses of both hosts are replaced. Unmodified programs, TCP and HTTP:
+
+    laptop: curl  ---+             +--- switch: BMv2 ({PROGRAM})
+                     +--- router --+         |
+    server: nginx ---+             +--- controller
+
+curl asks for http://files.demo/, a service that Moorline knows by name. No packet goes from host to host:
+each is sent to the switch, which knows it by its SCID and sends it on, with locators written anew. The
+steps to come: the server's address is replaced, then the laptop's, then both at once, each time by one of
+another network; last, the connection gets another SCID. BMv2 shows how a switch works, not how fast: it
+relays some thousand packets a second, so cables take 9,000 octets here and nginx sends at half its pace.
 """
 
 
@@ -46,9 +67,13 @@ class Screen:
             transient=True,
         )
 
-    def introduce(self) -> None:
+    def introduce(self, setting: Setting) -> None:
         """What is about to be shown."""
-        self.console.print(INTRODUCTION)
+        if setting.switched:
+            self.console.print(INTRODUCTION_SWITCHED)
+        else:
+            self.console.print(INTRODUCTION)
+            self.console.print(WITHOUT_SWITCH)
 
     def say(self, text: str, style: str = "") -> None:
         """One thing that has happened."""
@@ -59,7 +84,7 @@ class Screen:
         self.console.print(Text(f"        {text}", style="dim"))
 
     def changed(self, change: Change) -> None:
-        """A change of addresses, right after it."""
+        """A change, right after it."""
         self.say(f"{change.title}, within {change.took * 1000:.1f} ms", "bold")
         for end, before, after in _moved(change.before, change.after):
             self.say(f"  {end}: {before} -> {after}")
@@ -71,6 +96,8 @@ class Screen:
         self.console.print(_changes(outcome))
         self.explain("Time without data is what the laptop sees; nginx pauses between the pieces it sends.")
         self.console.print(_transfer(outcome))
+        if outcome.crossing is not None:
+            self.console.print(_crossing(outcome.crossing))
         self.console.print(_drops(outcome))
 
 
@@ -110,6 +137,17 @@ def _transfer(outcome: Outcome) -> RenderableType:
     table.add_row("requests that nginx saw", f"{len(outcome.requests)}")
     table.add_row("SHA-256 at the server", outcome.content.sha256)
     table.add_row("SHA-256 at the laptop", outcome.sha256)
+    return table
+
+
+def _crossing(crossing: Crossing) -> RenderableType:
+    table = Table("what", "value", title=f"The {SWITCH} in the middle")
+    table.add_row("locators", ", ".join(crossing.locators))
+    table.add_row("packets relayed, both ways", f"{crossing.packets:,}")
+    table.add_row("octets relayed, with all headers", f"{crossing.octets:,}")
+    for host, senders in crossing.senders.items():
+        counts = (f"{address} ({packets:,} packets)" for address, packets in senders.items())
+        table.add_row(f"who sent to the {host}", "\n".join(counts))
     return table
 
 

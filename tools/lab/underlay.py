@@ -8,7 +8,7 @@ the other. (198.18.0.0/15 stays free: virtual addresses come from there.)
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 
@@ -92,9 +92,9 @@ class Uplink:
         self.addresses[address.version] = address
 
 
-def replace_at_once(changes: Mapping[Uplink, Interface]) -> float:
-    """Replace addresses of several hosts within a few milliseconds; returns the seconds that it took."""
+def replace_at_once(changes: Iterable[tuple[Uplink, Interface]]) -> float:
+    """Replace addresses, also of several hosts, within a few milliseconds; returns the seconds it took."""
     begin = time.monotonic()
-    for uplink, address in changes.items():
+    for uplink, address in changes:
         uplink.replace(address)
     return time.monotonic() - begin
