@@ -16,6 +16,7 @@ from control.records import Node
 from control.southbound.contract import Contract, Prefix, Row
 from control.state import State
 from moorline.addresses import MAPPED_PREFIX, mapped, unmapped
+from moorline.paths import choose_paths
 from moorline.switch import SwitchPort
 
 _TABLE: Final = "fib"
@@ -50,6 +51,18 @@ def wanted_by(node: Node, state: State) -> Iterator[Key]:
     for service in node.services.values():
         if service.port:
             yield from ((service.port, address) for address in (service.ipv4, service.ipv6) if address)
+
+
+def needed_for(node: Node, peer: Node) -> set[Key]:
+    """The neighbours that a switch has to know to reach ``peer``; gateways, which it always seeks, apart."""
+    links = {link.port: link for link in links_of(node)}
+    paths = choose_paths(node.locators, peer.locators)
+    if not links or paths is None:
+        return set()
+    ways = (
+        (port, unmapped(at).packed) for port, at in ((paths.port0, paths.dst0), (paths.port1, paths.dst1))
+    )
+    return {(port, address) for port, address in ways if port in links and links[port].reaches(address)}
 
 
 class NextHopRows:

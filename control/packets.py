@@ -112,6 +112,10 @@ class Packets:
         """Neighbours of a switch may be others now."""
         self._speakers.refresh(node)
 
+    def reaching(self, node: Node, peer: Node) -> asyncio.Future[None] | None:
+        """Done when a switch has found its neighbour, or has not for a while."""
+        return self._speakers.reaching(node, peer)
+
     # ---- the way of a packet -------------------------------------------------------------------------------
 
     def _look_up(self, dataplane: DataPlane, received: Received) -> None:

@@ -39,7 +39,7 @@ class Rejects:
         """
         flood = self._floods.asked(node)
         rows = self._rows.setdefault(node.id, {})
-        row = self._planes.entries.reject(tenant, source, destination)
+        row = self._row(node, tenant, source, destination)
         if row.key in rows or self._planes.of(node).busy:
             return flood
         if len(rows) >= MAX_PER_NODE:
@@ -49,6 +49,12 @@ class Rejects:
         self._planes.try_put(node, [(INSERT, row)], [])
         asyncio.get_running_loop().call_later(LIFE, self._expire, node, row)
         return flood
+
+    def _row(self, node: Node, tenant: int, source: bytes, destination: bytes) -> Row:
+        entries = self._planes.entries
+        # What is for the switch itself is refused nobody, lest its neighbours' questions for it are refused too.
+        own = node.switch is not None and node.switch.config.owns(destination)
+        return (entries.let_pass if own else entries.reject)(tenant, source, destination)
 
     def idle(self, node: Node, key: RowKey) -> bool:
         """Take an entry out that was idle; False when it is none of these."""

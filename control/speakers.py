@@ -15,8 +15,8 @@ import structlog
 from finsy.proto import p4r
 
 from control.icmp_answers import icmp_answer
-from control.neighbours.table import Conflict, Neighbours, Output, Resolved, Send
-from control.next_hops import NextHopRows, links_of, wanted_by
+from control.neighbours.table import Conflict, Key, Neighbours, Output, Resolved, Send
+from control.next_hops import NextHopRows, links_of, needed_for, wanted_by
 from control.records import Node
 from control.southbound.contract import Row
 from control.southbound.dataplane import DataPlane
@@ -33,6 +33,10 @@ OUTBOX: Final = 4096
 """Frames that may wait for the stream of a switch; the oldest makes room: it will be asked for anew."""
 
 
+PATIENCE: Final = 1.0
+"""Seconds that a new connection waits for neighbours at most; later ones have the sender's repetition."""
+
+
 class Speaker:
     """For one switch: what it knows, and what waits to be sent. Sans-IO but for its event."""
 
@@ -43,6 +47,7 @@ class Speaker:
         self.wake = asyncio.Event()
         self.rows_changed = False
         self._stale = True
+        self._awaited: dict[asyncio.Future[None], set[Key]] = {}
         self._state = state
         self._format = packet_format
         self._answers = Limiter(ANSWERS_PER_SECOND, ANSWERS_BURST)
@@ -69,6 +74,29 @@ class Speaker:
         answer = icmp_answer(self.node, received, self._state, self._format)
         if answer is not None:
             self._send(answer)
+
+    def reaching(self, peer: Node) -> asyncio.Future[None] | None:
+        """Done when the way to ``peer`` is known, or in vain after a while; None when it is already."""
+        missing = {key for key in needed_for(self.node, peer) if self.neighbours.mac_of(*key) is None}
+        if not missing:
+            return None
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._awaited[future] = missing
+        loop.call_later(PATIENCE, self.settle, [future])
+        return future
+
+    def reached(self) -> list[asyncio.Future[None]]:
+        """Those of :meth:`reaching` of which all is known now."""
+        known = self.neighbours.mac_of
+        return [future for future, keys in self._awaited.items() if all(known(*key) for key in keys)]
+
+    def settle(self, futures: Iterable[asyncio.Future[None]]) -> None:
+        """Let those who wait go on."""
+        for future in futures:
+            self._awaited.pop(future, None)
+            if not future.done():
+                future.set_result(None)
 
     def adopt(self, neighbours: Iterable[tuple[int, bytes, bytes]], now: float) -> None:
         """Take over what the switch has in its table, while it is not known better."""
@@ -143,15 +171,26 @@ class Speakers:
             speaker.work(_now())
             if speaker.rows_changed:
                 speaker.rows_changed = False
-                self._planes.own_rows_changed(speaker.node)
+                self._settle(speaker, self._planes.own_rows_changed(speaker.node))
             while speaker.outbox:
                 await dataplane.send(speaker.outbox.popleft())
             await _wait(speaker.wake, speaker.neighbours.deadline - _now())
+
+    @staticmethod
+    def _settle(speaker: Speaker, written: list[asyncio.Future[None]]) -> None:
+        """Let those go on whose neighbours are found, once the rows of these stand."""
+        if reached := speaker.reached():
+            standing = asyncio.gather(*written, return_exceptions=True)
+            standing.add_done_callback(lambda _: speaker.settle(reached))
 
     def refresh(self, node: Node) -> None:
         """Whom ``node`` has to reach, or what its ports are, may have changed."""
         if node.switch is not None:
             self._of(node).refresh()
+
+    def reaching(self, node: Node, peer: Node) -> asyncio.Future[None] | None:
+        """Done when ``node`` knows the way to its neighbour ``peer``, or after a while; None when it does."""
+        return self._of(node).reaching(peer) if node.switch is not None else None
 
     def heard(self, node: Node, received: Received) -> None:
         """A packet-in with a message of a neighbour of ``node``."""

@@ -175,6 +175,10 @@ class SwitchConfig(Section):
             for address in port.addresses
         )
 
+    def owns(self, address: bytes) -> bool:
+        """Whether an address of 4 or 16 octets is one of the switch's own."""
+        return any(own.packed == address for port in self.ports for own in port.addresses)
+
     def port(self, number: int) -> SwitchPort | None:
         """The port of this number."""
         return next((port for port in self.ports if port.number == number), None)

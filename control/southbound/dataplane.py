@@ -66,6 +66,9 @@ class Listener(Protocol):
     def reach_changed(self, node: Node) -> None:
         """Other nodes, or other places of them, are what ``node`` has to reach now."""
 
+    def reaching(self, node: Node, peer: Node) -> asyncio.Future[None] | None:
+        """Done when ``node`` can reach its neighbour ``peer``; None when it can."""
+
 
 class _MovedError(NodeAwayError):
     """The node is no longer at the address that was dialled."""
@@ -160,10 +163,11 @@ class DataPlane:
             if changes
         ]
 
-    def put_own(self) -> None:
+    def put_own(self) -> list[asyncio.Future[None]]:
         """Write what has changed of the rows that are facts of this switch, unless it is away."""
-        if self._own is not None and self._locators is not None and (changes := self._own.changes()):
-            self._locators.put(changes)
+        if self._own is None or self._locators is None or not (changes := self._own.changes()):
+            return []
+        return [self._locators.put(changes)]
 
     async def replace_pipeline(self) -> None:
         """Give it our pipeline in place of whatever it has, and program it from the start.

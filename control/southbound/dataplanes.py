@@ -67,10 +67,9 @@ class DataPlanes:
         if node.id in self._planes:
             self._planes[node.id].redial()
 
-    def own_rows_changed(self, node: Node) -> None:
+    def own_rows_changed(self, node: Node) -> list[asyncio.Future[None]]:
         """What the sources say of the switch ``node`` has changed."""
-        if node.id in self._planes:
-            self._planes[node.id].put_own()
+        return self._planes[node.id].put_own() if node.id in self._planes else []
 
     def reach_changed(self, node: Node) -> None:
         """Other nodes, or plain hosts, or other places of them, are what ``node`` has to reach now."""
@@ -136,6 +135,8 @@ class DataPlanes:
                     future.add_done_callback(partial(self._stand, under_way))
             if under_way in self._new_paths:
                 waiting.append(self._new_paths[under_way])
+            if (reaching := self.listener.reaching(node, peer)) is not None:
+                waiting.append(reaching)
         return waiting
 
     def _towards(self, node: Node, peer: Node) -> list[Change]:

@@ -170,6 +170,10 @@ class Entries:
         match = (canonical(tenant), canonical(mapped(source)), canonical(mapped(destination)))
         return Row(self.connection_table, match, self._reject, (), self._reject_ns)
 
+    def let_pass(self, tenant: int, source: bytes, destination: bytes) -> Row:
+        """A row that leaves a pair, of which one is the node's own address, to whatever is at the node."""
+        return self.reject(tenant, source, destination)._replace(action=self.local, params=(_NONE,))
+
     def scid_of(self, row: Row) -> int:
         """The SCID in a row of ``scid`` or of ``connection``; 0 in one that refuses."""
         if row.table == self.scid_table:

@@ -159,6 +159,37 @@ async def test_a_peer_on_the_link_is_found_and_forgotten_with_the_last_connectio
         await plane.until(lambda: not plane.tables["fib"])
 
 
+async def test_a_connection_waits_until_its_neighbours_are_found(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await adopted(site, tmp_path)
+        one = await site.add_node("one")
+        await one.report(["10.0.1.50", one.addresses[0]])
+        await site.until(lambda: len(site.controller.state.nodes["one"].locators) == 2)
+        await site.register("laptop.demo", "one")
+        lookup = asyncio.create_task(site.lookup("laptop.demo", "printer.demo"))
+        await plane.until(lambda: any(asked(frame, "10.0.1.50") for _, frame in straight(plane)))
+        await site.until(lambda: bool(plane.tables["scid"]))
+        assert not lookup.done()
+        await plane.packet_in(1, reply(HOST, "10.0.1.50"), Event.PASS)
+        await lookup
+        assert (1, *row_of("10.0.1.50")) in next_hops(plane)
+
+
+async def test_a_connection_waits_for_a_silent_neighbour_a_while_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.speakers.PATIENCE", 0.1)
+    async with SwitchSite(tmp_path) as site:
+        plane = await adopted(site, tmp_path)
+        one = await site.add_node("one")
+        await one.report(["10.0.1.50", one.addresses[0]])
+        await site.until(lambda: len(site.controller.state.nodes["one"].locators) == 2)
+        await site.register("laptop.demo", "one")
+        await site.lookup("laptop.demo", "printer.demo")
+        assert plane.tables["scid"]
+        assert not plane.tables["fib"]
+
+
 def test_whom_a_switch_has_to_know() -> None:
     ports = [
         {
@@ -214,6 +245,20 @@ def test_which_packets_are_messages_of_neighbours() -> None:
     assert not is_resolution(frame + soliciting[:40])
     assert not is_resolution(bytes(Ether(type=0x0800) / IP() / ICMP(type=135)))
     assert not is_resolution(bytes(13))
+
+
+async def test_what_is_for_the_switch_itself_keeps_nobody_from_asking_for_it(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await adopted(site, tmp_path)
+        for destination in ("198.19.200.1", "198.19.200.77"):
+            packet = IP(src="198.19.200.9", dst=destination) / ICMP()
+            await plane.packet_in(2, bytes(Ether(dst=OURS_BEHIND, src=HOST) / packet))
+        await plane.until(lambda: len(plane.tables["connection"]) == 2)
+        actions = {
+            key[2][-1]: entry.action.action.action_id for key, entry in plane.tables["connection"].items()
+        }
+        assert actions == {1: plane.actions["local"], 77: plane.actions["reject"]}
+        assert all(entry.idle_timeout_ns for entry in plane.tables["connection"].values())
 
 
 # ---- answers to senders ------------------------------------------------------------------------------------
