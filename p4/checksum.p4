@@ -63,19 +63,20 @@ control OptionSum(in option_word_t[10] options, out bit<32> sum) {
         hdr.inner_ipv4, FOUR(hdr.inner_ipv4_options, 0), FOUR(hdr.inner_ipv4_options, 4),          \
         hdr.inner_ipv4_options[8].word, hdr.inner_ipv4_options[9].word, hdr.inner_ipv6
 
-// A UDP checksum of 0 stands for none, also over IPv6 (RFC 6936, RFC 8926 section 3.3).
+// A UDP checksum of 0 stands for none, also over IPv6 (RFC 6936, RFC 8926 section 3.3), and 0xFFFF for
+// the sum 0 (RFC 768).
 control VerifyUdpChecksum(inout headers_t hdr, inout metadata_t meta) {
     apply {
         verify_checksum_with_payload(
             hdr.udp.isValid() && hdr.udp.checksum != 0 && hdr.ipv4.isValid(),
             { hdr.ipv4.src, hdr.ipv4.dst, 8w0, PROTOCOL_UDP, hdr.udp.length, hdr.ports, hdr.udp.length,
               UDP_DATA },
-            hdr.udp.checksum, HashAlgorithm.csum16);
+            meta.udp_checksum, HashAlgorithm.csum16);
         verify_checksum_with_payload(
             hdr.udp.isValid() && hdr.udp.checksum != 0 && hdr.ipv6.isValid(),
             { hdr.ipv6.src, hdr.ipv6.dst, 16w0, hdr.udp.length, 24w0, PROTOCOL_UDP, hdr.ports,
               hdr.udp.length, UDP_DATA },
-            hdr.udp.checksum, HashAlgorithm.csum16);
+            meta.udp_checksum, HashAlgorithm.csum16);
     }
 }
 

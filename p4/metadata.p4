@@ -83,6 +83,7 @@ struct metadata_t {
     port_t      ingress_port;
     bit<32>     ip_octets;   // that arrived, from the IP header on, padding included
     bit<32>     payload;     // octets behind the outer UDP header
+    bit<16>     udp_checksum; // the sum that the packet must have
     bit<8>      tunnel;
     address_t   source;      // outer addresses of a packet in a tunnel
     address_t   destination;

@@ -142,6 +142,8 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_udp {
         packet.extract(hdr.udp);
+        // 0xFFFF stands for a sum of 0: adding the carry of the next number makes it that.
+        meta.udp_checksum = hdr.udp.checksum + (bit<16>)(((bit<17>)hdr.udp.checksum + 1) >> 16);
         packet.extract(hdr.geneve);
         meta.options.words_left = (bit<8>)hdr.geneve.option_words;
         transition select(hdr.geneve.version, hdr.geneve.option_words, hdr.geneve.critical) {

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from struct import Struct
 from typing import Any
 
 from moorline.wire import Event
@@ -13,6 +15,7 @@ from ..packets import Data, arriving4, arriving6, delivered
 from ..world import UNDERLAY
 
 CASES = Concern("udp", RECEIVING)
+UDP_CHECKSUM = Struct("!H")
 case = CASES.case
 INNER = arriving4()
 
@@ -25,6 +28,13 @@ def _over6(**udp: Any) -> bytes:
     return Data(
         arriving4(), source=UNDERLAY.neighbour.address6, destination=UNDERLAY.address6, udp=udp
     ).frame()
+
+
+def _summing_to_zero(**fields: Any) -> bytes:
+    """A packet whose source port makes the sum over all of it 0, for which 0xFFFF is written (RFC 768)."""
+    data = Data(INNER, source_port=0, udp={"chksum": None}, **fields)
+    checksum = UDP_CHECKSUM.unpack_from(data.frame(), data.transport + 6)[0]
+    return replace(data, source_port=checksum).frame()
 
 
 LENGTH = 132
@@ -51,6 +61,15 @@ case(
     delivers(_over4(chksum=None), delivered(INNER)),
     delivers(Data(arriving4(size=101), udp={"chksum": None}).frame(), delivered(arriving4(size=101))),
     delivers(_over6(chksum=None), delivered(INNER)),
+)
+case(
+    "checksum-all-ones",
+    "A right checksum whose sum is 0: 0xFFFF, since 0 would mean that there is none",
+    "U7",
+    delivers(_summing_to_zero(), delivered(INNER)),
+    delivers(
+        _summing_to_zero(source=UNDERLAY.neighbour.address6, destination=UNDERLAY.address6), delivered(INNER)
+    ),
 )
 case(
     "checksum-right-big",
