@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m tools.vectors make | show | run``."""
+"""``python -m tools.vectors make | show | run | compare``."""
 
 from __future__ import annotations
 

@@ -29,16 +29,7 @@ from .live import send_to_tc
 from .model import Entry, Outcome, PacketIn, Value, number
 from .namespace import World, entered, world
 from .target import Count, PortEvents
-from .world import (
-    ACCESS,
-    GATEWAY,
-    SECOND,
-    UNASSIGNED,
-    UNASSIGNED_INTERFACE,
-    UNDERLAY,
-    VIRTUAL4_LOCAL,
-    VIRTUAL6_LOCAL,
-)
+from .world import ACCESS, GATEWAY, SECOND, UNASSIGNED, UNASSIGNED_INTERFACE, UNDERLAY
 
 P4INFO: Final = Path(__file__).resolve().parents[2] / "p4" / "moorline.p4info.txtpb"
 RECORD: Final = struct.Struct("=IHHH2x")
@@ -198,16 +189,18 @@ def bpf_targets(hooks: Sequence[Hook] = tuple(Hook)) -> Iterator[list[BpfTarget]
 
 
 def egress_of(packet: bytes) -> int:
-    """The port by which a packet leaves, told from its network layer.
+    """The port by which a packet leaves, told from its addresses.
 
     Raises:
-        TargetError: the addresses there are no port's.
+        TargetError: they are no port's.
     """
+    if packet[:12] == _mac(ACCESS.near_mac) + _mac(ACCESS.far_mac):
+        return ACCESS.number
     at = 18 if packet[12:14] == b"\x81\x00" else 14
     source, destination = (12, 16) if packet[at] >> 4 == 4 else (8, 24)
     octets = destination - source
     port = _UNDERLAY_SOURCES.get(packet[at + source :][:octets])
-    port = port or _ACCESS_DESTINATIONS.get(packet[at + destination :][:octets])
+    port = port or _LAN.get(packet[at + destination :][:octets])
     if port is None:
         raise TargetError(f"the packet {packet[:64].hex()} leaves by no port of the world")
     return port
@@ -216,10 +209,7 @@ def egress_of(packet: bytes) -> int:
 _UNDERLAY_SOURCES: Final = {
     number(address): port.number for port in (UNDERLAY, SECOND) for address in (port.address4, port.address6)
 }
-_ACCESS_DESTINATIONS: Final = {
-    **{number(address): ACCESS.number for address in (VIRTUAL4_LOCAL, VIRTUAL6_LOCAL)},
-    **{number(address): GATEWAY.number for address in (GATEWAY.host4, GATEWAY.host6)},
-}
+_LAN: Final = {number(address): GATEWAY.number for address in (GATEWAY.host4, GATEWAY.host6)}
 
 
 def _only_event(before: PortEvents, after: PortEvents) -> Event:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from scapy.packet import Packet
 
@@ -64,6 +64,7 @@ class Concern:
         entries: Sequence[Entry] = (),
         counters: Sequence[DirectCounter] = (),
         hooks: Sequence[str] = (),
+        differs: Mapping[str, Event] | None = None,
         why: str = "",
     ) -> None:
         """Add a case; ``rule`` is its number in docs/wire-format.md."""
@@ -77,6 +78,7 @@ class Concern:
                 steps,
                 tuple(counters),
                 tuple(hooks),
+                differs or {},
                 why,
             )
         )

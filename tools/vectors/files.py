@@ -44,15 +44,22 @@ def write(vectors: Iterable[Vector], root: Path = ROOT) -> int:
     count = 0
     for vector in vectors:
         count += 1
-        for suffix, contents in render(vector).items():
-            path = root / f"{vector.path}{suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(contents)
-            kept.add(path)
+        kept |= add(vector, root)
     for path in [*root.glob("*/*.toml"), *root.glob("*/*.pcap")]:
         if path not in kept:
             path.unlink()
     return count
+
+
+def add(vector: Vector, root: Path) -> set[Path]:
+    """Write one vector below ``root``; returns its files."""
+    made = set()
+    for suffix, contents in render(vector).items():
+        path = root / f"{vector.path}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents)
+        made.add(path)
+    return made
 
 
 def names(root: Path = ROOT) -> list[str]:
@@ -95,13 +102,17 @@ def _inline(mapping: Mapping[str, Any]) -> str:
 def _render_text(vector: Vector) -> str:
     head: dict[str, Any] = {"description": vector.description, "rule": vector.rule}
     if vector.hooks:
-        head |= {"hooks": list(vector.hooks), "why": vector.why}
+        head["hooks"] = list(vector.hooks)
+    if vector.why:
+        head["why"] = vector.why
     lists = {
         "entries": [_plain_entry(entry) for entry in vector.entries],
         "steps": [_plain_step(step) for step in vector.steps],
         "counters": [asdict(counter) for counter in vector.counters],
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in head.items()]
+    if vector.differs:
+        lines.append(f"differs = {_inline({target: event.name for target, event in vector.differs.items()})}")
     for name, rows in lists.items():
         if rows:
             lines += ["", f"{name} = [", *(f"  {_inline(row)}," for row in rows), "]"]
@@ -143,6 +154,7 @@ def _vector(name: str, text: Mapping[str, Any], arriving: list[bytes], leaving: 
             DirectCounter(c["table"], c["key"], c["packets"], c["bytes"]) for c in text.get("counters", ())
         ),
         tuple(text.get("hooks", ())),
+        {target: Event[event] for target, event in text.get("differs", {}).items()},
         text.get("why", ""),
     )
 

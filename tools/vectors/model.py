@@ -73,7 +73,8 @@ class DirectCounter:
 class Vector:
     """A case: entries, arrivals, expectations.
 
-    ``hooks`` names the hooks that it holds for, when not for all; ``why`` then says why.
+    ``hooks`` names the targets that it holds for, when not for all. ``differs`` names those where its packets
+    come to another event, and which. In both cases ``why`` says why.
     """
 
     concern: str
@@ -84,6 +85,7 @@ class Vector:
     steps: tuple[Step, ...]
     counters: tuple[DirectCounter, ...] = ()
     hooks: tuple[str, ...] = ()
+    differs: Mapping[str, Event] = field(default_factory=dict)
     why: str = ""
 
     @property

@@ -4,11 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from moorline.wire import Event
 
 from .model import Entry, Outcome, Value
+
+
+class TargetName(StrEnum):
+    """What a vector's ``hooks`` may hold."""
+
+    XDP = "xdp"
+    TC = "tc"
+    BMV2 = "bmv2"
 
 
 class Count(NamedTuple):
@@ -22,12 +31,22 @@ PortEvents = Mapping[tuple[int, Event], Count]
 """What ``port_events`` holds, by port and event; zero counts are left out."""
 
 
+def moved(before: PortEvents, after: PortEvents) -> dict[tuple[int, Event], Count]:
+    """By how much counts have grown; those that have not are left out."""
+    zero = Count(0, 0)
+    return {
+        key: Count(now.packets - before.get(key, zero).packets, now.bytes - before.get(key, zero).bytes)
+        for key, now in after.items()
+        if now != before.get(key, zero)
+    }
+
+
 class Target(Protocol):
     """A data plane that stands in the world of :mod:`tools.vectors.world`."""
 
     @property
     def hook(self) -> str:
-        """Name that a vector's ``hooks`` may hold: ``xdp``, ``tc``."""
+        """Its :class:`TargetName`."""
 
     @property
     def frames_complete(self) -> bool:

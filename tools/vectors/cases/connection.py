@@ -146,6 +146,8 @@ case(
     "U12",
     drops(_from(), Event.DROP_NO_ROUTE),
     entries=changed(entries.scid(port=GONE)),
+    differs={"bmv2": Event.DROP_NO_NEIGHBOUR},
+    why="a switch knows next hops alone",
 )
 case(
     "service-path",

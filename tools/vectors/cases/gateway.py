@@ -178,6 +178,8 @@ case(
     "A8",
     drops(sent(_to_lan4()), Event.DROP_NO_ROUTE, port=ACCESS.number),
     entries=changed(local(VIRTUAL4_LOCAL, GATEWAY.host4, GONE)),
+    differs={"bmv2": Event.DROP_NO_NEIGHBOUR},
+    why="a switch knows next hops alone",
 )
 case(
     "no-neighbour",
@@ -185,6 +187,6 @@ case(
     "A8",
     drops(sent(inner4(destination=GATEWAY.silent4)), Event.DROP_NO_NEIGHBOUR, port=ACCESS.number),
     entries=changed(local(VIRTUAL4_LOCAL, GATEWAY.silent4, GATEWAY.number)),
-    hooks=["xdp"],
+    hooks=["xdp", "bmv2"],
     why="on TC the kernel's neighbour layer holds the packet and asks for the address itself",
 )

@@ -111,4 +111,6 @@ case(
     "U1",
     passes(Data(arriving4(), tags=(100,)).frame()[:17]),
     passes(Data(arriving4(), tags=(100, 200)).frame()[:20]),
+    hooks=["xdp", "tc"],
+    why="a switch gets packets from Linux, which drops a frame that ends inside its first tag",
 )

@@ -38,8 +38,10 @@ case(
     "A7",
     drops(sent(inner4()), Event.DROP_NO_ROUTE, port=ACCESS.number),
     entries=changed(locator(PEER_NODE, (UNDERLAY, UNREACHABLE4))),
-    hooks=["xdp"],
-    why="on TC the kernel finds the route when the program has ended, and counts the failure itself",
+    hooks=["xdp", "bmv2"],
+    differs={"bmv2": Event.DROP_NO_NEIGHBOUR},
+    why="on TC the kernel finds the route when the program has ended, and counts the failure itself; "
+    "a switch knows next hops alone",
 )
 case(
     "port-gone",
@@ -50,6 +52,8 @@ case(
         Entry("locator", LOCATOR4.key, LOCATOR4.action, {**LOCATOR4.params, "port0": GONE, "port1": GONE}),
         Entry("uplink", {"port": GONE}, "set_source", uplink(UNDERLAY).params),
     ),
+    differs={"bmv2": Event.DROP_NO_NEIGHBOUR},
+    why="a switch knows next hops alone",
 )
 case(
     "no-neighbour",
@@ -57,7 +61,7 @@ case(
     "A7",
     drops(sent(inner4()), Event.DROP_NO_NEIGHBOUR, port=ACCESS.number),
     entries=changed(locator(PEER_NODE, (UNDERLAY, UNDERLAY.silent4))),
-    hooks=["xdp"],
+    hooks=["xdp", "bmv2"],
     why="on TC the kernel's neighbour layer holds the packet and asks for the address itself",
 )
 case(

@@ -431,6 +431,8 @@ case(
         replace(FAR_BY4, params={**FAR_BY4.params, "port0": GONE, "port1": GONE}),
         replace(uplink(SECOND), key={"port": GONE}),
     ),
+    differs={"bmv2": Event.DROP_NO_NEIGHBOUR},
+    why="a switch knows next hops alone",
 )
 case(
     "no-route",
@@ -438,8 +440,10 @@ case(
     "U15",
     drops(data().frame(), Event.DROP_NO_ROUTE),
     entries=relaying(locator(FAR_NODE, (SECOND, UNREACHABLE4))),
-    hooks=["xdp"],
-    why="on TC the kernel finds the route when the program has ended, and counts the failure itself",
+    hooks=["xdp", "bmv2"],
+    differs={"bmv2": Event.DROP_NO_NEIGHBOUR},
+    why="on TC the kernel finds the route when the program has ended, and counts the failure itself; "
+    "a switch knows next hops alone",
 )
 case(
     "no-neighbour",
@@ -447,7 +451,7 @@ case(
     "U15",
     drops(data().frame(), Event.DROP_NO_NEIGHBOUR),
     entries=relaying(locator(FAR_NODE, (SECOND, SECOND.silent4))),
-    hooks=["xdp"],
+    hooks=["xdp", "bmv2"],
     why="on TC the kernel's neighbour layer holds the packet and asks for the address itself",
 )
 case(
