@@ -4,6 +4,7 @@
 # make test    lint, types, unit tests, packet vectors, lab tests
 # make bench   the benchmarks (ONLY=name for one)
 # make fuzz    a million generated packets through the data plane programs
+# make fuzz-diff  100,000 generated packets through XDP, TC and the P4 program on BMv2
 # make p4      compile the P4 program anew, after a change to it (needs p4c on the PATH)
 # All of them install what is missing first (Debian 12, as root).
 
@@ -13,7 +14,7 @@ PROTO := moorline/api/v1/moorline.proto
 C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit bench fuzz p4 stubs format clean
+.PHONY: help setup demo test lint unit bench fuzz fuzz-diff p4 stubs format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -39,6 +40,9 @@ bench: setup
 
 fuzz: setup
 	@$(PYTHON) -m tools.fuzz
+
+fuzz-diff: setup
+	@$(PYTHON) -m tools.fuzz.diff
 
 p4: setup
 	@$(PYTHON) -m tools.contract

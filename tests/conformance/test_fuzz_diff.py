@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A short run of the differential fuzzer (``make fuzz-diff`` is a long one), and what it does with a find."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dataplane.bpf.hook import Hook
+from moorline.wire import Event
+from tools.contract import P4, SWITCH
+from tools.fuzz.diff.drive import Case, Driver, Judge
+from tools.fuzz.diff.keep import keep
+from tools.fuzz.diff.minimise import kind, minimise
+from tools.vectors import files
+from tools.vectors.bmv2_target import Bmv2Target, bmv2_target
+from tools.vectors.bpf_target import BpfTarget
+from tools.vectors.entries import BASE
+from tools.vectors.runner import run
+
+pytestmark = pytest.mark.bmv2
+
+FRAMES = 4_000
+SEED = 3
+TTL = '"0x40"'
+"""The TTL of an outer header, as the compiled program has it."""
+
+
+def judge(targets: dict[Hook, BpfTarget], switch: Bmv2Target) -> Judge:
+    return Judge([targets[Hook.XDP], targets[Hook.TC]], switch)
+
+
+def test_all_targets_do_the_same(targets: dict[Hook, BpfTarget], bmv2: Bmv2Target) -> None:
+    driver = Driver(judge(targets, bmv2), SEED)
+    assert [case.difference for case in driver.run(FRAMES)] == []
+    assert driver.totals.frames == FRAMES
+    assert len(driver.totals.events) > 25
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Iterator[Bmv2Target]:
+    """A switch that sends packets with another TTL than the hosts."""
+    program = (P4 / SWITCH).read_text()
+    assert program.count(TTL)
+    altered = tmp_path / "altered.json"
+    altered.write_text(program.replace(TTL, '"0x3f"'))
+    json.loads(altered.read_text())
+    with bmv2_target(altered) as target:
+        yield target
+
+
+def test_a_difference_is_found_and_minimised_and_kept(
+    targets: dict[Hook, BpfTarget], broken: Bmv2Target, bmv2: Bmv2Target, tmp_path: Path
+) -> None:
+    both = judge(targets, broken)
+    case = next(Driver(both, SEED).run(1_000))
+    assert "packets from port" in case.difference
+
+    small = minimise(case, both.difference)
+    assert kind(small.difference) == kind(case.difference)
+    assert len(small.entries) == 4, "roles, and the connection's way out"
+    assert {entry.table for entry in small.entries} == {"port_role", "connection", "locator", "uplink"}
+    assert len(small.frame) <= len(case.frame)
+
+    vector = files.read(keep(small, tmp_path), tmp_path)
+    assert vector.steps[0].expected.event is Event.TX
+    assert run(vector, targets[Hook.XDP]) == run(vector, bmv2) == []
+    assert run(vector, broken)[0].startswith("step 1: packet ")
+
+
+def test_counters_are_compared(
+    targets: dict[Hook, BpfTarget], bmv2: Bmv2Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = Bmv2Target.direct_counter
+
+    def mistaken(self: Bmv2Target, table: str, key: dict[str, int | str]) -> object:
+        count = counter(self, table, key)
+        return count._replace(packets=0, bytes=0) if table == "terminate" else count
+
+    both = judge(targets, bmv2)
+    sent = files.read("delivery/ipv4-over-ipv4").steps[0]
+    assert both.difference(BASE, sent.port, sent.frame) == ""
+    monkeypatch.setattr(Bmv2Target, "direct_counter", mistaken)
+    difference = both.difference(BASE, sent.port, sent.frame)
+    assert difference == f"xdp and bmv2: counter of terminate: (1, {len(sent.frame)}), (0, 0)"
+
+
+def test_a_case_that_is_none_stays_as_it_is(targets: dict[Hook, BpfTarget], bmv2: Bmv2Target) -> None:
+    both = judge(targets, bmv2)
+    sent = files.read("delivery/ipv4-over-ipv4").steps[0]
+    case = Case(BASE, sent.port, sent.frame, "only in its window: packet-ins")
+    assert minimise(case, both.difference) == case
