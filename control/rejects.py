@@ -52,7 +52,7 @@ class Rejects:
 
     def _row(self, node: Node, tenant: int, source: bytes, destination: bytes) -> Row:
         entries = self._planes.entries
-        # What is for the switch itself is refused nobody, lest its neighbours' questions for it are refused too.
+        # What is for the switch itself passes: its neighbours' questions would be refused with it.
         own = node.switch is not None and node.switch.config.owns(destination)
         return (entries.let_pass if own else entries.reject)(tenant, source, destination)
 
