@@ -14,7 +14,7 @@ from tools.lab import HostPlan, Lab, SwitchPlan
 from tools.lab.flow import CheckedStream, PacedFlow
 from tools.lab.programs import Service
 from tools.lab.tunnels import Tunnels
-from tools.lab.underlay import replace_at_once
+from tools.lab.underlay import move
 from tools.lab.waiting import wait_until
 
 ENDS = ("laptop", "server")
@@ -64,14 +64,6 @@ def rotate(lab: Lab, server: Service) -> None:
     lab.controller.moorline("connection", "rotate", f"{scid:016x}")
 
 
-def move(lab: Lab, *names: str) -> None:
-    """Replace all addresses of hosts by those of another network."""
-    uplinks = [lab[name].uplink for name in names]
-    replace_at_once(
-        [(uplink, uplink.fresh(family, elsewhere=True)) for uplink in uplinks for family in uplink.families]
-    )
-
-
 @contextmanager
 def tunnels(lab: Lab) -> Iterator[list[Tunnels]]:
     """What comes to each of the ends."""
@@ -114,7 +106,7 @@ def test_a_stream_across_the_switch_outlives_changes_of_its_ends(lab: Lab, serve
         with stream_to(lab, getattr(server, family)) as stream:
             before = scids_of(lab, server)
             for names in (("server",), ("laptop",), ENDS):
-                move(lab, *names)
+                move(*(lab[name].uplink for name in names))
                 progress(stream)
             assert scids_of(lab, server) == before
         for tunnel in arriving:
@@ -163,7 +155,7 @@ def test_a_border_changes_the_scid(lab: Lab, server: Service):
             progress(stream)
             again = scids_of(lab, server)
             assert not {near, far} & set(again)
-            move(lab, *ENDS)
+            move(*(lab[name].uplink for name in ENDS))
             progress(stream)
         for tunnel, scids in zip(arriving, zip((near, far), again, strict=True), strict=True):
             assert tunnel.scids == set(scids)
@@ -177,7 +169,7 @@ def test_a_switch_that_is_killed_and_starts_empty_goes_on(lab: Lab, server: Serv
         before = scids_of(lab, server)
         for _ in range(2):
             switch.program.kill()
-            move(lab, "server")
+            move(lab["server"].uplink)
             switch.program.start()
             progress(stream)
         assert scids_of(lab, server) == before

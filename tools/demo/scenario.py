@@ -30,7 +30,7 @@ from tools.demo.show import Screen
 from tools.lab import Lab, SwitchPlan
 from tools.lab.gaps import Arrivals
 from tools.lab.tunnels import Tunnels
-from tools.lab.underlay import replace_at_once
+from tools.lab.underlay import move
 from tools.lab.waiting import wait_until
 from tools.lab.web import Content, WebServer, random_file
 
@@ -162,13 +162,7 @@ def _change(lab: Lab, screen: Screen, download: Download, step: Step) -> Change:
 def _replace(lab: Lab, step: Step) -> tuple[float, Moment]:
     """Replace all addresses of the hosts of a step: the seconds that it took, and the connection then."""
     hosts = [lab[name] for name in step.hosts]
-    took = replace_at_once(
-        [
-            (host.uplink, host.uplink.fresh(family, elsewhere=True))
-            for host in hosts
-            for family in host.uplink.families
-        ]
-    )
+    took = move(*(host.uplink for host in hosts))
     wanted = {host.name: {str(a.ip) for a in host.uplink.addresses.values()} for host in hosts}
     return took, wait_until(lambda: moment_with(lab, wanted), f"the controller knew of it ({step.title})")
 

@@ -158,3 +158,10 @@ class SwitchNode:
         controller.moorline(
             "switch", "add", self.name, "--p4runtime", self.target, "--config", str(self.config)
         )
+
+    def register(self, controller: Controller, service: str, plain: str) -> None:
+        """Name a plain host behind it."""
+        addresses = [
+            word for at in self.plain[plain].addresses.values() for word in ("--address", str(at.ip))
+        ]
+        controller.moorline("service", "register", service, "--node", self.name, *addresses)

@@ -92,6 +92,13 @@ class Uplink:
         self.addresses[address.version] = address
 
 
+def move(*uplinks: Uplink) -> float:
+    """Replace all addresses of several uplinks at once by those of their other subnets."""
+    return replace_at_once(
+        [(uplink, uplink.fresh(family, elsewhere=True)) for uplink in uplinks for family in uplink.families]
+    )
+
+
 def replace_at_once(changes: Iterable[tuple[Uplink, Interface]]) -> float:
     """Replace addresses, also of several hosts, within a few milliseconds; returns the seconds it took."""
     begin = time.monotonic()
