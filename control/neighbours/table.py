@@ -303,6 +303,10 @@ class Neighbours:
             return []
         same = neighbour.mac == mac
         if not same and neighbour.mac is not None and now - neighbour.learned < LOCK:
+            # Two changes in a row, or two machines: the one that was first is asked once more, then all.
+            if not neighbour.questions:
+                neighbour.questions = ATTEMPTS - 1
+                self._appoint(neighbour, neighbour.learned + LOCK)
             return []
         if confirmed:
             neighbour.questions = 0

@@ -246,7 +246,21 @@ def test_of_two_machines_with_one_address_the_first_counts_for_a_while() -> None
     neighbours = watching(NEAR4)
     neighbours.received(1, reply(), 0.0)
     assert neighbours.received(1, reply(mac=NEW), 0.0 + table.LOCK / 2) == []
-    assert learned(neighbours.received(1, reply(mac=NEW), 0.0 + table.LOCK)) == [NEW]
+    # The first is asked whether it is still there.
+    (asked,) = frames(neighbours.tick(table.LOCK))
+    assert asked.destination == NEAR
+    assert neighbours.received(1, reply(), table.LOCK) == []
+    assert run(neighbours, 15.0) == []
+    assert learned(neighbours.received(1, reply(mac=NEW), 15.0)) == [NEW]
+
+
+def test_of_two_changes_in_a_row_the_second_is_soon_found() -> None:
+    neighbours = watching(NEAR4)
+    neighbours.received(1, reply(), 0.0)
+    neighbours.received(1, request(mac=NEW, target=NEAR4), table.LOCK / 2)
+    asked = [frame.destination for _, output in run(neighbours, 2 * table.LOCK) for frame in frames([output])]
+    assert asked == [NEAR, BROADCAST]
+    assert learned(neighbours.received(1, reply(mac=NEW), 2 * table.LOCK)) == [NEW]
 
 
 def test_an_advertisement_that_does_not_override_raises_a_doubt() -> None:
