@@ -19,6 +19,7 @@ class Outbox:
     def __init__(self) -> None:
         self._waiting: deque[p4r.StreamMessageResponse] = deque()
         self._filled = asyncio.Event()
+        self._closed = False
         self.dropped = 0
 
     def put(self, message: p4r.StreamMessageResponse) -> bool:
@@ -30,9 +31,16 @@ class Outbox:
         self._filled.set()
         return True
 
-    async def get(self) -> p4r.StreamMessageResponse:
-        """The next message, when there is one."""
+    def close(self) -> None:
+        """Nothing more will be put."""
+        self._closed = True
+        self._filled.set()
+
+    async def get(self) -> p4r.StreamMessageResponse | None:
+        """The next message, when there is one; ``None`` when none is left and none will come."""
         while not self._waiting:
+            if self._closed:
+                return None
             self._filled.clear()
             await self._filled.wait()
         return self._waiting.popleft()

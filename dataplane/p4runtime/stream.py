@@ -51,14 +51,15 @@ class Streams:
         outbox = self._outboxes[client] = Outbox()
         sending = asyncio.create_task(_send(outbox, context))
         try:
-            async for request in requests:
-                await self._take(client, outbox, request)
-        except Refused as error:
-            await abort(context, error)
+            refusal = await self._take_all(client, outbox, requests)
+            # A write that is cut short makes gRPC forget that it has begun to answer: the status would never
+            # be sent, and the client would wait for ever.
+            outbox.close()
+            await asyncio.wait([sending])
         finally:
             sending.cancel()
-            del self._outboxes[client]
-            await self._notify(self._arbitration.disconnect(client))
+        if refusal is not None:
+            await abort(context, refusal)
 
     def to_primary(self, message: p4r.StreamMessageResponse) -> bool:
         """Sends to the primary; whether there is one that takes it."""
@@ -72,6 +73,20 @@ class Streams:
             self._early.put(source, message, asyncio.get_running_loop().time())
         elif not self.to_primary(message):
             log.warning("packet_in_dropped", reason="the controller is too slow")
+
+    async def _take_all(
+        self, client: object, outbox: Outbox, requests: AsyncIterator[p4r.StreamMessageRequest]
+    ) -> Refused | None:
+        """Takes requests until the client sends no more, or one ends the stream: that refusal."""
+        try:
+            async for request in requests:
+                await self._take(client, outbox, request)
+        except Refused as error:
+            return error
+        finally:
+            del self._outboxes[client]
+            await self._notify(self._arbitration.disconnect(client))
+        return None
 
     async def _take(self, client: object, outbox: Outbox, request: p4r.StreamMessageRequest) -> None:
         kind = request.WhichOneof("update")
@@ -117,8 +132,8 @@ class Streams:
 
 
 async def _send(outbox: Outbox, context: grpc.aio.ServicerContext) -> None:
-    while True:
-        await context.write(await outbox.get())
+    while (message := await outbox.get()) is not None:
+        await context.write(message)
 
 
 def _stream_error(error: MoorlineError, request: p4r.StreamMessageRequest) -> p4r.StreamMessageResponse:

@@ -55,8 +55,46 @@ async def test_a_slow_client_loses_packets_but_no_arbitration() -> None:
     assert not outbox.put(packet)
     assert outbox.put(p4r.StreamMessageResponse(arbitration=p4r.MasterArbitrationUpdate()))
     for _ in range(LIMIT):
-        assert (await outbox.get()).HasField("packet")
-    assert (await outbox.get()).HasField("arbitration")
+        message = await outbox.get()
+        assert message is not None
+        assert message.HasField("packet")
+    message = await outbox.get()
+    assert message is not None
+    assert message.HasField("arbitration")
+    outbox.close()
+    assert await outbox.get() is None
+
+
+class SlowContext:
+    """A stream whose client reads nothing until it is told to."""
+
+    def __init__(self) -> None:
+        self.reads = asyncio.Event()
+        self.begun = asyncio.Event()
+        self.written: list[p4r.StreamMessageResponse] = []
+
+    async def write(self, message: p4r.StreamMessageResponse) -> None:
+        self.begun.set()
+        await self.reads.wait()
+        self.written.append(message)
+
+
+async def test_a_stream_that_ends_cuts_no_write_short(peer: Peer) -> None:
+    """Else gRPC never sends the status, now and then: whoever closes at once waits for ever."""
+    context = SlowContext()
+
+    async def requests() -> AsyncIterator[p4r.StreamMessageRequest]:
+        update = p4r.MasterArbitrationUpdate(device_id=1, election_id=p4r.Uint128(low=1))
+        yield p4r.StreamMessageRequest(arbitration=update)
+        await context.begun.wait()
+
+    serving_it = asyncio.create_task(peer.server.StreamChannel(requests(), context))  # type: ignore[arg-type]
+    await context.begun.wait()
+    assert not (await asyncio.wait([serving_it], timeout=0.05))[0]
+    assert (await peer.stream().arbitrate(None)).status.code == 5  # the client counts as gone
+    context.reads.set()
+    await serving_it
+    assert [message.arbitration.status.code for message in context.written] == [0]
 
 
 async def test_packet_out_reaches_the_data_plane(peer: Peer) -> None:
