@@ -6,6 +6,7 @@
 #include "departure.h"
 #include "events.h"
 #include "hand_over.h"
+#include "terminate.h"
 
 /* Addresses that stay on the link: the kernel's. */
 static inline int is_link_ipv4(__be32 destination)
@@ -89,6 +90,18 @@ static inline int to_other_access(hook_context *ctx, struct packet *packet, stru
 	return hand_over(ctx, packet, out, ipv6);
 }
 
+/* Whether the packet is for the node itself: no connection of a host beyond a gateway port. */
+static inline int is_for_node(struct packet *packet, const struct inner *inner)
+{
+	union address destination;
+
+	if (inner->is_ipv6)
+		__builtin_memcpy(&destination, &inner->ipv6->daddr, sizeof(destination));
+	else
+		map_ipv4(&destination, inner->ipv4->daddr);
+	return is_terminated(packet, TUNNEL_NONE, &destination);
+}
+
 static inline int from_access(hook_context *ctx, struct packet *packet,
 			      const struct port_role_entry *role)
 {
@@ -108,10 +121,12 @@ static inline int from_access(hook_context *ctx, struct packet *packet,
 		return event;
 	if (is_link_local(&inner))
 		return EVENT_PASS;
+	hops = role->data.access.hops;
 	event = find_connection(packet, &inner, role->data.access.tenant, &departure);
+	if (event == EVENT_PUNT_CONNECTION_MISS && hops && is_for_node(packet, &inner))
+		return EVENT_PASS;
 	if (event)
 		return event;
-	hops = role->data.access.hops;
 	if (departure.local_port)
 		return to_other_access(ctx, packet, &inner, available, departure.local_port, hops);
 	departure.plan.flow = flow_hash(&cursor, &inner);

@@ -20,7 +20,9 @@
  * returns the event that ends the packet's way. EVENT_RX is 0 and never ends one. */
 #define CONTINUE 0
 
-#define TUNNEL_GENEVE 1 /* moorline.wire.Tunnel.GENEVE */
+/* moorline.wire.Tunnel. */
+#define TUNNEL_NONE   0
+#define TUNNEL_GENEVE 1
 #define GENEVE_PORT   6081
 
 /* Geneve, RFC 8926, section 3.4. */

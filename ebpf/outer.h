@@ -11,9 +11,9 @@
 #ifndef MOORLINE_OUTER_H
 #define MOORLINE_OUTER_H
 
-#include "assoc.h"
 #include "checksum.h"
 #include "events.h"
+#include "terminate.h"
 
 struct outer {
 	union address source;
@@ -67,16 +67,6 @@ static inline int is_geneve_port(const struct cursor *cursor)
 	struct transport_ports *ports = peek(cursor, sizeof(*ports));
 
 	return ports && ports->destination == bpf_htons(GENEVE_PORT);
-}
-
-/* Whether we open Geneve packets to this address. */
-static inline int is_terminated(struct packet *packet, const union address *destination)
-{
-	u64 key[TERMINATE_KEY_WORDS] = {destination->halves[0], destination->halves[1],
-					TUNNEL_GENEVE};
-	struct terminate_entry *entry = terminate_lookup(packet, key);
-
-	return entry && entry->action == ACTION_open;
 }
 
 /* Moves the cursor to where a UDP header is expected. */
@@ -194,7 +184,7 @@ static inline int parse_outer(hook_context *ctx, struct packet *packet, struct c
 		event = parse_outer_ipv6(cursor, outer);
 	if (event)
 		return event;
-	if (!is_geneve_port(cursor) || !is_terminated(packet, &outer->destination))
+	if (!is_geneve_port(cursor) || !is_terminated(packet, TUNNEL_GENEVE, &outer->destination))
 		return EVENT_PASS;
 	if (!peek(cursor, sizeof(struct udphdr)))
 		return EVENT_DROP_OUTER_TRUNCATED;

@@ -24,3 +24,9 @@ def contents(frame: bytes) -> tuple[int, bytes]:
     while (kind := int.from_bytes(frame[at - 2 : at])) in (VLAN, QINQ):
         at += _TAG_OCTETS
     return kind, frame[at:]
+
+
+def frame(destination: bytes, source: bytes, packet: bytes) -> bytes:
+    """A frame with an IP packet of either family."""
+    kind = IPV4 if packet[0] >> 4 == 4 else IPV6
+    return destination + source + kind.to_bytes(2) + packet

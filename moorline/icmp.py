@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """ICMP and ICMPv6 errors about a packet that a data plane could not carry (RFC 792, 1122, 4443). Sans-IO.
 
-The answer comes from the address that the packet was for, as the tunnels of Linux do it: a virtual link has
-no router with an address of its own.
+Unless a source is given, the answer comes from the address that the packet was for, as the tunnels of Linux
+do it: a virtual link has no router with an address of its own.
 """
 
 from __future__ import annotations
@@ -34,35 +34,38 @@ _EXTENSIONS: Final = frozenset({0, 43, 60})
 _FRAGMENT: Final = 44
 
 
-def answer_to(event: int, packet: bytes, mtu: int) -> bytes | None:
-    """The answer to ``packet``, for which there was this :class:`Event`; None where it gets none."""
+def answer_to(event: int, packet: bytes, mtu: int, source: bytes = b"") -> bytes | None:
+    """The answer to ``packet``, for which there was this :class:`Event`; None where it gets none.
+
+    It comes from ``source`` (4 or 16 octets); without one, from the address that the packet was for.
+    """
     match event:
         case Event.PUNT_TOO_BIG:
-            return too_big(packet, mtu)
+            return too_big(packet, mtu, source)
         case Event.PUNT_TTL_EXPIRED:
-            return time_exceeded(packet)
+            return time_exceeded(packet, source)
     return None
 
 
-def too_big(packet: bytes, mtu: int) -> bytes | None:
+def too_big(packet: bytes, mtu: int, source: bytes = b"") -> bytes | None:
     """The answer that ``packet`` (inner IP) is larger than ``mtu`` octets; None where the RFCs forbid one.
 
     An IPv4 packet gets it with or without "don't fragment": nobody on the way can fragment it, and the
     sender's kernel will once it knows. ICMPv6 answers multicast too (RFC 4443, section 2.4 (e.3)).
     """
     if _version(packet) == 4 and _may_answer_ipv4(packet):
-        return _icmp(packet, 3, 4, struct.pack("!HH", 0, min(mtu, 0xFFFF)))
+        return _icmp(packet, source, 3, 4, struct.pack("!HH", 0, min(mtu, 0xFFFF)))
     if _version(packet) == 6 and _may_answer_ipv6(packet, multicast=True):
-        return _icmpv6(packet, 2, 0, struct.pack("!I", mtu))
+        return _icmpv6(packet, source, 2, 0, struct.pack("!I", mtu))
     return None
 
 
-def time_exceeded(packet: bytes) -> bytes | None:
+def time_exceeded(packet: bytes, source: bytes = b"") -> bytes | None:
     """The answer that the TTL or hop limit of ``packet`` ran out; None where the RFCs forbid one."""
     if _version(packet) == 4 and _may_answer_ipv4(packet):
-        return _icmp(packet, 11, 0, bytes(4))
+        return _icmp(packet, source, 11, 0, bytes(4))
     if _version(packet) == 6 and _may_answer_ipv6(packet, multicast=False):
-        return _icmpv6(packet, 3, 0, bytes(4))
+        return _icmpv6(packet, source, 3, 0, bytes(4))
     return None
 
 
@@ -122,26 +125,26 @@ def _is_error_or_later_fragment(packet: bytes) -> bool:
     return kind == _ICMPV6 and (at >= len(packet) or packet[at] < _ICMPV6_INFORMATION)
 
 
-def _icmp(packet: bytes, kind: int, code: int, rest: bytes) -> bytes:
+def _icmp(packet: bytes, source: bytes, kind: int, code: int, rest: bytes) -> bytes:
     quote = packet[: _QUOTE_LIMIT_IPV4 - 28]
     body = struct.pack("!BBH", kind, code, 0) + rest + quote
     body = body[:2] + struct.pack("!H", checksum(body)) + body[4:]
     # Type of service 0xC0: internetwork control (RFC 1812, section 4.3.2.5).
     header = (
         struct.pack("!BBHHHBBH", 0x45, 0xC0, 20 + len(body), 0, 0, _TTL, _ICMP, 0)
-        + packet[16:20]
+        + (source or packet[16:20])
         + packet[12:16]
     )
     return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + body
 
 
-def _icmpv6(packet: bytes, kind: int, code: int, rest: bytes) -> bytes:
+def _icmpv6(packet: bytes, source: bytes, kind: int, code: int, rest: bytes) -> bytes:
     quote = packet[: _QUOTE_LIMIT_IPV6 - 48]
     body = struct.pack("!BBH", kind, code, 0) + rest + quote
     # A packet for many has no address to answer from; nor has the virtual link, so that its own source must
     # do.
     answering = packet[8:24] if packet[24] == 0xFF else packet[24:40]
-    addresses = answering + packet[8:24]
+    addresses = (source or answering) + packet[8:24]
     pseudo = addresses + struct.pack("!II", len(body), _ICMPV6)
     body = body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]
     return struct.pack("!IHBB", 6 << 28, len(body), _ICMPV6, _TTL) + addresses + body

@@ -47,8 +47,9 @@ EVENTS_PER_PORT: Final = 64
 
 
 class Tunnel(IntEnum):
-    """Kind of tunnel in the key of the table ``terminate``."""
+    """Kind of tunnel in the key of the table ``terminate``; NONE: plain packets for the node itself."""
 
+    NONE = 0
     GENEVE = 1
 
 

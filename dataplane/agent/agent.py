@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,19 +15,21 @@ import structlog
 
 from dataplane.agent import forwarding
 from dataplane.agent.access import AccessPair, inner_mtu
+from dataplane.agent.answers import Answers
 from dataplane.agent.backend import AgentBackend
 from dataplane.agent.change_socket import ChangeSocket
 from dataplane.agent.config import NodeConfig
 from dataplane.agent.controller_link import ControllerLink
 from dataplane.agent.dns import DnsServer
 from dataplane.agent.facts import HostFacts
+from dataplane.agent.gateway_routes import GatewayLink, GatewayRoutes
 from dataplane.agent.inject import Injector
 from dataplane.agent.mobility import Mobility
 from dataplane.agent.neighbours import Neighbours
 from dataplane.agent.netlink import Changed
 from dataplane.agent.peers import Peers
 from dataplane.agent.port_map import PortMap
-from dataplane.agent.ports import Ports
+from dataplane.agent.ports import Ports, PortState, own_addresses
 from dataplane.agent.pump import DigestPump, Pump
 from dataplane.agent.resolver import Resolver
 from dataplane.agent.servers import serve_controller, serve_locally, stopping
@@ -93,6 +96,8 @@ class Agent:
         self._ports = Ports(config, state, netlink, self)
         self._access = AccessPair(netlink, config.interface, config.far_interface)
         self._neighbours = Neighbours(netlink)
+        self._gateway_routes = GatewayRoutes(netlink)
+        self._dns: DnsServer | None = None
         self._uplink_routes = UplinkRoutes(netlink)
         self._peers = Peers(tables)
         self._mobility = Mobility(
@@ -153,14 +158,16 @@ class Agent:
         try:
             await self._follow_ports()
             await self._keep_uplink_routes()
+            await self._keep_gateway_routes()
             await self._ports.detach_others(self._watch.table)
             await self._forward_no_more()
         finally:
             # Also when it ends here: 'node leave' has to find what was attached.
             await self._save()
-        access = self._ports.access.number
         stack.callback(self._backend.close)
-        pump = Pump(self._pipeline.packet_in_fd, access, self._p4runtime, self._backend)
+        loop = asyncio.get_running_loop()
+        answers = Answers(self._ports, self._backend, self._own_addresses, loop.time)
+        pump = Pump(self._pipeline.packet_in_fd, self._ports, self._p4runtime, answers)
         stack.callback(pump.close)
         stack.callback(DigestPump(self._pipeline.digests_fd, self._p4runtime).close)
 
@@ -196,6 +203,7 @@ class Agent:
                     await self._place_endpoints()
                 await self._follow_ports()
                 await self._keep_uplink_routes()
+                await self._serve_plain_hosts()
                 await self._keep_neighbours()
             except Exception as error:
                 # An interface that came may be gone again; the next change tries anew.
@@ -228,9 +236,43 @@ class Agent:
         destinations = [address for peer in self._peers for address in peer.addresses]
         await self._neighbours.release(destinations, frozenset(port.attached for port in underlay))
         at_xdp = frozenset(port.attached for port in underlay if port.hook is Hook.XDP)
+        links = self._plain_hosts() if any(port.hook is Hook.XDP for port in self._ports) else []
         # Until the controller has named the peers, those of an earlier agent still have packets under way.
         all_named = self._link is not None and self._link.synchronized
-        await self._neighbours.keep(destinations if at_xdp else [], at_xdp, and_no_others=all_named)
+        await self._neighbours.keep(destinations if at_xdp else [], at_xdp, links, and_no_others=all_named)
+
+    def _plain_hosts(self) -> list[tuple[int, str]]:
+        """The plain hosts that have services: interface and address of each."""
+        attached = {port.number: port.attached for port in self._ports.gateways if port.attached}
+        return [
+            (attached[end.port], str(ip_address(address)))
+            for end in self._translations.endpoints
+            for address in (end.ipv4, end.ipv6)
+            if end.port in attached and address
+        ]
+
+    async def _serve_plain_hosts(self) -> None:
+        """What follows from the host's addresses on the links of plain hosts."""
+        if self._dns is not None:
+            links = [at for port in self._ports.gateways for at in self._own_addresses(port)]
+            await self._dns.serve_links(links)
+        await self._keep_gateway_routes()
+
+    async def _keep_gateway_routes(self) -> None:
+        links = [
+            GatewayLink(port.interface, tuple(self._own_addresses(port)))
+            for port in self._ports.gateways
+            if port.attached
+        ]
+        near = self._watch.table.link_named(self._config.interface)
+        sources = [
+            next((str(ip_address(end)) for end in ends if end), "")
+            for ends in zip(*((own.ipv4, own.ipv6) for own in self._translations.own_endpoints), strict=True)
+        ]
+        await self._gateway_routes.keep(links, near.index if near else 0, list(filter(None, sources)))
+
+    def _own_addresses(self, port: PortState) -> list[IPv4Interface | IPv6Interface]:
+        return own_addresses(self._watch.table, port)
 
     def _inner_mtu(self) -> int:
         links = [self._watch.table.link_named(port.interface) for port in self._ports.underlay]
@@ -238,14 +280,25 @@ class Agent:
 
     async def _place_endpoints(self) -> None:
         endpoints, prefixes = self._translations.endpoints, self._translations.prefixes
-        await self._access.set_endpoints(endpoints, prefixes)
-        await forwarding.guard(self._netlink, self._forwarding_interfaces(), prefixes)
+        await self._access.set_endpoints(self._translations.own_endpoints, prefixes)
+        await forwarding.guard(self._netlink, self._guarded_interfaces(), prefixes)
+        await self._keep_gateway_routes()
         self._placed = endpoints
+        self._host_moved.set()  # neighbours among them
 
     def _forwarding_interfaces(self) -> list[str]:
-        """Where a program at XDP asks for routes: the host's own packets come in at XDP."""
-        at_xdp = self._ports.access.hook is Hook.XDP
-        return [port.interface for port in self._ports.underlay] if at_xdp else []
+        """Where programs at XDP ask for routes: towards nodes for what comes in at an access port, towards
+        plain hosts for what comes in anywhere.
+        """
+        at_xdp = {port.role for port in self._ports if port.hook is Hook.XDP}
+        underlay = [port.interface for port in self._ports.underlay] if at_xdp - {"underlay"} else []
+        return underlay + [port.interface for port in self._ports.gateways if at_xdp]
+
+    def _guarded_interfaces(self) -> list[str]:
+        """Where plain packets to virtual addresses are stopped; a gateway's kernel may forward anyhow."""
+        if self._ports.gateways:
+            return [port.interface for port in self._ports if port is not self._ports.access]
+        return self._forwarding_interfaces()
 
     # ---- servers -------------------------------------------------------------------------------------------
 
@@ -259,9 +312,10 @@ class Agent:
         remote = await serve_controller(config.p4runtime_port, self._credentials, self._p4runtime.add_to)
         await stack.enter_async_context(stopping(remote))
         if config.dns.enabled:
-            dns = DnsServer(config.dns, self._translations, self._resolver.resolve)
-            await dns.start()
-            stack.push_async_callback(dns.close)
+            self._dns = DnsServer(config.dns, self._translations, self._resolver.resolve)
+            await self._dns.start()
+            stack.push_async_callback(self._dns.close)
+        await self._serve_plain_hosts()
 
     def _make_link(self, changes: ChangeSocket) -> ControllerLink:
         return ControllerLink(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dataplane.agent.inject import Injector
 from dataplane.agent.ports import Ports
+from dataplane.agent.punts import lowered
 from dataplane.agent.state import write_private
 from dataplane.bpf.table_map import TableMap
 from dataplane.contract.binding import Binding
@@ -83,20 +84,23 @@ class AgentBackend:
         if egress_port:
             self._straight_out(egress_port, payload)
             return
-        access = self._ports.access.number
-        if ingress_port != access or self._injector is None:
+        access, port = self._ports.access, self._ports.numbered(ingress_port)
+        # What came from behind a gateway port can only come in once more at the host's own port.
+        if port is None or port.role == "underlay" or port.tenant != access.tenant:
             raise PacketOutError(
-                f"no packet-out can come in at port {ingress_port}: give port {access}, the host's own, or "
-                "an egress port"
+                f"no packet-out can come in at port {ingress_port}: give port {access.number}, the host's "
+                "own, a gateway port of its tenant, or an egress port"
             )
-        self._injector.to_pipeline(payload)
+        frame = lowered(payload, port.hops - access.hops)
+        if frame is not None:
+            self.to_pipeline(frame)
 
     def _straight_out(self, number: int, payload: bytes) -> None:
-        interfaces = {port.number: port.interface for port in self._ports}
-        if number not in interfaces or self._injector is None:
-            known = ", ".join(f"{n} ({name})" for n, name in sorted(interfaces.items()))
+        port = self._ports.numbered(number)
+        if port is None:
+            known = ", ".join(f"{port.number} ({port.interface})" for port in self._ports)
             raise PacketOutError(f"no packet-out can leave by port {number}: there are {known}")
-        self._injector.straight_out(interfaces[number], payload)
+        self.straight_out(port.interface, payload)
 
     def inject_with(self, injector: Injector) -> None:
         """Send on this pair from now on."""
@@ -113,6 +117,16 @@ class AgentBackend:
         """Let an IP packet arrive at the host's programs."""
         if self._injector is not None:
             self._injector.to_host(packet)
+
+    def to_pipeline(self, frame: bytes) -> None:
+        """Let a frame pass the pipeline as if the host had sent it."""
+        if self._injector is not None:
+            self._injector.to_pipeline(frame)
+
+    def straight_out(self, interface: str, frame: bytes) -> None:
+        """Let a frame leave by an interface."""
+        if self._injector is not None:
+            self._injector.straight_out(interface, frame)
 
     def forwarding_cleared(self) -> None:
         """All tables were emptied: write the agent's own rows again."""

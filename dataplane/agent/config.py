@@ -38,10 +38,13 @@ class PortConfig(Section):
     """One network interface of the data plane, ``[[node.port]]``."""
 
     name: Interface
-    role: Literal["underlay", "access"] = "underlay"
+    role: Literal["underlay", "gateway"] = "underlay"
+    """``underlay``: towards other nodes. ``gateway``: towards plain hosts, which have no Moorline; the
+    interface has addresses of the virtual prefixes."""
+
     hook: HookChoice = "auto"
     tenant: Annotated[int, Field(ge=0, lt=1 << 24)] = 0
-    """Whose packets come in here; only for access ports."""
+    """Whose packets come in here; only for gateway ports."""
 
 
 class DnsConfig(Section):

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from typing import Any, Final, cast
 
 import structlog
@@ -41,8 +44,12 @@ class Verdict(Enum):
     AWAY = auto()
 
 
-Resolve = Callable[[str], Awaitable[core.Addresses | Verdict]]
-"""Finds a service by name; makes the connection to it before it answers."""
+Resolve = Callable[[str, bytes], Awaitable[core.Addresses | Verdict]]
+"""Finds a service by name for the plain host with this address, or (empty) for this host; makes the
+connection to it before it answers."""
+
+Link = IPv4Interface | IPv6Interface
+"""The host's own address towards plain hosts, with their network."""
 
 
 class Upstream:
@@ -73,8 +80,18 @@ class Upstream:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    udp: asyncio.DatagramTransport
+    tcp: asyncio.Server
+
+    def close(self) -> None:
+        self.udp.close()
+        self.tcp.close()
+
+
 class DnsServer:
-    """Serves UDP and TCP on one address."""
+    """Serves UDP and TCP: for this host on one address, and for plain hosts on those of gateway ports."""
 
     def __init__(self, config: DnsConfig, directory: core.Directory, resolve: Resolve) -> None:
         self._config = config
@@ -83,29 +100,46 @@ class DnsServer:
         self._upstream = Upstream(config)
         self._tasks: set[asyncio.Task[None]] = set()
         self._streams = 0
-        self._udp: asyncio.DatagramTransport | None = None
-        self._tcp: asyncio.Server | None = None
+        self._listeners: dict[Link | None, _Listener] = {}
 
     async def start(self) -> None:
-        """Listen. Raises DnsError."""
-        address, port = self._config.address, self._config.port
+        """Listen for this host. Raises DnsError."""
         try:
-            self._udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: _Datagrams(self), local_addr=(address, port)
-            )
-            self._tcp = await asyncio.start_server(self._stream, address, port)
+            self._listeners[None] = await self._listen(self._config.address, None)
         except OSError as error:
-            await self.close()
             raise DnsError(
-                f"DNS cannot listen on {address} port {port} ({error.strerror}): change it in [node.dns]"
+                f"DNS cannot listen on {self._config.address} port {self._config.port} ({error.strerror}): "
+                "change it in [node.dns]"
             ) from error
+
+    async def serve_links(self, links: Collection[Link]) -> None:
+        """Listen for the plain hosts on these links, and on no others."""
+        for link in [link for link in self._listeners if link is not None and link not in links]:
+            self._listeners.pop(link).close()
+        for link in links:
+            if link in self._listeners:
+                continue
+            try:
+                self._listeners[link] = await self._listen(str(link.ip), link)
+                log.info("dns_for_plain_hosts", address=str(link.ip))
+            except OSError as error:  # another server is there, or the address has just gone
+                log.warning("dns_not_for_plain_hosts", address=str(link.ip), why=error.strerror)
+
+    async def _listen(self, address: str, link: Link | None) -> _Listener:
+        port = self._config.port
+        udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Datagrams(self, link), local_addr=(address, port)
+        )
+        try:
+            return _Listener(udp, await asyncio.start_server(partial(self._stream, link), address, port))
+        except OSError:
+            udp.close()
+            raise
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._udp is not None:
-            self._udp.close()
-        if self._tcp is not None:
-            self._tcp.close()
+        for listener in self._listeners.values():
+            listener.close()
         for task in self._tasks:
             task.cancel()
 
@@ -118,8 +152,10 @@ class DnsServer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def handle(self, packet: bytes, *, tcp: bool) -> bytes | None:
-        """The answer to a query; None where there is to be none."""
+    async def handle(self, packet: bytes, *, tcp: bool, asking: bytes = b"") -> bytes | None:
+        """The answer to a query of the plain host with this address, or (empty) of this host; None: there
+        is none.
+        """
         decision = core.decide(packet, self._directory)
         match decision:
             case core.Answer():
@@ -127,11 +163,11 @@ class DnsServer:
             case core.Forward():
                 return await self._forward(decision.query, tcp=tcp)
             case core.Ask():
-                return await self._ask(decision, tcp=tcp)
+                return await self._ask(decision, asking, tcp=tcp)
         return None
 
-    async def _ask(self, ask: core.Ask, *, tcp: bool) -> bytes:
-        found = await self._resolve(ask.service)
+    async def _ask(self, ask: core.Ask, asking: bytes, *, tcp: bool) -> bytes:
+        found = await self._resolve(ask.service, asking)
         match found:
             case core.Addresses():
                 return core.answer(ask.query, found)
@@ -149,13 +185,16 @@ class DnsServer:
         found = await self._upstream.ask(query.packet, tcp=tcp)
         return found if found is not None else core.refuse(query, RCODE.SERVFAIL)
 
-    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _stream(
+        self, link: Link | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        asking = _asking(link, writer.get_extra_info("peername"))
         self._streams += 1
         try:
-            while self._streams <= TCP_CONNECTIONS:
+            while self._streams <= TCP_CONNECTIONS and asking is not None:
                 async with asyncio.timeout(IDLE_SECONDS):
                     packet = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
-                answer = await self.handle(packet, tcp=True)
+                answer = await self.handle(packet, tcp=True, asking=asking)
                 if answer is None:
                     break
                 writer.write(len(answer).to_bytes(2) + answer)
@@ -168,8 +207,9 @@ class DnsServer:
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, server: DnsServer) -> None:
+    def __init__(self, server: DnsServer, link: Link | None) -> None:
         self._server = server
+        self._link = link
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -177,12 +217,22 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        self._server.serve(self._answer(data, addr))
+        asking = _asking(self._link, addr)
+        if asking is not None:
+            self._server.serve(self._answer(data, addr, asking))
 
-    async def _answer(self, packet: bytes, peer: tuple[str | Any, int]) -> None:
-        answer = await self._server.handle(packet, tcp=False)
+    async def _answer(self, packet: bytes, peer: tuple[str | Any, int], asking: bytes) -> None:
+        answer = await self._server.handle(packet, tcp=False, asking=asking)
         if answer is not None and self._transport is not None:
             self._transport.sendto(answer, peer)
+
+
+def _asking(link: Link | None, peer: tuple[Any, ...]) -> bytes | None:
+    """The address of the plain host that asks, None if it is not on the link; empty where this host asks."""
+    if link is None:
+        return b""
+    address = ip_address(str(peer[0]).partition("%")[0])
+    return address.packed if address in link.network else None
 
 
 async def ask_udp(packet: bytes, server: str, port: int) -> bytes:

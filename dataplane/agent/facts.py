@@ -62,7 +62,7 @@ class PortFact:
     """A port and its role; ``hops`` is what an access port takes off the TTL."""
 
     number: int
-    role: Literal["underlay", "access"]
+    role: Literal["underlay", "gateway", "access"]
     tenant: int = 0
     hops: int = 0
 
@@ -100,6 +100,17 @@ def locator_rows(own: Sequence[Locator], former: Iterable[bytes] = ()) -> Rows:
         outer = int.from_bytes(mapped(address))
         rows["terminate", (("outer_dst", outer), ("tunnel", int(Tunnel.GENEVE)))] = ("open", ())
     return rows
+
+
+def gateway_rows(addresses: Iterable[bytes]) -> Rows:
+    """``terminate`` for addresses (4 or 16 octets) of gateway ports: plain packets to them are the host's."""
+    return {
+        ("terminate", (("outer_dst", int.from_bytes(mapped(address))), ("tunnel", int(Tunnel.NONE)))): (
+            "open",
+            (),
+        )
+        for address in addresses
+    }
 
 
 class HostFacts:

@@ -91,7 +91,7 @@ async def _rules(netlink: Any, family: int) -> list[_Rule]:
     return [
         _Rule(found.get_attr("FRA_IIFNAME"), found.get_attr("FRA_DST"), found["dst_len"], family)
         async for found in await netlink.rule("dump", family=family)
-        if found.get_attr("FRA_PROTOCOL") == PROTOCOL and found.get_attr("FRA_IIFNAME")
+        if found.get_attr("FRA_PROTOCOL") == PROTOCOL and found.get_attr("FRA_PRIORITY") == RULE_PRIORITY
     ]
 
 

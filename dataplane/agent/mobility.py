@@ -12,11 +12,11 @@ import structlog
 
 from dataplane.agent.change import PeerMoved
 from dataplane.agent.change_socket import ChangeSocket
-from dataplane.agent.facts import HostFacts, locator_rows, port_rows
+from dataplane.agent.facts import HostFacts, gateway_rows, locator_rows, port_rows
 from dataplane.agent.locators import OwnLocators, find_locators
 from dataplane.agent.netlink import Changed, HostTable
 from dataplane.agent.peers import Peers
-from dataplane.agent.ports import Ports
+from dataplane.agent.ports import Ports, own_addresses
 from dataplane.agent.session import to_api
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.paths import Locator
@@ -75,12 +75,14 @@ class Mobility:
         self._on_paths_changed = on_paths_changed
         self._loop = asyncio.get_running_loop()
         self._former: dict[bytes, float] = {}
+        self._at_gateways: frozenset[bytes] = frozenset()
         self._nowhere: asyncio.TimerHandle | None = None
         self._cut_off = False
 
     def start(self, host: HostTable) -> None:
         """Write what holds at the beginning, before anything else may use it."""
         self.own.update(find_locators(host, self._ports.underlay), time.time_ns())
+        self._at_gateways = self._find_at_gateways(host)
         self._peers.own_changed(self.own.locators)
         self.write_rows()
 
@@ -90,8 +92,11 @@ class Mobility:
         if Changed.ADDRESSES in changed:
             before = self.own.locators
             moved = self.own.update(find_locators(host, self._ports.underlay), time.time_ns())
+            at_gateways, self._at_gateways = self._at_gateways, self._find_at_gateways(host)
             if moved:
                 self._moved(before)
+            elif at_gateways != self._at_gateways:
+                self.write_rows()
         if Changed.ROUTES in changed:
             self._routes_changed()
         return moved
@@ -118,7 +123,12 @@ class Mobility:
         """Make the agent's own rows what they should be."""
         now = self._loop.time()
         self._former = {address: until for address, until in self._former.items() if until > now}
-        self._facts.apply(port_rows(self._ports.facts()) | locator_rows(self.own.locators, self._former))
+        own = locator_rows(self.own.locators, self._former) | gateway_rows(self._at_gateways)
+        self._facts.apply(port_rows(self._ports.facts()) | own)
+
+    def _find_at_gateways(self, host: HostTable) -> frozenset[bytes]:
+        """The host's own addresses on the links of plain hosts."""
+        return frozenset(at.packed for port in self._ports.gateways for at in own_addresses(host, port))
 
     def _moved(self, before: tuple[Locator, ...]) -> None:
         own = self.own

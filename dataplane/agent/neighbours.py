@@ -39,13 +39,19 @@ class Neighbours:
         }
 
     async def keep(
-        self, destinations: Iterable[bytes], interfaces: frozenset[int], *, and_no_others: bool = True
+        self,
+        destinations: Iterable[bytes],
+        interfaces: frozenset[int],
+        on_links: Iterable[tuple[int, str]] = (),
+        *,
+        and_no_others: bool = True,
     ) -> None:
-        """Have the next hops to these addresses (16 octets) resolved that lead out of these interfaces.
+        """Have the next hops to these addresses (16 octets) resolved that lead out of these interfaces, and
+        the hosts ``on_links``, named by interface and address.
 
         Unless ``and_no_others``, those kept before stay: packets may go there although nobody said so yet.
         """
-        wanted = set()
+        wanted = set(on_links)
         for destination in destinations:
             hop = await self._next_hop(str(unmapped(destination)))
             if hop is not None and hop[0] in interfaces:

@@ -77,10 +77,12 @@ class Changed(Flag):
 
 @dataclass(slots=True)
 class HostTable:
-    """The host's links, and the addresses on them that can be locators, in the kernel's order."""
+    """The host's links, and the addresses on them that others can reach, in the kernel's order, each with the
+    length of its prefix.
+    """
 
     links: dict[int, Link] = field(default_factory=dict)
-    addresses: dict[int, dict[bytes, None]] = field(default_factory=dict)
+    addresses: dict[int, dict[bytes, int]] = field(default_factory=dict)
 
     def apply(self, messages: bytes) -> Changed:
         """Take in what was read from an rtnetlink socket; anything unknown or cut off is left out."""
@@ -120,16 +122,16 @@ class HostTable:
     def _address(self, kind: int, body: bytes) -> Changed:
         if len(body) < _ADDRESS.size:
             return Changed.NOTHING
-        _family, _length, flags, scope, index = _ADDRESS.unpack_from(body)
+        _family, length, flags, scope, index = _ADDRESS.unpack_from(body)
         attributes = dict(_attributes(body[_ADDRESS.size :]))
         address = attributes.get(_IFA_LOCAL) or attributes.get(_IFA_ADDRESS, b"")
         flags = int.from_bytes(attributes.get(_IFA_FLAGS, bytes([flags])), "little")
         usable = scope in (_SCOPE_UNIVERSE, _SCOPE_SITE) and not flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED)
         known = self.addresses.setdefault(index, {})
         if kind == RTM_NEWADDR and usable and len(address) in (4, 16):
-            if address in known:
+            if known.get(address) == length:
                 return Changed.NOTHING
-            known[address] = None
+            known[address] = length
             return Changed.ADDRESSES
         if address not in known:
             return Changed.NOTHING

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -39,12 +40,14 @@ class PortState:
 
     interface: str
     number: int
-    role: Literal["underlay", "access"]
+    role: Literal["underlay", "gateway", "access"]
     choice: HookChoice
     tenant: int
     hops: int
     hook: Hook = Hook.TC
     attached: int = 0
+    half_checksums: bool = False
+    """Whether packets may come in with checksums that the sender left to its hardware."""
 
 
 class Ports:
@@ -79,10 +82,21 @@ class Ports:
             UnderlayPort(port.interface, port.number) for port in self._ports if port.role == "underlay"
         )
 
+    @property
+    def gateways(self) -> tuple[PortState, ...]:
+        """The ports towards plain hosts."""
+        return tuple(port for port in self._ports if port.role == "gateway")
+
+    def numbered(self, number: int) -> PortState | None:
+        """The port of this number."""
+        return next((port for port in self._ports if port.number == number), None)
+
     def choose_hooks(self) -> None:
         """Decide each port's hook by its interface's driver."""
         for port in self._ports:
-            port.hook = attach.choose_hook(port.choice, attach.driver_of(port.interface))
+            driver = attach.driver_of(port.interface)
+            port.hook = attach.choose_hook(port.choice, driver)
+            port.half_checksums = port is self.access or attach.hands_on_half_checksums(driver)
 
     async def attach(self, host: HostTable) -> bool:
         """Put programs on the interfaces that are there and have none of ours yet; whether any was put.
@@ -175,6 +189,14 @@ class Ports:
                     hook=str(port.hook),
                     up=link is not None and link.up,
                     mtu=0 if link is None else link.mtu,
+                    addresses=map(str, own_addresses(host, port)) if port.role == "gateway" else (),
                 )
             )
         return found
+
+
+def own_addresses(host: HostTable, port: PortState) -> list[IPv4Interface | IPv6Interface]:
+    """The addresses on a port's interface, with the prefixes of its link."""
+    link = host.link_named(port.interface)
+    found = host.addresses.get(link.index, {}) if link is not None else {}
+    return [ip_interface((address, length)) for address, length in found.items()]

@@ -9,9 +9,10 @@ from typing import Final, Protocol
 
 import structlog
 
+from dataplane.agent.answers import Answers
+from dataplane.agent.ports import Ports
 from dataplane.agent.punts import Punt, SourceLimits, is_for_one_host, source_of, with_checksum
 from dataplane.bpf.sys import RingBuffer
-from moorline.icmp import ANSWERS_BURST, ANSWERS_PER_SECOND, answer_to
 from moorline.limits import Limiter
 from moorline.wire import Event
 
@@ -30,28 +31,20 @@ class Upwards(Protocol):
         """Hand a digest to the primary controller, if it wants it."""
 
 
-class ToHost(Protocol):
-    """What reaches the host's programs."""
-
-    def to_host(self, packet: bytes) -> None:
-        """Let an IP packet arrive at the host."""
-
-
 class Pump:
     """Reads the ring for as long as it is open.
 
     Args:
         ring: file descriptor of the map ``packet_in``.
-        access_port: number of the port of the host's own programs.
+        ports: the node's.
         upwards: where packets without an entry go.
-        host: where answers to the host's own programs go.
+        answers: answers the others.
     """
 
-    def __init__(self, ring: int, access_port: int, upwards: Upwards, host: ToHost) -> None:
-        self._access_port = access_port
+    def __init__(self, ring: int, ports: Ports, upwards: Upwards, answers: Answers) -> None:
+        self._ports = ports
         self._upwards = upwards
-        self._host = host
-        self._limiter = Limiter(ANSWERS_PER_SECOND, ANSWERS_BURST)
+        self._answers = answers
         self._sources = SourceLimits()
         self._complaints = Limiter(COMPLAINTS_PER_SECOND, 1)
         self._loop = asyncio.get_running_loop()
@@ -70,10 +63,8 @@ class Pump:
             return
         if punt.reason == Event.PUNT_CONNECTION_MISS:
             self._miss(punt)
-        elif punt.port == self._access_port and self._limiter.allows(self._loop.time()):
-            answer = answer_to(punt.reason, punt.packet, punt.mtu)
-            if answer is not None:
-                self._host.to_host(answer)
+        else:
+            self._answers.answer(punt)
 
     def _miss(self, punt: Punt) -> None:
         if not is_for_one_host(punt.packet):  # the kernel's own neighbour and group messages
@@ -86,7 +77,8 @@ class Pump:
                 )
             return
         frame = punt.frame
-        if punt.whole and punt.port == self._access_port:
+        port = self._ports.numbered(punt.port)
+        if punt.whole and port is not None and port.half_checksums:
             frame = with_checksum(frame)
         self._upwards.packet_in(punt.port, punt.reason, punt.mtu, frame, source)
 

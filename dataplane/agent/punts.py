@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from moorline import ethernet, icmp
 from moorline.limits import Limiter
+from moorline.wire import OVERHEAD_IPV4, OVERHEAD_IPV6
 
 MISSES_PER_SECOND: Final = 2000.0
 MISSES_BURST: Final = 1024.0
@@ -46,6 +47,30 @@ class Punt:
     def packet(self) -> bytes:
         """The IP packet in the frame."""
         return ethernet.contents(self.frame)[1]
+
+
+def carried(frame: bytes) -> bytes:
+    """The IP packet in a data packet that the data plane has found to be sound."""
+    kind, packet = ethernet.contents(frame)
+    return packet[OVERHEAD_IPV4 if kind == ethernet.IPV4 else OVERHEAD_IPV6 :]
+
+
+def lowered(frame: bytes, hops: int) -> bytes | None:
+    """A frame of a whole IP packet with its TTL lower by ``hops``; None where it is too low for that."""
+    if not hops:
+        return frame
+    at = ethernet.OCTETS
+    ipv4 = frame[at] >> 4 == 4
+    ttl = at + (8 if ipv4 else 7)
+    if frame[ttl] <= hops:
+        return None
+    packet = frame[:ttl] + bytes([frame[ttl] - hops]) + frame[ttl + 1 :]
+    if not ipv4:
+        return packet
+    end = at + (packet[at] & 0xF) * 4
+    sum_at = at + 10
+    blank = packet[:sum_at] + b"\0\0" + packet[sum_at + 2 :]
+    return blank[:sum_at] + icmp.checksum(blank[at:end]).to_bytes(2) + blank[sum_at + 2 :]
 
 
 def is_for_one_host(packet: bytes) -> bool:

@@ -16,6 +16,7 @@ from dataplane.agent import checks, forwarding
 from dataplane.agent.access import AccessPair
 from dataplane.agent.config import NodeConfig
 from dataplane.agent.features import Feature, switch
+from dataplane.agent.gateway_routes import GatewayRoutes
 from dataplane.agent.neighbours import Neighbours
 from dataplane.agent.state import NodeState, read_state
 from dataplane.agent.uplink_routes import UplinkRoutes
@@ -72,6 +73,7 @@ async def _clean_network(netlink: Any, config: NodeConfig, state: NodeState) -> 
     forwarding.restore(state.former_sysctls)
     await forwarding.guard(netlink, (), ())
     await UplinkRoutes(netlink).keep(())
+    await GatewayRoutes(netlink).keep((), 0, ())
     neighbours = Neighbours(netlink)
     await neighbours.take_over()
     await neighbours.keep((), frozenset())

@@ -29,7 +29,9 @@ _VERDICTS: Final = {
 
 
 class Resolver:
-    """Asks the controller in the name of the host's first service; gives the host one when it has none."""
+    """Asks the controller in the name of the host's first service, and gives the host one when it has none;
+    for a plain host, in the name of its own.
+    """
 
     def __init__(self, node: str, translations: Translations) -> None:
         self.lookups = Lookups()
@@ -38,7 +40,7 @@ class Resolver:
         self._channel: grpc.aio.Channel | None = None
         self._named = asyncio.Event()
         self._registering: asyncio.Task[None] | None = None
-        self._under_way: dict[str, asyncio.Task[Addresses | Verdict]] = {}
+        self._under_way: dict[tuple[str, str], asyncio.Task[Addresses | Verdict]] = {}
 
     def use(self, channel: grpc.aio.Channel | None) -> None:
         """The controller is reached by this channel now, or (None) not at all."""
@@ -47,25 +49,38 @@ class Resolver:
 
     def endpoints_stand(self) -> None:
         """The addresses of this host's services are on its interface."""
-        if self._translations.endpoints:
+        if self._translations.own_endpoints:
             self._named.set()
         else:
             self._named.clear()
 
-    async def resolve(self, name: str) -> Addresses | Verdict:
-        """The addresses of a service. Questions for A and AAAA come together: both wait for one lookup."""
-        if any(endpoint.service == name for endpoint in self._translations.endpoints):
+    async def resolve(self, name: str, asking: bytes = b"") -> Addresses | Verdict:
+        """The addresses of a service. Questions for A and AAAA come together: both wait for one lookup.
+
+        Args:
+            name: of the service.
+            asking: the address (4 or 16 octets) of a plain host that wants to know; empty: this host does.
+        """
+        client = ""
+        if asking:
+            endpoint = self._translations.endpoint_at(asking)
+            if endpoint is None or not endpoint.port:
+                return Verdict.FORBIDDEN
+            client = endpoint.service
+        own = self._translations.endpoints if not client else ()
+        if client == name or any(endpoint.service == name for endpoint in own):
             return self._translations.addresses_of(name) or Verdict.UNKNOWN
-        task = self._under_way.get(name)
+        asked = client, name
+        task = self._under_way.get(asked)
         if task is None:
-            task = asyncio.create_task(self._ask(name), name="resolve")
-            self._under_way[name] = task
-            task.add_done_callback(lambda _: self._under_way.pop(name, None))
+            task = asyncio.create_task(self._ask(client, name), name="resolve")
+            self._under_way[asked] = task
+            task.add_done_callback(lambda _: self._under_way.pop(asked, None))
         return await asyncio.shield(task)
 
-    async def _ask(self, name: str) -> Addresses | Verdict:
+    async def _ask(self, client: str, name: str) -> Addresses | Verdict:
         try:
-            response = await self.lookups.lookup(await self._client(), name)
+            response = await self.lookups.lookup(client or await self._client(), name)
         except LookupFailedError as error:
             return self._refused(name, error)
         except ControllerAwayError:
@@ -92,7 +107,7 @@ class Resolver:
                     f"node {self._node} has no service to ask with: see that the controller is reached"
                 ) from None
         # They may have gone again meanwhile, just before the host's addresses follow.
-        own = next((endpoint.service for endpoint in self._translations.endpoints), None)
+        own = next((endpoint.service for endpoint in self._translations.own_endpoints), None)
         if own is None:
             raise ControllerAwayError(f"node {self._node} has lost its last service: try again later")
         return own

@@ -59,6 +59,15 @@ class Translations:
         """The services that this node has."""
         return self._endpoints
 
+    @property
+    def own_endpoints(self) -> tuple[api.Endpoint, ...]:
+        """Those among them that are at the node itself, not at plain hosts behind its gateway ports."""
+        return tuple(endpoint for endpoint in self._endpoints if not endpoint.port)
+
+    def endpoint_at(self, address: bytes) -> api.Endpoint | None:
+        """The service of this node with this virtual address (4 or 16 octets)."""
+        return next((end for end in self._endpoints if address in (end.ipv4, end.ipv6)), None)
+
     def set_endpoints(self, endpoints: Iterable[api.Endpoint]) -> None:
         """The services that this node has, in the controller's order."""
         former, self._endpoints = self._endpoints, tuple(endpoints)

@@ -118,7 +118,8 @@ class UplinkRoutes:
         """Interfaces and tables of the rules that an agent made."""
         async for found in await self._netlink.rule("dump", family=AF_INET6):
             name = found.get_attr("FRA_OIFNAME")
-            if name and found.get_attr("FRA_PROTOCOL") == PROTOCOL:
+            ours = found.get_attr("FRA_PROTOCOL") == PROTOCOL
+            if ours and found.get_attr("FRA_PRIORITY") == RULE_PRIORITY:
                 yield name, found.get_attr("FRA_TABLE")
 
     async def _change(self, command: str, route: _Route) -> None:

@@ -195,6 +195,17 @@ def check_mtu(settings: Settings) -> Iterator[Finding]:
             yield fail(name, "there is no such interface", "correct name in [[node.port]], or create it")
         elif port.role == "underlay":
             yield _judged_mtu(name, mtu)
+        else:
+            yield _judged_gateway_mtu(name, mtu, settings)
+
+
+def _judged_gateway_mtu(name: str, mtu: int, settings: Settings) -> Finding:
+    underlay = (probes.interface_mtu(port.name) for port in settings.node.ports if port.role == "underlay")
+    largest = min(filter(None, underlay), default=0) - OVERHEAD_IPV4
+    if mtu < largest:
+        found = f"{mtu}: other nodes send packets of up to {largest}, and what is larger than {mtu} is lost"
+        return warn(name, found, f"raise it to {largest}")
+    return ok(name, str(mtu))
 
 
 def _judged_mtu(name: str, mtu: int) -> Finding:
@@ -222,12 +233,14 @@ def check_checksum_offload(settings: Settings) -> Iterator[Finding]:
 
 
 def check_sending_from_xdp(settings: Settings) -> Iterator[Finding]:
-    """What an access port at XDP needs of the interfaces that its packets leave by."""
+    """What ports at XDP need of the interfaces that their packets leave by: those towards nodes for what
+    comes in at an access port, those towards plain hosts for what comes in anywhere.
+    """
     node = settings.node
-    if "xdp" not in (node.access_hook, *(port.hook for port in node.ports if port.role == "access")):
-        return
+    at_xdp = {port.role for port in node.ports if port.hook == "xdp"}
+    from_access = node.access_hook == "xdp" or "gateway" in at_xdp
     for port in node.ports:
-        if port.role == "underlay":
+        if from_access or (at_xdp and port.role == "gateway"):
             yield _judged_forwarding(port.name)
             if probes.interface_driver(port.name) == "veth":
                 found = "a veth takes packets from XDP only when its other end has GRO or a program at XDP"

@@ -20,6 +20,7 @@ NO_NEIGHBOUR = ("gateway/no-neighbour", "path/no-neighbour", "relay/no-neighbour
 NO_ROUTE = ("path/no-route", "relay/no-route")
 NOT_ON_ALL = {
     **dict.fromkeys((*NO_NEIGHBOUR, *NO_ROUTE), ("xdp", "bmv2")),
+    "gateway/to-the-gateway-itself": ("xdp", "tc"),
     "link/truncated-vlan-tag": ("xdp", "tc"),
 }
 """The whole list of vectors that do not hold for all targets; docs/wire-format.md says why."""

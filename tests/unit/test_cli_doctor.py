@@ -40,7 +40,7 @@ def settings(**node: Any) -> Settings:
 
 
 TWO_PORTS = settings(
-    port=[{"name": "eth0", "hook": "xdp"}, {"name": "lan0", "role": "access"}], state_dir="/nonexistent"
+    port=[{"name": "eth0", "hook": "xdp"}, {"name": "lan0", "role": "gateway"}], state_dir="/nonexistent"
 )
 
 
@@ -128,10 +128,24 @@ AT_XDP = settings(port=[{"name": "eth0"}], access_hook="xdp")
 
 
 def test_sending_from_xdp_matters_only_where_an_access_port_is_there() -> None:
-    assert list(doctor.check_sending_from_xdp(TWO_PORTS)) == []
+    at_tc = settings(port=[{"name": "eth0"}, {"name": "lan0", "role": "gateway"}])
+    assert list(doctor.check_sending_from_xdp(at_tc)) == []
+    assert list(doctor.check_sending_from_xdp(settings(port=[{"name": "eth0", "hook": "xdp"}]))) == []
     assert [finding.state for finding in doctor.check_sending_from_xdp(AT_XDP)] == [State.OK]
-    relay = settings(port=[{"name": "eth0"}, {"name": "lan0", "role": "access", "hook": "xdp"}])
-    assert len(list(doctor.check_sending_from_xdp(relay))) == 1
+    assert one(doctor.check_sending_from_xdp, TWO_PORTS).check == "forwarding of lan0"
+    gateway = settings(port=[{"name": "eth0"}, {"name": "lan0", "role": "gateway", "hook": "xdp"}])
+    names = [finding.check for finding in doctor.check_sending_from_xdp(gateway)]
+    assert names == ["forwarding of eth0", "forwarding of lan0"]
+
+
+def test_a_link_of_plain_hosts_takes_what_other_nodes_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    mtus = {"eth0": 1500, "lan0": 1400}
+    monkeypatch.setattr(probes, "interface_mtu", mtus.get)
+    _, lan = doctor.check_mtu(TWO_PORTS)
+    assert (lan.state, lan.mend) == (State.WARN, "raise it to 1448")
+    mtus["lan0"] = 1448
+    _, lan = doctor.check_mtu(TWO_PORTS)
+    assert lan.state is State.OK
 
 
 def test_forwarding_that_the_node_cannot_switch_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +166,7 @@ def test_a_veth_that_packets_from_xdp_leave_by(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_machine_without_ports() -> None:
-    finding = one(doctor.check_ports, settings(port=[{"name": "lan0", "role": "access"}]))
+    finding = one(doctor.check_ports, settings(port=[{"name": "lan0", "role": "gateway"}]))
     assert finding.state is State.WARN
     assert "[[node.port]]" in finding.mend
 

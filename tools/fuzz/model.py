@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address
 from typing import Any, Final
 
-from moorline.wire import OVERHEAD_IPV4, OVERHEAD_IPV6, Event
+from moorline.wire import OVERHEAD_IPV4, OVERHEAD_IPV6, Event, Tunnel
 from tools.vectors.entropy import flow_hash
 from tools.vectors.model import Entry, number
 from tools.vectors.world import ACCESS, GATEWAY, SECOND, UNDERLAY
@@ -61,7 +61,8 @@ class Model:
         self._origins = {key[0]: _params(entry)["node"] for key, entry in tables["origin"].items()}
         self._locators = {key[0]: _params(entry) for key, entry in tables["locator"].items()}
         self._uplinks = {key[0]: _params(entry) for key, entry in tables["uplink"].items()}
-        opened = [key[0] for key in tables["terminate"]]
+        opened = [address for address, tunnel in tables["terminate"] if tunnel == Tunnel.GENEVE]
+        self._own = frozenset(address for address, tunnel in tables["terminate"] if tunnel == Tunnel.NONE)
         self._opened4 = frozenset(address[12:] for address in opened if address.startswith(MAPPED))
         self._opened6 = frozenset(address for address in opened if not address.startswith(MAPPED))
         self._next_hops = {(port, IPv6Address(to).packed): hop for (port, to), hop in next_hops.items()}
@@ -182,7 +183,7 @@ class Model:
         if kind not in (IPV4, IPV6):  # A1
             end(Event.PASS)
         carried = inner(frame[ETHERNET:], kind)  # A2
-        entry = self._connection_between(carried, role["tenant"])
+        entry = self._connection_between(carried, role)
         if entry.action == "local":
             return self._to_other_access(carried, _params(entry)["port"], role["hops"])
         return self._encapsulate(carried, _params(entry), role)
@@ -193,12 +194,15 @@ class Model:
             end(Event.PASS)
         return self._leave_access(carried, port, _lowered(carried, hops))
 
-    def _connection_between(self, carried: Inner, tenant: int) -> Entry:
+    def _connection_between(self, carried: Inner, role: Mapping[str, Any]) -> Entry:
         """Rule A3."""
         if _stays_on_link(carried):
             end(Event.PASS)
         prefix = b"" if carried.ipv6 else MAPPED
-        entry = self._connections.get((tenant, prefix + carried.source, prefix + carried.destination))
+        pair = prefix + carried.source, prefix + carried.destination
+        entry = self._connections.get((role["tenant"], *pair))
+        if entry is None and role["hops"] and pair[1] in self._own:
+            end(Event.PASS)
         if entry is None:
             end(Event.PUNT_CONNECTION_MISS)
         if entry.action == "reject":

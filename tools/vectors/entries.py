@@ -30,9 +30,9 @@ def access(port: Access, tenant: int = TENANT) -> Entry:
     return Entry("port_role", {"ingress_port": port.number}, "access", {"tenant": tenant, "hops": port.hops})
 
 
-def terminate(address: str) -> Entry:
-    """Geneve packets to this address are ours."""
-    return Entry("terminate", {"outer_dst": mapped(address), "tunnel": int(Tunnel.GENEVE)}, "open")
+def terminate(address: str, tunnel: Tunnel = Tunnel.GENEVE) -> Entry:
+    """Packets of this kind to this address are ours."""
+    return Entry("terminate", {"outer_dst": mapped(address), "tunnel": int(tunnel)}, "open")
 
 
 def uplink(port: Underlay, *, vlan: int = 0, mtu: int | None = None, source4: str | None = None) -> Entry:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from ipaddress import ip_interface
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from dnslib import RCODE, RR, A, DNSRecord
 
 from dataplane.agent import dns
 from dataplane.agent.config import DnsConfig
-from dataplane.agent.dns import DnsError, DnsServer, Verdict
+from dataplane.agent.dns import DnsError, DnsServer, Resolve, Verdict
 from dataplane.agent.dns_core import Addresses
 from dataplane.agent.translations import Translations
 
@@ -23,11 +24,11 @@ ADDRESS = "127.0.0.1"
 Answer = Callable[[bytes], list[bytes]]
 
 
-async def known(name: str) -> Addresses | Verdict:
+async def known(name: str, _asking: bytes) -> Addresses | Verdict:
     return {"files.demo": FILES, "secret.demo": Verdict.FORBIDDEN}.get(name, Verdict.UNKNOWN)
 
 
-async def away(_name: str) -> Addresses | Verdict:
+async def away(_name: str, _asking: bytes) -> Addresses | Verdict:
     return Verdict.AWAY
 
 
@@ -46,9 +47,7 @@ def upstream_port(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @asynccontextmanager
-async def serving(
-    resolve: Callable[[str], Awaitable[Addresses | Verdict]] = known, upstream: tuple[str, ...] = (ADDRESS,)
-) -> AsyncIterator[int]:
+async def serving(resolve: Resolve = known, upstream: tuple[str, ...] = (ADDRESS,)) -> AsyncIterator[int]:
     port = free_port()
     config = DnsConfig(address=ADDRESS, port=port, upstream=upstream, resolv_conf=Path("/nonexistent"))
     server = DnsServer(config, Translations(), resolve)
@@ -102,10 +101,10 @@ def reply(
     return bytes(answer.pack())
 
 
-async def ask(port: int, name: str, *, tcp: bool = False) -> DNSRecord:
+async def ask(port: int, name: str, *, tcp: bool = False, server: str = ADDRESS) -> DNSRecord:
     packet = bytes(DNSRecord.question(name).pack())
     async with asyncio.timeout(5):
-        found = await (dns.ask_tcp if tcp else dns.ask_udp)(packet, ADDRESS, port)
+        found = await (dns.ask_tcp if tcp else dns.ask_udp)(packet, server, port)
     return DNSRecord.parse(found)
 
 
@@ -181,3 +180,56 @@ async def test_an_address_in_use_is_one_sentence() -> None:
         config = DnsConfig(address=ADDRESS, port=port)
         with pytest.raises(DnsError, match=rf"^DNS cannot listen on {ADDRESS} port {port} .*: change it in"):
             await DnsServer(config, Translations(), known).start()
+
+
+# ---- plain hosts behind a gateway port ---------------------------------------------------------------------
+
+LINK = ip_interface("127.0.0.53/8")
+OTHER_LINK = ip_interface("127.0.0.52/30")
+"""The question comes from 127.0.0.1 or, over TCP and UDP alike, from the address that is asked."""
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_a_plain_host_asks_in_its_own_name(tcp: bool) -> None:
+    asked: list[tuple[str, bytes]] = []
+
+    async def resolve(name: str, asking: bytes) -> Addresses | Verdict:
+        asked.append((name, asking))
+        return FILES
+
+    port = free_port()
+    server = DnsServer(DnsConfig(address=ADDRESS, port=port), Translations(), resolve)
+    await server.start()
+    await server.serve_links([LINK])
+    await server.serve_links([LINK])  # nothing is opened twice
+    assert addresses(await ask(port, "files.demo", tcp=tcp, server=str(LINK.ip))) == ["198.18.0.7"]
+    await ask(port, "files.demo", tcp=tcp)
+    assert [name for name, _ in asked] == ["files.demo"] * 2
+    assert asked[0][1].startswith(bytes([127]))
+    assert asked[1][1] == b""
+    await server.serve_links([])
+    with pytest.raises((ConnectionRefusedError, TimeoutError)):
+        async with asyncio.timeout(0.5):
+            await dns.ask_tcp(b"", str(LINK.ip), port)
+    await server.close()
+
+
+async def test_who_is_not_on_the_link_gets_no_answer() -> None:
+    assert dns._asking(OTHER_LINK, ("127.0.0.54", 1)) == bytes([127, 0, 0, 54])
+    assert dns._asking(OTHER_LINK, ("127.0.0.60", 1)) is None
+    assert dns._asking(ip_interface("fd00::1/64"), ("fd00::5%lan0", 1, 0, 0)) == bytes.fromhex("fd") + bytes(
+        14
+    ) + bytes([5])
+    assert dns._asking(None, ("127.0.0.60", 1)) == b""
+
+
+async def test_a_link_whose_address_another_server_has_is_left_out() -> None:
+    port = free_port()
+    server = DnsServer(DnsConfig(address=ADDRESS, port=port), Translations(), known)
+    await server.start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((str(LINK.ip), port))
+        await server.serve_links([LINK])
+    await server.serve_links([LINK])  # it has gone: the next change of the host finds the address free
+    assert addresses(await ask(port, "files.demo", server=str(LINK.ip))) == ["198.18.0.7"]
+    await server.close()

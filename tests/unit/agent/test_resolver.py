@@ -189,3 +189,18 @@ async def test_a_last_service_that_goes_as_a_name_is_asked_for(
 ) -> None:
     translations.set_endpoints([])  # the addresses are still on the host: endpoints_stand() comes later
     assert await resolving.resolve("files.demo") is Verdict.AWAY
+
+
+async def test_a_plain_host_asks_in_the_name_of_its_own_service(
+    controller: tuple[Controller, grpc.aio.Channel], resolving: Resolver, translations: Translations
+) -> None:
+    address = bytes([198, 18, 200, 5])
+    plain = api.Endpoint(service="printer.demo", ipv4=address, port=7)
+    translations.set_endpoints([plain, HERE])
+    assert await resolving.resolve("files.demo", address) == Addresses(FILES, b"")
+    assert await resolving.resolve("files.demo") == Addresses(FILES, b"")
+    assert controller[0].asked == [("printer.demo", "files.demo"), ("laptop.demo", "files.demo")]
+    assert await resolving.resolve("printer.demo", address) == Addresses(address, b"")
+    for stranger in (bytes([198, 18, 200, 6]), HERE.ipv4):  # nobody's, and the host's own
+        assert await resolving.resolve("files.demo", stranger) is Verdict.FORBIDDEN
+    assert len(controller[0].asked) == 2

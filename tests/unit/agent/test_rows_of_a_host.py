@@ -14,6 +14,7 @@ from dataplane.agent.locators import UnderlayPort
 from dataplane.agent.mobility import MAX_FORMER, Mobility
 from dataplane.agent.netlink import Changed, HostTable, Link
 from dataplane.agent.peers import Peers
+from dataplane.agent.ports import PortState
 from dataplane.contract.rows import Tables
 from moorline.addresses import mapped
 from moorline.api.v1 import moorline_pb2 as api
@@ -143,8 +144,13 @@ def test_forgotten_peers(tables: Tables) -> None:
 # ---- mobility ----------------------------------------------------------------------------------------------
 
 
+LAN4, LAN6 = bytes([10, 77, 200, 1]), bytes.fromhex("fd77") + bytes(13) + b"\1"
+PORT_OF_PLAIN_HOSTS = PortState("lan0", 7, "gateway", "tc", 0, hops=1)
+
+
 class Ports:
     underlay = (UnderlayPort("eth0", 2),)
+    gateways = (PORT_OF_PLAIN_HOSTS,)
 
     def facts(self) -> list[PortFact]:
         return [PortFact(2, "underlay")]
@@ -272,3 +278,22 @@ async def test_emptied_tables_get_the_hosts_rows_back(
         )
     mobility.write_all_rows()
     assert opened(tables) == {mapped(ONE)}
+
+
+async def test_what_plain_hosts_say_to_the_host_itself_is_the_kernels(
+    tables: Tables, mobile: tuple[Mobility, Session, list[str]]
+) -> None:
+    def own() -> set[bytes]:
+        rows = [row for row in tables.rows("terminate") if row.match["tunnel"] == b"\0"]
+        return {row.match["outer_dst"].rjust(16, b"\0") for row in rows}
+
+    mobility, session, _ = mobile
+    with_lan = host(ONE)
+    with_lan.links[9] = Link(9, "lan0", True, 1500, b"")
+    with_lan.addresses[9] = {LAN4: 24, LAN6: 64}
+    mobility.host_changed(with_lan, Changed.ADDRESSES)
+    assert own() == {mapped(LAN4), LAN6}
+    assert session.said == []  # it is no locator
+    del with_lan.addresses[9][LAN4]
+    mobility.host_changed(with_lan, Changed.ADDRESSES)
+    assert own() == {LAN6}

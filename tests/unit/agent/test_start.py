@@ -182,27 +182,26 @@ class Rules:
 
 class _Message(dict[str, Any]):
     def get_attr(self, name: str) -> Any:
-        return {"FRA_IIFNAME": self["iifname"], "FRA_DST": self["dst"], "FRA_PROTOCOL": self["protocol"]}[
-            name
-        ]
+        return self.get(name.removeprefix("FRA_").lower())
 
 
 def test_rules_are_those_that_are_wanted_and_the_rest_of_the_hosts() -> None:
     netlink = Rules()
     other = {"iifname": "eth0", "dst": "10.0.0.0", "dst_len": 8, "family": AF_INET, "protocol": 4}
-    netlink.rules.append(other)
+    another_kind = {**other, "iifname": "lo", "protocol": PROTOCOL, "priority": forwarding.RULE_PRIORITY - 1}
+    netlink.rules += [other, another_kind]
     prefixes = [IPv4Network("198.18.0.0/15"), IPv6Network("fd00::/64")]
     for _ in range(2):  # a second time nothing is to be done
         asyncio.run(forwarding.guard(netlink, ["eth0", "eth1"], prefixes))
-        assert len(netlink.rules) == 5
-    made = [rule for rule in netlink.rules if rule["protocol"] == PROTOCOL]
+        assert len(netlink.rules) == 6
+    made = [rule for rule in netlink.rules if rule.get("priority") == forwarding.RULE_PRIORITY]
     assert {(r["iifname"], r["dst"], r["dst_len"], r["family"]) for r in made} == {
         (name, dst, length, family)
         for name in ("eth0", "eth1")
         for dst, length, family in (("198.18.0.0", 15, AF_INET), ("fd00::", 64, AF_INET6))
     }
     asyncio.run(forwarding.guard(netlink, (), ()))
-    assert netlink.rules == [other]
+    assert netlink.rules == [other, another_kind]
 
 
 # ---- removal -----------------------------------------------------------------------------------------------

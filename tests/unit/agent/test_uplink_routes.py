@@ -11,7 +11,7 @@ import pytest
 from pyroute2.netlink.exceptions import NetlinkError
 
 from dataplane.agent.marks import PROTOCOL
-from dataplane.agent.uplink_routes import FIRST_TABLE, UplinkInterface, UplinkRoutes
+from dataplane.agent.uplink_routes import FIRST_TABLE, RULE_PRIORITY, UplinkInterface, UplinkRoutes
 from tests.unit.agent.netlink_message import Message
 
 MAIN, STATIC, KERNEL = 254, 4, 2
@@ -69,7 +69,8 @@ class FakeNetlink:
 
     async def _dump_rules(self) -> AsyncIterator[Message]:
         for name, table, protocol in sorted(self.rules):
-            yield Message({}, {"FRA_OIFNAME": name, "FRA_TABLE": table, "FRA_PROTOCOL": protocol})
+            attributes = {"FRA_OIFNAME": name, "FRA_TABLE": table, "FRA_PROTOCOL": protocol}
+            yield Message({}, attributes | {"FRA_PRIORITY": RULE_PRIORITY})
 
     def made(self) -> set[Entry]:
         return {route for route in self.routes if route[5] == PROTOCOL}

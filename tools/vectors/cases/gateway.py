@@ -7,10 +7,10 @@ from typing import Any
 
 from scapy.packet import Packet
 
-from moorline.wire import Event
+from moorline.wire import Event, Tunnel
 
 from ..build import Concern, counts, delivers, drops, passes, punts, sends
-from ..entries import LOCATOR4, RECEIVING, changed, gateway, local
+from ..entries import LOCATOR4, RECEIVING, changed, gateway, local, terminate
 from ..packets import Data, arriving4, arriving6, delivered, inner4, inner6, sent
 from ..world import ACCESS, GATEWAY, GONE, UNDERLAY, VIRTUAL4_LOCAL, VIRTUAL6_LOCAL
 
@@ -189,4 +189,36 @@ case(
     entries=changed(local(VIRTUAL4_LOCAL, GATEWAY.silent4, GATEWAY.number)),
     hooks=["xdp", "bmv2"],
     why="on TC the kernel's neighbour layer holds the packet and asks for the address itself",
+)
+
+_OWN = (terminate(GATEWAY.address4, Tunnel.NONE), terminate(GATEWAY.address6, Tunnel.NONE))
+_TO_GATEWAY4 = inner4(source=GATEWAY.host4, destination=GATEWAY.address4)
+_TO_GATEWAY6 = inner6(source=GATEWAY.host6, destination=GATEWAY.address6)
+case(
+    "to-the-gateway-itself",
+    "What a host says to the gateway's own address on its link is the kernel's, unless a connection has it",
+    "A3",
+    passes(sent(_TO_GATEWAY4, GATEWAY), port=GATEWAY.number),
+    passes(sent(_TO_GATEWAY6, GATEWAY), port=GATEWAY.number),
+    punts(sent(inner4(source=GATEWAY.host4), GATEWAY), Event.PUNT_CONNECTION_MISS, port=GATEWAY.number),
+    punts(sent(inner4(destination=GATEWAY.address4)), Event.PUNT_CONNECTION_MISS),
+    entries=changed(*_OWN),
+    counters=[
+        counts(_OWN[0], sent(_TO_GATEWAY4, GATEWAY)),
+        counts(_OWN[1], sent(_TO_GATEWAY6, GATEWAY)),
+    ],
+    hooks=["xdp", "tc"],
+    why="a switch has no kernel to answer: its controller does",
+)
+case(
+    "opened-is-not-the-nodes-own",
+    "An address at which tunnels end is not therefore one for plain packets, nor the other way round",
+    "A3",
+    punts(
+        sent(inner4(source=GATEWAY.host4, destination=UNDERLAY.address4), GATEWAY),
+        Event.PUNT_CONNECTION_MISS,
+        port=GATEWAY.number,
+    ),
+    passes(Data(_arriving4(), destination=GATEWAY.address4).frame()),
+    entries=changed(*_OWN),
 )
