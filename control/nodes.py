@@ -64,6 +64,8 @@ class Nodes:
         self._events = events
         self._grace_seconds = grace_seconds
         self._tasks: set[asyncio.Task[None]] = set()
+        self._admission = asyncio.Lock()
+        """Held while a node is stored, so that neither name nor number is given away twice."""
         self._settings = asyncio.Lock()
         """Held while what nodes are to one another is checked and stored."""
         self._stores: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -72,13 +74,14 @@ class Nodes:
     async def admit(self, text: str) -> Node:
         """The node of this name, made if it is new; raises ``InvalidNameError``."""
         name = str(NodeName.parse(text))
-        node = self._state.nodes.get(name)
-        if node is not None and node.leaving:
-            raise PreconditionError(f"node {name} is just being removed: join again when it is gone")
-        if node is not None:
-            self.require_host(name)
-            return node
-        return await self.add(name)
+        async with self._admission:
+            node = self._state.nodes.get(name)
+            if node is not None and node.leaving:
+                raise PreconditionError(f"node {name} is just being removed: join again when it is gone")
+            if node is not None:
+                self.require_host(name)
+                return node
+            return await self._add(name)
 
     def require_host(self, name: str) -> None:
         """Refuse what only a host may do to the name of a switch; raises ``AlreadyExistsError``."""
@@ -86,15 +89,17 @@ class Nodes:
         if node is not None and node.switch is not None:
             raise AlreadyExistsError(f"{name} is a switch, which has no agent: choose another name")
 
-    async def add(self, name: str, **facts: Any) -> Node:
-        """A new node of a name that is free, with what is known of it."""
+    async def add_switch(self, name: str, **facts: Any) -> Node:
+        """A new switch, with what is said of it; raises ``AlreadyExistsError`` when the name is taken."""
+        async with self._admission:
+            if name in self._state.nodes:
+                raise AlreadyExistsError(f"{name} is a node already: choose another name")
+            return await self._add(name, **facts)
+
+    async def _add(self, name: str, **facts: Any) -> Node:
         node = Node(name, self._free_id(), **facts)
-        self._state.add_node(node)  # before it is stored, so that its number is not given away twice
-        try:
-            await self._store.commit(Transaction(compares={node.key: 0}, puts={node.key: node.encode()}))
-        except Exception:
-            self._state.remove_node(node)
-            raise
+        await self._store.commit(Transaction(compares={node.key: 0}, puts={node.key: node.encode()}))
+        self._state.add_node(node)
         self._planes.add(node)
         log.info("node_admitted", node=name, id=node.id, switch=node.switch is not None)
         return node

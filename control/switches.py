@@ -60,7 +60,7 @@ class Switches:
         self._require_new(name, facts)
         if node is None:
             described = self._describe(facts)
-            return await self._nodes.add(
+            return await self._nodes.add_switch(
                 name,
                 generation=time.time_ns(),
                 locators=facts.config.locators,
