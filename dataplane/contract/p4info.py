@@ -93,16 +93,22 @@ class P4Info:
     packet_in: tuple[Value, ...]
     packet_out: tuple[Value, ...]
 
+    @property
+    def every_table(self) -> Mapping[int, Table]:
+        """All tables, those of switches too."""
+        return {**self.tables, **self.switch_only}
+
     def table(self, name: str) -> Table:
-        """The table with this alias.
+        """The table with this alias, of a switch only or not.
 
         Raises:
             ContractError: there is none.
         """
-        for table in self.tables.values():
+        tables = self.every_table.values()
+        for table in tables:
             if table.name == name:
                 return table
-        raise ContractError(f"the P4 program has no table {name}; it has {_names(self.tables.values())}")
+        raise ContractError(f"the P4 program has no table {name}; it has {_names(tables)}")
 
     def action(self, name: str) -> Action:
         """The action with this alias.

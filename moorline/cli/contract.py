@@ -51,16 +51,16 @@ def _table_id(contract: P4Info, name: str | None) -> int:
     """The number of a table; 0, all of them, for no name."""
     if name is None:
         return 0
-    for table in contract.tables.values():
+    for table in contract.every_table.values():
         if table.name == name:
             return table.id
-    names = ", ".join(table.name for table in contract.tables.values())
+    names = ", ".join(table.name for table in contract.every_table.values())
     raise MoorlineError(f"the data plane has no table {name!r}: take one of {names}")
 
 
 def entry_row(contract: P4Info, entry: p4r.TableEntry) -> dict[str, Any]:
     """A table entry as a row of names and readable values."""
-    table = contract.tables[entry.table_id]
+    table = contract.every_table[entry.table_id]
     action = contract.actions[entry.action.action.action_id]
     return {
         "table": table.name,

@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
+
 import pytest
+from finsy.proto import p4r
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataplane.contract.p4info import load_p4info
+from moorline.cli.contract import entry_row, with_interfaces
 from moorline.cli.output import Column, cell
 from moorline.cli.text import address_text, parse_scid, scaled, scid_text, time_text
+from tests.unit.fake_pipeline import P4INFO
 
 
 @given(st.integers(0, 2**64 - 1))
@@ -50,3 +56,19 @@ def test_addresses() -> None:
 def test_cells(value: object, expected: str) -> None:
     assert cell(value) == expected
     assert Column("X", "x").text({"x": value}) == expected
+
+
+def test_a_neighbour_of_a_switch_is_a_row() -> None:
+    contract = load_p4info(P4INFO)
+    table, action = contract.table("fib"), contract.action("next_hop")
+    entry = p4r.TableEntry(table_id=table.id)
+    entry.match.add(field_id=1).exact.value = b"\x02"
+    prefix = entry.match.add(field_id=2).lpm
+    prefix.value, prefix.prefix_len = IPv6Address("::ffff:192.0.2.0").packed, 120
+    entry.action.action.action_id = action.id
+    for param in action.params:
+        entry.action.action.params.add(param_id=param.id, value=bytes([param.id]))
+    row = with_interfaces(contract, entry_row(contract, entry), {2: "eth1"})
+    assert row["table"] == "fib"
+    assert row["match"] == {"port": "2 (eth1)", "destination": "192.0.2.0/24"}
+    assert row["params"] == {"src_mac": "00:00:00:00:00:01", "dst_mac": "00:00:00:00:00:02"}
