@@ -13,7 +13,6 @@ from ipaddress import ip_address
 
 import pytest
 
-from moorline.api.v1 import moorline_pb2 as api
 from tools.lab import HostPlan, Lab
 from tools.lab.namespace import Namespace
 from tools.lab.programs import Service
@@ -33,10 +32,7 @@ def lab() -> Iterator[Lab]:
         notify = {"net/ipv4/conf/all/arp_notify": "1", f"net/ipv6/conf/{ROUTER_INTERFACE}/ndisc_notify": "1"}
         lab.router.sysctl(notify)
         lab.start()
-        plain = lab.switches["sw"].plain["printer"]
-        addresses = [ip_address(text).packed for text in (plain.ipv4, plain.ipv6)]
-        request = api.RegisterServiceRequest(name="printer.demo", node="sw", addresses=addresses)
-        lab.controller.naming.RegisterService(request, timeout=10)
+        lab.switches["sw"].register(lab.controller, "printer.demo", "printer")
         lab["laptop"].register(lab.controller, "laptop.demo")
         yield lab
 
