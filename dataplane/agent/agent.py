@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from pathlib import Path
 from typing import Any, Final
 
@@ -255,8 +255,19 @@ class Agent:
         """What follows from the host's addresses on the links of plain hosts."""
         if self._dns is not None:
             links = [at for port in self._ports.gateways for at in self._own_addresses(port)]
-            await self._dns.serve_links(links)
+            await self._dns.serve_links([*links, *self._name_services()])
         await self._keep_gateway_routes()
+
+    def _name_services(self) -> list[IPv4Interface | IPv6Interface]:
+        """Addresses of the services by which this host is a name server, in the network of who may ask."""
+        return [
+            ip_interface(f"{address}/{prefix.prefixlen}")
+            for own in self._translations.own_endpoints
+            if own.service in self._config.dns.services
+            for address in map(ip_address, filter(None, (own.ipv4, own.ipv6)))
+            for prefix in self._translations.prefixes
+            if address in prefix
+        ]
 
     async def _keep_gateway_routes(self) -> None:
         links = [

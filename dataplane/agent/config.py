@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from dataplane.bpf.hook import HookChoice
 from moorline.config import Section
+from moorline.names import InvalidNameError, ServiceName
 from moorline.wire import CHANGE_PORT, P4RUNTIME_PORT
 
 MAX_INTERFACE_NAME = 15
@@ -29,8 +30,16 @@ def _address(text: str) -> str:
     return str(ip_address(text))
 
 
+def _service(text: str) -> str:
+    try:
+        return str(ServiceName.parse(text))
+    except InvalidNameError as error:
+        raise ValueError(str(error)) from None
+
+
 Interface = Annotated[str, AfterValidator(_interface)]
 AddressText = Annotated[str, AfterValidator(_address)]
+ServiceText = Annotated[str, AfterValidator(_service)]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -56,6 +65,8 @@ class DnsConfig(Section):
     upstream: tuple[AddressText, ...] = ()
     """Servers for all other names; empty: those in ``resolv_conf``."""
     resolv_conf: Path = Path("/etc/resolv.conf")
+    services: tuple[ServiceText, ...] = ()
+    """Services of this host at whose addresses it answers others too: plain hosts behind switches."""
 
 
 class NodeConfig(Section):

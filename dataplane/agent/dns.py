@@ -91,7 +91,9 @@ class _Listener:
 
 
 class DnsServer:
-    """Serves UDP and TCP: for this host on one address, and for plain hosts on those of gateway ports."""
+    """Serves UDP and TCP: for this host on one address, and for plain hosts on those of gateway ports and of
+    services.
+    """
 
     def __init__(self, config: DnsConfig, directory: core.Directory, resolve: Resolve) -> None:
         self._config = config

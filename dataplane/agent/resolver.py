@@ -11,7 +11,7 @@ import structlog
 
 from dataplane.agent.dns import Verdict
 from dataplane.agent.dns_core import Addresses
-from dataplane.agent.lookups import ControllerAwayError, LookupFailedError, Lookups
+from dataplane.agent.lookups import TIMEOUT_SECONDS, ControllerAwayError, LookupFailedError, Lookups
 from dataplane.agent.translations import Translations
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import moorline_pb2_grpc as rpc
@@ -60,10 +60,14 @@ class Resolver:
         Args:
             name: of the service.
             asking: the address (4 or 16 octets) of a plain host that wants to know; empty: this host does.
+                One behind another node, which must have a connection to here, has none made for it: that is
+                for its own gateway to do, when the first packet comes.
         """
         client = ""
         if asking:
             endpoint = self._translations.endpoint_at(asking)
+            if endpoint is None and self._translations.name_of(asking):
+                return await self._find(name)
             if endpoint is None or not endpoint.port:
                 return Verdict.FORBIDDEN
             client = endpoint.service
@@ -87,6 +91,17 @@ class Resolver:
             # What is connected works on without the controller.
             return self._translations.addresses_of(name) or Verdict.AWAY
         return Addresses(response.server_ipv4, response.server_ipv6)
+
+    async def _find(self, name: str) -> Addresses | Verdict:
+        known = self._translations.addresses_of(name) or Verdict.AWAY
+        if self._channel is None:
+            return known
+        request = api.GetServiceRequest(name=name)
+        try:
+            found = await rpc.NamingStub(self._channel).GetService(request, timeout=TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            return _VERDICTS.get(error.code().value[0], known)
+        return Addresses(found.ipv4, found.ipv6)
 
     def _refused(self, name: str, error: LookupFailedError) -> Verdict:
         verdict = _VERDICTS.get(error.code)

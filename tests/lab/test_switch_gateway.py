@@ -7,15 +7,20 @@ from collections.abc import Iterator
 
 import pytest
 
+from tools.demo.download import Download
 from tools.lab import HostPlan, Lab, SwitchPlan
 from tools.lab.flow import CheckedStream
 from tools.lab.switched import PlainHost
 from tools.lab.underlay import move
 from tools.lab.waiting import wait_until
+from tools.lab.web import WebServer, random_file
 
 pytestmark = pytest.mark.bmv2
 
 GATE = "gate"
+NAMES = "names.demo"
+"""The service by which the server is a name server for the plain hosts."""
+
 RATE = 2e6
 """Octets a second of a stream across the switch."""
 
@@ -24,13 +29,17 @@ FAMILIES = ("ipv4", "ipv6")
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    hosts = [HostPlan("server"), HostPlan("laptop")]
+    hosts = [HostPlan("server", settings={"dns": {"services": [NAMES]}}), HostPlan("laptop")]
     with Lab(hosts, switches=[SwitchPlan(GATE, plain=("printer", "scanner"))]) as lab:
         lab.start()
         lab["server"].register(lab.controller, "files.demo")
         lab["laptop"].register(lab.controller, "laptop.demo")
-        for name in ("printer", "scanner"):
+        names = lab["server"].register(lab.controller, NAMES)
+        resolver = lab.folder / "plain.resolv.conf"
+        resolver.write_text(f"nameserver {names.ipv4}\noptions timeout:2 attempts:3\n")
+        for name, host in lab.switches[GATE].plain.items():
             lab.switches[GATE].register(lab.controller, f"{name}.demo", name)
+            host.place.use_file("/etc/resolv.conf", resolver)
         yield lab
 
 
@@ -48,6 +57,26 @@ def progress(stream: CheckedStream) -> None:
     """Wait until it has gone on by more than what may have been on its way."""
     wanted = stream.received + 16 * stream.CHUNK
     wait_until(lambda: stream.received > wanted, "the stream went on", 30)
+
+
+def test_a_plain_host_fetches_by_name_from_a_host_that_moves(lab: Lab, printer: PlainHost):
+    server = lab["server"]
+    with WebServer(server.place, lab.folder / "web", rate=int(RATE)) as web:
+        content = random_file(web.root / "main.bin", 12 << 20)
+        with Download(printer.place, "http://files.demo/main.bin") as download:
+            for part in (0.2, 0.5, 0.8):
+                wanted = part * content.size
+                wait_until(lambda w=wanted: download.received >= w, f"{part:.0%} had arrived", 60)
+                assert download.running
+                move(server.uplink)
+            assert download.finish(timeout=60) == content.sha256
+
+
+def test_names_between_plain_hosts_and_others(lab: Lab, printer: PlainHost, scanner: PlainHost):
+    for place in (lab["laptop"].place, scanner.place):
+        answer = place.run("getent", "ahosts", "printer.demo").stdout
+        assert {line.split()[0] for line in answer.splitlines()} == {printer.ipv4, printer.ipv6}
+    assert scanner.place.run("getent", "ahosts", "nothing.demo", check=False).returncode != 0
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -83,7 +112,8 @@ def test_plain_hosts_behind_one_switch_reach_one_another_without_a_tunnel(
         if connection["client"]["service"] == "printer.demo"
     )
     assert found["status"] == "local"
-    assert lab.controller.events(GATE).get(("port1", "tx"), 0) == before
+    tunnelled = lab.controller.events(GATE).get(("port1", "tx"), 0) - before
+    assert tunnelled < stream.received // 1500, "as many packets left as the stream has"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

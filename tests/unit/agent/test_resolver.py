@@ -29,6 +29,7 @@ class Controller(rpc.NamingServicer):
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
         self.registered: list[str] = []
+        self.told: list[str] = []
         self.translations: Translations | None = None
         self.resolver: Resolver | None = None
 
@@ -56,6 +57,12 @@ class Controller(rpc.NamingServicer):
             yield answer
             while held:
                 yield held.pop()
+
+    async def GetService(self, request: api.GetServiceRequest, context: Any) -> api.Service:
+        self.told.append(request.name)
+        if request.name != "files.demo":
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+        return api.Service(name=request.name, ipv4=FILES)
 
     async def RegisterService(self, request: api.RegisterServiceRequest, _context: Any) -> api.Service:
         self.registered.append(request.name)
@@ -153,6 +160,21 @@ async def test_without_a_controller(resolving: Resolver, translations: Translati
     assert await resolving.resolve("other.demo") is Verdict.AWAY
     with pytest.raises(ControllerAwayError, match=r"^service other\.demo is not looked up"):
         await resolving.lookups.lookup("laptop.demo", "other.demo")
+
+
+async def test_a_plain_host_behind_another_node_is_told_and_nothing_is_made_for_it(
+    controller: tuple[Controller, grpc.aio.Channel], resolving: Resolver, translations: Translations
+) -> None:
+    printer, stranger = bytes([198, 18, 200, 10]), bytes([198, 18, 200, 11])
+    translations.put(api.Translation(scid=1, peer=api.ConnectionEnd(service="printer.demo", ipv4=printer)))
+    assert await resolving.resolve("files.demo", printer) == Addresses(FILES, b"")
+    assert await resolving.resolve("nothing.demo", printer) is Verdict.UNKNOWN
+    assert await resolving.resolve("files.demo", stranger) is Verdict.FORBIDDEN
+    assert controller[0].told == ["files.demo", "nothing.demo"]
+    assert controller[0].asked == []
+    resolving.use(None)
+    assert await resolving.resolve("printer.demo", printer) == Addresses(printer, b"")
+    assert await resolving.resolve("files.demo", printer) is Verdict.AWAY
 
 
 async def test_what_waits_fails_at_once_when_the_controller_goes(resolving: Resolver) -> None:
