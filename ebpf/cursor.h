@@ -51,11 +51,11 @@ static inline u32 offset_of(const struct packet *packet, const void *position)
 	return (u32)((u64)position - (u64)packet->data);
 }
 
-/* Lets the verifier forget which headers have led the cursor to its place, so that it looks once at
- * what follows, not once for each sequence of headers. The offset must be less than 128. */
-static inline void forget_way(const struct packet *packet, struct cursor *cursor)
+/* Moves the cursor to an offset of less than 128, by which the verifier does not know which headers
+ * have led to it: it looks once at what follows, not once for each sequence of headers. */
+static inline void move_to(const struct packet *packet, struct cursor *cursor, u32 offset)
 {
-	cursor->position = packet->data + (offset_of(packet, cursor->position) & 0x7f);
+	cursor->position = packet->data + (offset & 0x7f);
 }
 
 #endif

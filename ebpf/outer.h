@@ -23,9 +23,7 @@ struct outer {
 	u64 pseudo_sum;       /* of the UDP pseudo-header, but for the length */
 	u32 available;        /* octets from the UDP header to the end of the IP packet */
 	u32 payload;          /* octets behind the UDP header */
-	__be16 source_port;
 	u8 traffic_class;
-	u8 ttl; /* or hop limit */
 	u8 is_ipv6;
 	u8 fragment; /* the first one of an IPv6 packet */
 };
@@ -129,7 +127,6 @@ static inline int check_outer_ipv4(const struct packet *packet, struct outer *ou
 		return EVENT_DROP_OUTER_FRAGMENT;
 	outer->available = total - sizeof(*ip);
 	outer->traffic_class = ip->tos;
-	outer->ttl = ip->ttl;
 	outer->pseudo_sum = (u64)ip->saddr + ip->daddr + bpf_htons(IPPROTO_UDP);
 	return CONTINUE;
 }
@@ -145,7 +142,6 @@ static inline int check_outer_ipv6(const struct packet *packet, struct outer *ou
 		return EVENT_DROP_OUTER_LENGTH;
 	outer->available = payload;
 	outer->traffic_class = bpf_ntohl(*(const __be32 *)ip) >> 20;
-	outer->ttl = ip->hop_limit;
 	outer->pseudo_sum = sum_words((const u32 *)&ip->saddr, 8) + bpf_htons(IPPROTO_UDP);
 	return CONTINUE;
 }
@@ -164,7 +160,6 @@ static inline int parse_udp(hook_context *ctx, const struct packet *packet, stru
 	if (length < sizeof(*udp) || length != outer->available)
 		return EVENT_DROP_UDP_LENGTH;
 	outer->payload = length - sizeof(*udp);
-	outer->source_port = udp->source;
 	if (udp->check &&
 	    !udp_checksum_holds(ctx, offset_of(packet, udp), length, outer->pseudo_sum + udp->len))
 		return EVENT_DROP_UDP_CHECKSUM;

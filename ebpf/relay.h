@@ -37,14 +37,30 @@ static inline int find_way(struct packet *packet, const struct outer *outer,
 }
 
 /* What the new outer headers take over from those that the packet came with. */
-static inline int take_over(const struct outer *outer, const struct tunnel *tunnel,
+static inline int take_over(const struct packet *packet, u32 inner_offset,
+			    const struct outer *outer, const struct tunnel *tunnel,
 			    struct outer_plan *plan)
 {
-	u32 entropy = bpf_ntohs(outer->source_port) & FLOW_PORT_MASK;
+	struct cursor cursor = cursor_of(packet);
+	struct udphdr *udp;
+	u32 entropy;
+	u8 ttl;
 
-	if (outer->ttl <= 1)
+	move_to(packet, &cursor, inner_offset - outer_octets(outer->is_ipv6));
+	if (outer->is_ipv6) {
+		struct ipv6hdr *ip = take(&cursor, sizeof(*ip));
+
+		ttl = ip ? ip->hop_limit : 0;
+	} else {
+		struct iphdr *ip = take(&cursor, sizeof(*ip));
+
+		ttl = ip ? ip->ttl : 0;
+	}
+	udp = take(&cursor, sizeof(*udp));
+	if (!udp || ttl <= 1)
 		return EVENT_DROP_OUTER_TTL;
-	plan->ttl = outer->ttl - 1;
+	entropy = bpf_ntohs(udp->source) & FLOW_PORT_MASK;
+	plan->ttl = ttl - 1;
 	plan->traffic_class = outer->traffic_class;
 	plan->flow = entropy << FLOW_PATH_BIT | entropy;
 	plan->path = tunnel->path;
@@ -95,7 +111,7 @@ static inline int relay(hook_context *ctx, struct packet *packet, const struct c
 	event = find_way(packet, outer, entry, &departure);
 	if (event)
 		return event;
-	event = take_over(outer, tunnel, plan);
+	event = take_over(packet, inner_offset, outer, tunnel, plan);
 	if (event)
 		return event;
 	event = find_path(packet, &departure);

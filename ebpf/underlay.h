@@ -77,7 +77,7 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 	event = parse_outer(ctx, packet, &cursor, &outer);
 	if (event)
 		return event;
-	forget_way(packet, &cursor);
+	move_to(packet, &cursor, offset_of(packet, cursor.position));
 	event = parse_geneve(ctx, packet, &cursor, outer.payload, &tunnel);
 	if (event)
 		return event;
