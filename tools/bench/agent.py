@@ -1,29 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent: how fast it is programmed, how soon it serves again, and what a million connections weigh."""
+"""The agent: how soon it serves again, and what a million connections weigh."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from finsy.proto import p4r
-
-from tools.bench.p4runtime import Primary, Tables, batches, deletion
+from tools.bench.p4runtime import Primary, Tables, entries_of
 from tools.bench.report import Row
-from tools.bench.rounds import interleave
 from tools.lab.lab import HostPlan, Lab
 from tools.lab.programs import Host
 
 RESTARTS = 5
-PROGRAMMING_ROUNDS = 5
 CONNECTIONS = 50_000
 """Each is an entry of ``scid`` and one of ``connection``."""
 
 MILLION = 1_000_000
-_MAPPED = 0xFFFF << 32
 
 
 def restart() -> list[Row]:
@@ -42,50 +36,9 @@ def _restart_ms(host: Host) -> float:
     begin = time.perf_counter()
     host.launch()
     host.wait_serving()
-    with Primary(host.socket) as primary:
+    with Primary(f"unix:{host.socket}") as primary:
         next(iter(primary.read(Tables().table_id("port_role"))))
     return (time.perf_counter() - begin) * 1000
-
-
-def programming() -> list[Row]:
-    """``p4runtime.write_entries_per_s`` and ``p4runtime.read_entries_per_s``, with 100,000 entries."""
-    with Lab([HostPlan("server")]) as lab:
-        lab.start()
-        lab.controller.stop()
-        with Primary(lab["server"].socket) as primary:
-            tables = _FilledTables(primary)
-            rates = interleave({"write": tables.write, "read": tables.read}, PROGRAMMING_ROUNDS)
-    return [
-        Row(f"p4runtime.{name}_entries_per_s", rate.median, "1/s", "", rate.median)
-        for name, rate in rates.items()
-    ]
-
-
-class _FilledTables:
-    """Fills two tables and reads them, round by round; what a round needs is encoded before it begins."""
-
-    def __init__(self, primary: Primary) -> None:
-        insertions = [*_updates(CONNECTIONS)]
-        self._primary = primary
-        self._insertions = [*batches(insertions)]
-        self._deletions = [*batches(map(deletion, insertions))]
-        self._filled = False
-
-    def write(self) -> float:
-        """Insertions a second."""
-        if self._filled:
-            self._primary.send(self._deletions)
-        self._filled = True
-        begin = time.perf_counter()
-        written = self._primary.send(self._insertions)
-        return written / (time.perf_counter() - begin)
-
-    def read(self) -> float:
-        """Entries read a second, without counters."""
-        tables = Tables()
-        begin = time.perf_counter()
-        entries = sum(1 for name in ("scid", "connection") for _ in self._primary.read(tables.table_id(name)))
-        return entries / (time.perf_counter() - begin)
 
 
 def memory() -> list[Row]:
@@ -102,20 +55,8 @@ def memory() -> list[Row]:
 
 def _fill(host: Host, connections: int) -> None:
     """Entries of ``connections`` connections, written as the controller writes them."""
-    with Primary(host.socket) as primary:
-        primary.write(_updates(connections))
-
-
-def _updates(connections: int) -> Iterator[p4r.Update]:
-    tables = Tables()
-    for slot in range(connections):
-        scid = (slot * 0x9E3779B97F4A7C15 % (1 << 40)) << 24 | slot or 1 << 24
-        local, peer = 0x0A000000 + slot, 0x0B000000 + slot
-        ends = {"local4": local, "peer4": peer, "local6": 0, "peer6": 0}
-        deliver = {"port": 1, "tenant": 0, "node": 7, **ends, "hops": 0}
-        yield tables.insert("scid", {"scid": scid}, "deliver", deliver)
-        pair = {"tenant": 0, "src": _MAPPED | local, "dst": _MAPPED | peer}
-        yield tables.insert("connection", pair, "encapsulate", {"scid": scid, "node": 7, "spi": 0, "si": 0})
+    with Primary(f"unix:{host.socket}") as primary:
+        primary.write(entries_of(connections))
 
 
 def _anonymous_octets(pid: int) -> int:

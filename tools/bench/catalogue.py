@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tools.bench import agent, control, mobility, network, programs
+from tools.bench import agent, control, mobility, network, programming, programs
 from tools.bench.report import Row
 
 BENCHMARKS: tuple[tuple[Callable[[], list[Row]], tuple[str, ...]], ...] = (
@@ -23,6 +23,7 @@ BENCHMARKS: tuple[tuple[Callable[[], list[Row]], tuple[str, ...]], ...] = (
     (control.stored_lookups, ("control.lookups_ratio_echo", "control.lookups_stream_per_s")),
     (control.new_connections, ("control.connections_per_s", "control.connection_p99_ms")),
     (agent.memory, ("memory.mib_1m_connections",)),
-    (agent.programming, ("p4runtime.write_entries_per_s", "p4runtime.read_entries_per_s")),
+    (programming.agent, ("p4runtime.write_entries_per_s", "p4runtime.read_entries_per_s")),
+    (programming.bmv2, ("p4runtime.write_entries_per_s_bmv2", "p4runtime.read_entries_per_s_bmv2")),
     (agent.restart, ("agent.restart_ms",)),
 )

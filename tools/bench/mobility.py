@@ -115,7 +115,7 @@ def _entries(host: Host, table_ids: Sequence[int] | None = None) -> dict[tuple[i
     tables = Tables()
     wanted = table_ids or [tables.table_id(name) for name in ("scid", "connection", "locator")]
     found: dict[tuple[int, bytes], bytes] = {}
-    with Reader(host.socket) as reader:
+    with Reader(f"unix:{host.socket}") as reader:
         for table in wanted:
             for entry in reader.read(table):
                 key = b"".join(match.SerializeToString() for match in entry.match)

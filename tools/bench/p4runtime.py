@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bare P4Runtime client that fills and reads the tables of an agent as fast as it takes them."""
+"""A bare P4Runtime client that fills and reads the tables of a server as fast as it takes them."""
 
 from __future__ import annotations
 
 import queue
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -14,10 +13,14 @@ import grpc
 from finsy.proto import p4i, p4r, p4r_grpc
 from google.protobuf import text_format
 
+from tools import contract
+from tools.contract import P4, SWITCH
+
 DEVICE = 1
 BATCH = 500
+_MAPPED = 0xFFFF << 32
 _ELECTION = p4r.Uint128(high=1, low=0)
-P4INFO = Path(__file__).parents[2] / "p4" / "moorline.p4info.txtpb"
+P4INFO = P4 / contract.P4INFO
 
 
 class Tables:
@@ -61,11 +64,11 @@ def canonical(value: int) -> bytes:
 
 
 class Reader:
-    """Reads the tables of an agent at its unix socket; anybody may."""
+    """Reads the tables of the server at a gRPC address; anybody may."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, address: str) -> None:
         options = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
-        self._channel = grpc.insecure_channel(f"unix:{socket}", options=options)
+        self._channel = grpc.insecure_channel(address, options=options)
         self._stub = p4r_grpc.P4RuntimeStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -86,10 +89,10 @@ class Reader:
 
 
 class Primary(Reader):
-    """Primary of an agent, whoever was it before."""
+    """Primary of a server, whoever was it before."""
 
-    def __init__(self, socket: Path) -> None:
-        super().__init__(socket)
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
         self._requests: queue.Queue[p4r.StreamMessageRequest | None] = queue.Queue()
         self._stream = self._stub.StreamChannel(iter(self._requests.get, None), wait_for_ready=True)
 
@@ -105,6 +108,14 @@ class Primary(Reader):
         self._requests.put(None)
         self._stream.cancel()
         super().__exit__(kind, error, trace)
+
+    def begin(self) -> None:
+        """Give a switch the pipeline, with empty tables."""
+        request = p4r.SetForwardingPipelineConfigRequest(device_id=DEVICE, election_id=_ELECTION)
+        request.action = p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT
+        request.config.p4info.CopyFrom(text_format.Parse(P4INFO.read_text(), p4i.P4Info()))
+        request.config.p4_device_config = (P4 / SWITCH).read_bytes()
+        self._stub.SetForwardingPipelineConfig(request, timeout=60)
 
     def write(self, updates: Iterable[p4r.Update]) -> int:
         """Write in batches; returns how many entries."""
@@ -124,3 +135,16 @@ def batches(updates: Iterable[p4r.Update]) -> Iterator[p4r.WriteRequest]:
     remaining = iter(updates)
     while some := [*islice(remaining, BATCH)]:
         yield p4r.WriteRequest(device_id=DEVICE, election_id=_ELECTION, updates=some)
+
+
+def entries_of(connections: int) -> Iterator[p4r.Update]:
+    """INSERTs of so many connections, an entry of ``scid`` and one of ``connection`` each."""
+    tables = Tables()
+    for slot in range(connections):
+        scid = (slot * 0x9E3779B97F4A7C15 % (1 << 40)) << 24 | slot or 1 << 24
+        local, peer = 0x0A000000 + slot, 0x0B000000 + slot
+        ends = {"local4": local, "peer4": peer, "local6": 0, "peer6": 0}
+        deliver = {"port": 1, "tenant": 0, "node": 7, **ends, "hops": 0}
+        yield tables.insert("scid", {"scid": scid}, "deliver", deliver)
+        pair = {"tenant": 0, "src": _MAPPED | local, "dst": _MAPPED | peer}
+        yield tables.insert("connection", pair, "encapsulate", {"scid": scid, "node": 7, "spi": 0, "si": 0})
