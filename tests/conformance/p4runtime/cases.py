@@ -16,11 +16,15 @@ AS_SPECIFIED: Final = "="
 
 
 class Case(NamedTuple):
-    """A request, or a few, told as one text; ``specified`` is the text that the specification wants."""
+    """A request, or a few, told as one text; ``specified`` is the text that the specification wants.
+
+    ``ruins``: a switch is started anew afterwards, as the documentation says of digests with time-outs.
+    """
 
     name: str
     specified: str
     ask: Callable[[Session], str]
+    ruins: bool
 
 
 class Deviation(NamedTuple):
@@ -34,12 +38,14 @@ class Deviation(NamedTuple):
 CASES: Final[dict[str, Case]] = {}
 
 
-def case(name: str, specified: str) -> Callable[[Callable[[Session], str]], Callable[[Session], str]]:
+def case(
+    name: str, specified: str, ruins: bool = False
+) -> Callable[[Callable[[Session], str]], Callable[[Session], str]]:
     """Adds a case to the suite."""
 
     def add(ask: Callable[[Session], str]) -> Callable[[Session], str]:
         assert name not in CASES, f"two cases are named {name}"
-        CASES[name] = Case(name, specified, ask)
+        CASES[name] = Case(name, specified, ask, ruins)
         return ask
 
     return add

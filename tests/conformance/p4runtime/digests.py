@@ -101,12 +101,12 @@ def _(s: Session) -> str:
     return f"written: {written}; read: {_read(s, UNKNOWN_DIGEST)}"
 
 
-@case("a digest with a negative limit", "INVALID_ARGUMENT")
+@case("a digest with a negative limit", "INVALID_ARGUMENT", ruins=True)
 def _(s: Session) -> str:
     return s.write(digest(Update.INSERT, max_timeout_ns=-1))
 
 
-@case("the configuration of a digest", "read back")
+@case("the configuration of a digest", "read back", ruins=True)
 def _(s: Session) -> str:
     wanted = {"max_timeout_ns": SECOND, "max_list_size": 3, "ack_timeout_ns": 2 * SECOND}
     s.write(digest(Update.INSERT))
@@ -177,7 +177,7 @@ def _(s: Session) -> str:
     return "told twice"
 
 
-@case("digests in one list", "told together")
+@case("digests in one list", "told together", ruins=True)
 def _(s: Session) -> str:
     _configure(s, max_list_size=2, max_timeout_ns=3600 * SECOND, ack_timeout_ns=3600 * SECOND)
     for scid in SCIDS[:2]:
@@ -185,7 +185,7 @@ def _(s: Session) -> str:
     return "told together" if _scids(_list(s)) == [*SCIDS[:2]] else "apart"
 
 
-@case("a list that does not fill", "told when its time is over")
+@case("a list that does not fill", "told when its time is over", ruins=True)
 def _(s: Session) -> str:
     _configure(s, max_list_size=9, max_timeout_ns=SECOND // 5, ack_timeout_ns=3600 * SECOND)
     _provoke(s, SCIDS[0])

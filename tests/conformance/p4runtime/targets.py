@@ -28,18 +28,51 @@ FIRST_ELECTION: Final = 1 << 64
 
 
 class Target:
-    """A server under test, at a gRPC address; ``own`` are the rows that frames over its wires need."""
+    """A server under test, at a gRPC address."""
 
-    def __init__(self, name: str, address: str, wires: Wires, own: tuple[p4r.TableEntry, ...] = ()) -> None:
+    def __init__(self, name: str, address: str, wires: Wires) -> None:
         self.name = name
         self._address = address
         self._wires = wires
-        self._own = own
         self._elections = count(FIRST_ELECTION, ELECTIONS)
+
+    @property
+    def own(self) -> tuple[p4r.TableEntry, ...]:
+        """The rows that frames over its wires need, where nobody else writes them."""
+        return ()
 
     def session(self) -> Session:
         """A session with the next election id; its ``prepare`` writes the rows again that traffic needs."""
-        return Session(self._address, next(self._elections), self._wires, self._own)
+        return Session(self._address, next(self._elections), self._wires, self.own)
+
+    def start_anew(self) -> None:
+        """Starts a switch anew; an agent needs that never."""
+
+
+class SwitchTarget(Target):
+    """A switch, which is given its program and its rows by the suite."""
+
+    def __init__(self, switch: Switch, wires: Wires) -> None:
+        super().__init__("bmv2", switch.address, wires)
+        self._switch = switch
+        self._give_program()
+
+    @property
+    def own(self) -> tuple[p4r.TableEntry, ...]:
+        return (
+            entry("port_role", [bytes([UNDERLAY])], "underlay"),
+            entry("port_role", [bytes([ACCESS])], "access", [b"\0", b"\0"]),
+            entry("terminate", [mapped(ADDRESS), bytes([Tunnel.GENEVE])], "open"),
+        )
+
+    def start_anew(self) -> None:
+        self._switch.kill()
+        self._switch.start()
+        self._give_program()
+
+    def _give_program(self) -> None:
+        with self.session() as session:
+            assert session.set_config("VERIFY_AND_COMMIT") == "OK"
 
 
 @contextmanager
@@ -72,15 +105,7 @@ def bmv2(folder: Path) -> Iterator[Target]:
         wires = Wires(
             *(Wire(port, place, f"{name}x", place.mac(name)) for port, name in interfaces.items()), ADDRESS
         )
-        own = (
-            entry("port_role", [bytes([UNDERLAY])], "underlay"),
-            entry("port_role", [bytes([ACCESS])], "access", [b"\0", b"\0"]),
-            entry("terminate", [mapped(ADDRESS), bytes([Tunnel.GENEVE])], "open"),
-        )
         with Switch("bmv2", place.path, interfaces, folder) as switch:
-            target = Target("bmv2", switch.address, wires, own)
-            with target.session() as first:
-                assert first.set_config("VERIFY_AND_COMMIT") == "OK"
-            yield target
+            yield SwitchTarget(switch, wires)
     finally:
         place.close()

@@ -46,6 +46,8 @@ def test_case(name: str, target: targets.Target) -> None:
     expected = getattr(deviation, target.name)
     with target.session() as session:
         told = case.ask(session)
+    if case.ruins:
+        target.start_anew()
     assert told == (case.specified if expected == AS_SPECIFIED else expected)
 
 
