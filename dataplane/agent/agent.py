@@ -31,6 +31,7 @@ from dataplane.agent.peers import Peers
 from dataplane.agent.port_map import PortMap
 from dataplane.agent.ports import Ports, PortState, own_addresses
 from dataplane.agent.pump import DigestPump, Pump
+from dataplane.agent.relaying import OriginTable
 from dataplane.agent.resolver import Resolver
 from dataplane.agent.servers import serve_controller, serve_locally, stopping
 from dataplane.agent.service import AgentService
@@ -108,9 +109,10 @@ class Agent:
             config.grace_seconds,
             on_paths_changed=self._host_moved.set,
         )
+        origins = OriginTable(pipeline.tables["origin"], self._relaying_begins, self._host_moved.set)
         self._backend = AgentBackend(
             binding,
-            pipeline.tables,
+            {**pipeline.tables, "origin": origins},
             {"port_events": pipeline.port_events},
             config.state_dir / "p4runtime.config",
             self._ports,
@@ -154,13 +156,12 @@ class Agent:
         await self._make_pair()
         self._mobility.start(self._watch.table)
         self._state.generation = self._mobility.own.generation
-        await self._neighbours.take_over()
         try:
             await self._follow_ports()
             await self._keep_uplink_routes()
             await self._keep_gateway_routes()
             await self._ports.detach_others(self._watch.table)
-            await self._forward_no_more()
+            await self._keep_forwarding()
         finally:
             # Also when it ends here: 'node leave' has to find what was attached.
             await self._save()
@@ -184,8 +185,7 @@ class Agent:
         self._port_map.write(self._ports.entries(host, self._pair))
         if await self._ports.attach(host):
             self._unsaved.set()
-            for interface in self._forwarding_interfaces():
-                forwarding.forward_on(interface, self._state.former_sysctls)
+            self._forward()
         await self._access.set_mtu(self._inner_mtu())
         report = self._ports.report(host)
         if report != self._reported and self._mobility.session is not None:
@@ -205,6 +205,7 @@ class Agent:
                 await self._keep_uplink_routes()
                 await self._serve_plain_hosts()
                 await self._keep_neighbours()
+                await self._keep_forwarding()
             except Exception as error:
                 # An interface that came may be gone again; the next change tries anew.
                 log.warning("host_not_followed", why=str(error))
@@ -216,11 +217,26 @@ class Agent:
         if Changed.ADDRESSES in changed:
             self._host_moved.set()
 
-    async def _forward_no_more(self) -> None:
-        """Set back what an earlier agent changed for an access port that was at XDP then."""
-        if not self._forwarding_interfaces():
+    def _relaying_begins(self) -> None:
+        """The first entry is about to be written: routes have to be found before a packet needs them."""
+        self._forward(relaying=True)
+        self._host_moved.set()
+
+    def _forward(self, *, relaying: bool = False) -> None:
+        interfaces = self._forwarding_interfaces(relaying=relaying)
+        before = dict(self._state.former_sysctls)
+        if interfaces:
+            for interface in interfaces:
+                forwarding.forward_on(interface, self._state.former_sysctls)
+        else:
             forwarding.restore(self._state.former_sysctls)
-            await forwarding.guard(self._netlink, (), ())
+        if before != self._state.former_sysctls:
+            self._unsaved.set()
+
+    async def _keep_forwarding(self) -> None:
+        """Let interfaces forward where that is needed, guarded; set back what is needed no more."""
+        self._forward()
+        await forwarding.guard(self._netlink, self._guarded_interfaces(), self._translations.prefixes)
 
     async def _keep_uplink_routes(self) -> None:
         await self._uplink_routes.keep(
@@ -292,17 +308,19 @@ class Agent:
     async def _place_endpoints(self) -> None:
         endpoints, prefixes = self._translations.endpoints, self._translations.prefixes
         await self._access.set_endpoints(self._translations.own_endpoints, prefixes)
-        await forwarding.guard(self._netlink, self._guarded_interfaces(), prefixes)
+        await self._keep_forwarding()
         await self._keep_gateway_routes()
         self._placed = endpoints
         self._host_moved.set()  # neighbours among them
 
-    def _forwarding_interfaces(self) -> list[str]:
-        """Where programs at XDP ask for routes: towards nodes for what comes in at an access port, towards
-        plain hosts for what comes in anywhere.
+    def _forwarding_interfaces(self, *, relaying: bool = False) -> list[str]:
+        """Where programs at XDP ask for routes: towards nodes for what comes in at an access port, or at any
+        port of a relay; towards plain hosts for what comes in anywhere.
         """
         at_xdp = {port.role for port in self._ports if port.hook is Hook.XDP}
-        underlay = [port.interface for port in self._ports.underlay] if at_xdp - {"underlay"} else []
+        relaying = relaying or len(self._pipeline.tables["origin"]) > 0
+        asking = at_xdp if relaying else at_xdp - {"underlay"}
+        underlay = [port.interface for port in self._ports.underlay] if asking else []
         return underlay + [port.interface for port in self._ports.gateways if at_xdp]
 
     def _guarded_interfaces(self) -> list[str]:

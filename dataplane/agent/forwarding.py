@@ -37,12 +37,12 @@ def forward_on(interface: str, former: dict[str, str]) -> None:
     if read_sysctl(f"ipv6/conf/{interface}/accept_ra") == "1":
         settings[f"ipv6/conf/{interface}/accept_ra"] = _ACCEPT_EVEN_IF_FORWARDING
     settings[f"ipv6/conf/{interface}/forwarding"] = "1"
-    for name, value in settings.items():
-        before = read_sysctl(name)
-        if before not in ("", value):
-            former.setdefault(name, before)
-            write_sysctl(name, value)
-    log.info("forwarding_switched_on", interface=interface)
+    changed = {name: before for name in settings if (before := read_sysctl(name)) not in ("", settings[name])}
+    for name, before in changed.items():
+        former.setdefault(name, before)
+        write_sysctl(name, settings[name])
+    if changed:
+        log.info("forwarding_switched_on", interface=interface)
 
 
 def restore(former: dict[str, str]) -> None:

@@ -28,15 +28,6 @@ class Neighbours:
 
     def __init__(self, netlink: Any) -> None:
         self._netlink = netlink
-        self._kept: set[tuple[int, str]] = set()
-
-    async def take_over(self) -> None:
-        """Learn which entries an earlier agent made."""
-        self._kept = {
-            (found["ifindex"], found.get_attr("NDA_DST"))
-            async for found in await self._netlink.neigh("dump")
-            if found.get_attr("NDA_PROTOCOL") == PROTOCOL
-        }
 
     async def keep(
         self,
@@ -51,18 +42,27 @@ class Neighbours:
 
         Unless ``and_no_others``, those kept before stay: packets may go there although nobody said so yet.
         """
+        kept = await self._kept()
         wanted = set(on_links)
         for destination in destinations:
             hop = await self._next_hop(str(unmapped(destination)))
             if hop is not None and hop[0] in interfaces:
                 wanted.add(hop)
-        for hop in wanted - self._kept:
+        for hop in wanted - kept:
             await self._neighbour("replace", hop, NDA_FLAGS_EXT=_NTF_EXT_MANAGED, NDA_PROTOCOL=PROTOCOL)
-        if not and_no_others:
-            wanted |= self._kept
-        for hop in self._kept - wanted:
+        for hop in kept - wanted if and_no_others else ():
             await self._neighbour("del", hop)
-        self._kept = wanted
+
+    async def _kept(self) -> set[tuple[int, str]]:
+        """The entries of this agent or an earlier one that still stand.
+
+        The kernel drops all of an interface with the last address there.
+        """
+        return {
+            (found["ifindex"], found.get_attr("NDA_DST"))
+            async for found in await self._netlink.neigh("dump")
+            if found.get_attr("NDA_PROTOCOL") == PROTOCOL
+        }
 
     async def release(self, destinations: Iterable[bytes], interfaces: frozenset[int]) -> None:
         """Let go of packets that wait for these addresses (16 octets) to answer on these interfaces, though

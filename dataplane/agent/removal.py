@@ -75,7 +75,6 @@ async def _clean_network(netlink: Any, config: NodeConfig, state: NodeState) -> 
     await UplinkRoutes(netlink).keep(())
     await GatewayRoutes(netlink).keep((), 0, ())
     neighbours = Neighbours(netlink)
-    await neighbours.take_over()
     await neighbours.keep((), frozenset())
     await AccessPair(netlink, config.interface, config.far_interface).remove()
 

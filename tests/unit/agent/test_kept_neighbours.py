@@ -66,13 +66,21 @@ async def test_the_next_hops_are_kept_and_no_others() -> None:
     assert kernel.entries == {}
 
 
+async def test_what_the_kernel_dropped_with_an_address_is_kept_again() -> None:
+    kernel = Kernel()
+    neighbours = Neighbours(kernel)
+    await neighbours.keep([FAR], UP0)
+    kernel.entries[3, GATEWAY] = {}  # dropped, and found by the kernel for a packet of its own
+    await neighbours.keep([FAR], UP0)
+    assert kernel.entries[3, GATEWAY]["NDA_PROTOCOL"] == PROTOCOL
+
+
 async def test_the_next_agent_takes_over_what_was_kept_and_leaves_the_rest_alone() -> None:
     kernel = Kernel()
     await Neighbours(kernel).keep([NEAR, FAR], UP0)
     kernel.entries[3, "10.0.8.8"] = {}  # somebody else's
     kernel.asked.clear()
     after = Neighbours(kernel)
-    await after.take_over()
     await after.keep([], UP0, and_no_others=False)  # no peer has been named yet
     assert kernel.asked == []
     await after.keep([FAR], UP0)

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections through a relay, and rotations: new SCIDs, and new ways, under traffic that loses nothing.
+
+Once for each kind of relay: a lab of its own, whose node ``gate`` is the relay. ``four`` and ``six`` know one
+family only, so that the two legs between them differ.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import pytest
+
+from moorline.api.v1 import moorline_pb2 as api
+from tests.lab.traffic import go_on, iperf3_loses_nothing, nothing_lost
+from tools.lab import HostPlan, Lab
+from tools.lab.flow import CheckedStream, PacedFlow
+from tools.lab.programs import Host, Service
+from tools.lab.underlay import Uplink, replace_at_once
+from tools.lab.waiting import wait_until
+from tools.vectors.packets import Data, inner4
+
+ETH_P_ALL = 3
+GRACE = 1.0
+ENOUGH = 1_000_000
+"""Octets after which a stream is believed to go on."""
+
+
+def gate_at(hook: str) -> HostPlan:
+    return HostPlan("gate", settings={"port": [{"name": "up0", "role": "underlay", "hook": hook}]})
+
+
+RELAYS: dict[str, Callable[[], dict[str, Any]]] = {
+    "tc": lambda: {"hosts": [gate_at("tc")]},
+    "xdp": lambda: {"hosts": [gate_at("xdp")]},
+}
+"""What the lab has beside the ends, by kind of relay."""
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module", params=RELAYS)
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    plan = RELAYS[request.param]()
+    ends = [
+        HostPlan("server"), HostPlan("laptop"),
+        HostPlan("four", families=(4,)), HostPlan("six", families=(6,)),
+    ]  # fmt: skip
+    plan["hosts"] = [*ends, *plan.get("hosts", [])]
+    with Lab(**plan, settings={"grace_seconds": GRACE}) as lab:
+        if request.param == "xdp":
+            # A veth takes packets from XDP only where it joins segments, and hands them to XDP as a cable
+            # carries them, with whole checksums, only where it leaves none of these to hardware.
+            cable = lab["gate"].uplink.router_interface
+            lab.router.run("ethtool", "-K", cable, "gro", "on", "tx", "off")
+        lab.start()
+        lab["laptop"].register(lab.controller, "laptop.demo")
+        yield lab
+
+
+@pytest.fixture
+def server(lab: Lab) -> Service:
+    """A service on the server that nobody has talked to."""
+    return lab["server"].register(lab.controller, f"server{next(_numbers)}.test")
+
+
+@pytest.fixture(autouse=True)
+def ways(lab: Lab) -> Iterator[None]:
+    """Before each test the laptop is behind the gate, which is no border."""
+    set_node(lab, "laptop", via="gate")
+    set_node(lab, "gate", border=False)
+    yield
+    for name in ("four", "six"):
+        set_node(lab, name, via="")
+
+
+def set_node(lab: Lab, name: str, **settings: Any) -> None:
+    lab.controller.nodes.SetNode(api.SetNodeRequest(name=name, **settings), timeout=10)
+
+
+def connection(lab: Lab, server: Service, client: str = "laptop.demo") -> Any:
+    lab.controller.lookup(client, server.name)
+    return lab.controller.connection(client, server.name)
+
+
+def way(found: Any) -> list[str]:
+    return [found.legs[0].client_side, *(leg.server_side for leg in found.legs)]
+
+
+def rotate(lab: Lab, found: Any) -> Any:
+    request = api.RotateConnectionRequest(scid=found.scid)
+    return lab.controller.connections.RotateConnection(request, timeout=30)
+
+
+def streamed(stream: CheckedStream) -> None:
+    """Wait until more has arrived."""
+    before = stream.received
+    wait_until(lambda: stream.received > before + ENOUGH, "the stream went on", 30)
+
+
+def wait_shown(lab: Lab, host: Host) -> None:
+    """Wait until the controller knows where a host is."""
+    wanted = {address.ip.packed for address in host.uplink.addresses.values()}
+    wait_until(
+        lambda: {at.address for at in lab.controller.node(host.name).locators} == wanted,
+        f"the locators of {host.name} were shown",
+    )
+
+
+@contextmanager
+def watched(uplink: Uplink) -> Iterator[set[int]]:
+    """The SCIDs that pass the router at an uplink."""
+    seen: set[int] = set()
+    with uplink.router.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind((uplink.router_interface, ETH_P_ALL))
+        wire.setblocking(False)
+        yield seen
+        while True:
+            try:
+                frame = wire.recv(256)
+            except BlockingIOError:
+                return
+            at = 14 + (20 if frame[12:14] == b"\x08\x00" else 40)
+            if frame[at + 2 : at + 4] == (6081).to_bytes(2, "big"):
+                seen.add(int.from_bytes(frame[at + 20 : at + 28], "big"))
+
+
+# ---- relays ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+@pytest.mark.parametrize(("near", "far"), [("laptop", "server"), ("six", "server"), ("four", "six")])
+def test_a_checked_transfer_goes_through_the_relay(lab: Lab, near: str, far: str, family: str):
+    number = next(_numbers)
+    client = lab[near].register(lab.controller, f"client{number}.test")
+    server = lab[far].register(lab.controller, f"server{number}.test")
+    set_node(lab, near, via="gate")
+    found = connection(lab, server, client.name)
+    assert way(found) == [near, "gate", far]
+    before = lab.controller.events("gate").get(("up0", "tx"), 0)
+    with CheckedStream(lab[near].place, lab[far].place, getattr(server, family), rate=2e7) as stream:
+        streamed(stream)
+    # The host's programs may have taken another of its services as their own.
+    assert lab.controller.events("gate")["up0", "tx"] > before
+
+
+@pytest.mark.parametrize("who", ["laptop", "server", "gate", "all"])
+def test_addresses_change_under_a_stream_through_the_relay(lab: Lab, server: Service, who: str):
+    hosts = [lab[name] for name in (("laptop", "server", "gate") if who == "all" else (who,))]
+    found = connection(lab, server)
+    with CheckedStream(lab["laptop"].place, lab["server"].place, server.ipv4) as stream:
+        for elsewhere in (False, True, True):
+            streamed(stream)
+            replace_at_once({host.uplink: host.uplink.fresh(4, elsewhere) for host in hosts})
+            streamed(stream)
+            for host in hosts:
+                wait_shown(lab, host)
+    assert connection(lab, server).scid == found.scid
+    for host in hosts:
+        lab.controller.wait_converged(host.name)
+
+
+def test_what_is_sent_after_the_news_of_a_change_is_not_lost(lab: Lab, server: Service):
+    connection(lab, server)
+    with PacedFlow(lab["laptop"].place, lab["server"].place, server.ipv4) as flow:
+        go_on(flow)
+        lab["laptop"].uplink.move(elsewhere=True, family=4)
+        changed = flow.report.sent
+        wait_until(lambda: any(n > changed for n in list(flow.report.arrived)), "the flow had gone on")
+        flow.run(0.2)
+    assert not [number for number in flow.report.lost if number > changed + 1000]
+
+
+def test_at_a_border_the_two_legs_have_nothing_in_common(lab: Lab, server: Service):
+    set_node(lab, "gate", border=True)
+    found = connection(lab, server)
+    uplinks = lab["laptop"].uplink, lab["server"].uplink
+    with (
+        watched(uplinks[0]) as near,
+        watched(uplinks[1]) as far,
+        CheckedStream(lab["laptop"].place, lab["server"].place, server.ipv4) as stream,
+    ):
+        streamed(stream)
+    assert [near, far] == [{leg.scid} for leg in found.legs]
+    assert near != far
+
+
+# ---- rotations ---------------------------------------------------------------------------------------------
+
+
+def settle_way(lab: Lab, kind: str) -> list[str]:
+    """Set the way between laptop and server, and return its nodes."""
+    set_node(lab, "laptop", via="" if kind == "direct" else "gate")
+    set_node(lab, "gate", border=kind == "border")
+    return ["laptop", "server"] if kind == "direct" else ["laptop", "gate", "server"]
+
+
+@pytest.mark.parametrize("kind", ["direct", "relayed", "border"])
+def test_rotations_lose_nothing_and_the_former_scid_is_refused_after_a_while(
+    lab: Lab, server: Service, kind: str
+):
+    nodes = settle_way(lab, kind)
+    found = connection(lab, server)
+    legs = [{leg.scid for leg in found.legs}]
+    with nothing_lost(lab, server) as flow:
+        for _ in range(5):
+            found = rotate(lab, found)
+            assert way(found) == nodes
+            legs.append({leg.scid for leg in found.legs})
+            go_on(flow, 300)
+    assert len(set.union(*legs)) == sum(map(len, legs))
+    wait_until(lambda: not connection(lab, server).former_scids, "the former SCIDs were gone")
+    assert_refused(lab, server, max(legs[0]))
+
+
+def test_iperf3_counts_nothing_lost_over_rotations(lab: Lab, server: Service):
+    found = connection(lab, server)
+    with (
+        iperf3_loses_nothing(lab, server),
+        PacedFlow(lab["laptop"].place, lab["server"].place, server.ipv4, port=7009) as flow,
+    ):
+        for _ in range(5):
+            found = rotate(lab, found)
+            go_on(flow, 300)
+
+
+def test_a_stream_goes_on_when_its_connection_gets_a_relay_and_when_it_loses_it(lab: Lab, server: Service):
+    set_node(lab, "laptop", via="")
+    found = connection(lab, server)
+    assert way(found) == ["laptop", "server"]
+    with nothing_lost(lab, server) as flow:
+        for kind in ("relayed", "border", "direct", "relayed"):
+            nodes = settle_way(lab, kind)
+            found = rotate(lab, found)
+            assert way(found) == nodes
+            go_on(flow, 300)
+
+
+def test_bulk_tcp_does_not_see_rotations(lab: Lab, server: Service):
+    set_node(lab, "gate", border=True)
+    found = connection(lab, server)
+    with CheckedStream(lab["laptop"].place, lab["server"].place, server.ipv4, rate=3e7) as stream:
+        for _ in range(5):
+            streamed(stream)
+            found = rotate(lab, found)
+        streamed(stream)
+
+
+def test_what_was_counted_stays_exact_over_rotations(lab: Lab, server: Service):
+    found = connection(lab, server)
+    with PacedFlow(lab["laptop"].place, lab["server"].place, server.ipv4) as flow:
+        for _ in range(5):
+            go_on(flow, 100)
+            found = rotate(lab, found)
+        go_on(flow, 100)
+    assert not flow.report.lost
+    usage = connection(lab, server).client_to_server
+    assert (usage.packets, usage.bytes) == (flow.report.sent, flow.report.sent * (14 + 20 + 8 + 200))
+
+
+def assert_refused(lab: Lab, server: Service, scid: int) -> None:
+    """A packet that would have been good under a former SCID is dropped, and counted."""
+    uplink = server.host.uplink
+    before = lab["laptop"] if len(connection(lab, server).legs) == 1 else lab["gate"]
+    client = lab.controller.naming.GetService(api.GetServiceRequest(name="laptop.demo"), timeout=10)
+    data = Data(
+        inner=inner4(source=str(socket.inet_ntoa(client.ipv4)), destination=server.ipv4),
+        source=str(before.uplink.addresses[4].ip),
+        destination=str(uplink.addresses[4].ip),
+        scid=scid,
+        geneve={"vni": 0},
+        ethernet=(uplink.router.mac(uplink.router_interface), uplink.host.mac(uplink.interface)),
+    )
+    key = ("up0", "drop_scid_unknown")
+    counted = lab.controller.events("server").get(key, 0)
+    with uplink.router.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind((uplink.router_interface, 0))
+        wire.send(data.frame())
+    wait_until(lambda: lab.controller.events("server").get(key, 0) == counted + 1, "one packet was refused")
