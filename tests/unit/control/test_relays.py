@@ -486,7 +486,6 @@ async def test_a_rotation_brings_a_direct_connection_onto_its_relay_and_back(tmp
         assert [leg.server_side for leg in rotated.legs] == ["gate", "two"]
         assert set(relays(gate)) == {rotated.scid}
         gate_id = number_of(site, "gate")
-        assert neighbours(one) == {gate_id, number_of(site, "two")}
         await retired(site, direct)
         await one.plane.until(lambda: neighbours(one) == {gate_id})
         await two.plane.until(lambda: neighbours(two) == {gate_id})
@@ -508,7 +507,6 @@ async def test_a_rotation_over_a_border_changes_every_leg(tmp_path: Path) -> Non
         before = {leg.scid for leg in (await site.connection(scid)).legs}
         after = {leg.scid for leg in (await rotate(site, scid)).legs}
         assert len(before | after) == 4
-        assert accepted(gate) == before | after
         await retired(site, scid)
         assert accepted(gate) == after
         assert accepted(one) | accepted(two) == after

@@ -44,10 +44,8 @@ async def retired(site: Site, scid: int) -> None:
     await site.until(lambda: scid not in site.controller.state.connections_by_scid)
 
 
-async def test_both_ends_send_with_the_new_scid_and_accept_the_old_one_for_the_grace_time(
-    tmp_path: Path,
-) -> None:
-    async with Site(tmp_path, grace_seconds=GRACE) as site:
+async def test_both_ends_send_with_the_new_scid_and_accept_the_old_one_too(tmp_path: Path) -> None:
+    async with Site(tmp_path, grace_seconds=LONG) as site:
         one, two = await site.pair()
         old = (await site.lookup("laptop.demo", "files.demo")).scid
         rotated = await rotate(site, old)
@@ -59,13 +57,21 @@ async def test_both_ends_send_with_the_new_scid_and_accept_the_old_one_for_the_g
         for node in (one, two):
             assert accepted(node) == {old, rotated.scid}
             assert sent(node) == {rotated.scid}
+        assert (await site.connection(old)).scid == rotated.scid
+        assert (await site.lookup("laptop.demo", "files.demo")).scid == rotated.scid
+
+
+async def test_after_the_grace_time_the_old_scid_is_nobodys(tmp_path: Path) -> None:
+    async with Site(tmp_path, grace_seconds=GRACE) as site:
+        one, two = await site.pair()
+        old = (await site.lookup("laptop.demo", "files.demo")).scid
+        new = (await rotate(site, old)).scid
         await retired(site, old)
         for node in (one, two):
-            assert accepted(node) == {rotated.scid}
-        assert not (await site.connection(rotated.scid)).former_scids
+            assert accepted(node) == sent(node) == {new}
+        assert not (await site.connection(new)).former_scids
         with refused(grpc.StatusCode.NOT_FOUND, "there is no connection"):
             await site.connection(old)
-        assert (await site.lookup("laptop.demo", "files.demo")).scid == rotated.scid
 
 
 async def test_nobody_sends_with_the_new_scid_before_both_ends_accept_it(tmp_path: Path) -> None:
