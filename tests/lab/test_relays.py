@@ -155,7 +155,7 @@ def test_addresses_change_under_a_stream_through_the_relay(lab: Lab, server: Ser
     with CheckedStream(lab["laptop"].place, lab["server"].place, server.ipv4) as stream:
         for elsewhere in (False, True, True):
             streamed(stream)
-            replace_at_once({host.uplink: host.uplink.fresh(4, elsewhere) for host in hosts})
+            replace_at_once([(host.uplink, host.uplink.fresh(4, elsewhere)) for host in hosts])
             streamed(stream)
             for host in hosts:
                 wait_shown(lab, host)
