@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the P4 program: ``python -m tools.contract`` (``make p4``), wherever ``p4c`` is on the PATH.
+"""Compiles the P4 programs: ``python -m tools.contract`` (``make p4``), wherever ``p4c`` is on the PATH.
 
 The results are checked in: ``p4/moorline.p4info.txtpb``, the contract that agents and controllers read, and
-``p4/moorline.json``, the program for the software switch BMv2. Neither says on which machine it was made.
+``p4/moorline.json``, the program for the software switch BMv2; and the same of a plain Ethernet switch
+that benchmarks use. None says on which machine it was made.
 """
 
 from __future__ import annotations
@@ -17,10 +18,32 @@ from typing import Any, Final, NamedTuple
 
 from moorline.errors import MoorlineError
 
-P4: Final = Path(__file__).resolve().parents[1] / "p4"
-PROGRAM: Final = "moorline.p4"
-P4INFO: Final = "moorline.p4info.txtpb"
-SWITCH: Final = "moorline.json"
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+class Program(NamedTuple):
+    """A P4 program and where its files are."""
+
+    folder: Path
+    name: str
+
+    @property
+    def p4info(self) -> Path:
+        """Its compiled P4Info."""
+        return self.folder / f"{self.name}.p4info.txtpb"
+
+    @property
+    def switch(self) -> Path:
+        """It, compiled for BMv2."""
+        return self.folder / f"{self.name}.json"
+
+
+P4: Final = ROOT / "p4"
+MOORLINE: Final = Program(P4, "moorline")
+ETHERNET_SWITCH: Final = Program(ROOT / "tools" / "bench", "l2_switch")
+PROGRAMS: Final = (MOORLINE, ETHERNET_SWITCH)
+P4INFO: Final = MOORLINE.p4info.name
+SWITCH: Final = MOORLINE.switch.name
 
 
 class Compiled(NamedTuple):
@@ -35,8 +58,8 @@ def compiler() -> str | None:
     return shutil.which("p4c")
 
 
-def compile_program() -> Compiled:
-    """Compiles the P4 program; a warning is an error.
+def compile_program(program: Program = MOORLINE) -> Compiled:
+    """Compiles a P4 program; a warning is an error.
 
     Raises:
         MoorlineError: there is no compiler, or it refuses the program.
@@ -45,21 +68,22 @@ def compile_program() -> Compiled:
     if p4c is None:
         raise MoorlineError(
             "p4c is not on the PATH: install the P4 compiler (https://github.com/p4lang/p4c), or leave the "
-            "compiled files in p4/ as they are"
+            "compiled files as they are"
         )
     with tempfile.TemporaryDirectory(prefix="moorline-p4-") as folder:
-        made = Path(folder)
+        made = Program(Path(folder), program.name)
         command = [p4c, "--target", "bmv2", "--arch", "v1model", "--std", "p4-16", "--Werror"]
-        command += ["--p4runtime-files", str(made / P4INFO), "-o", str(made), PROGRAM]
-        done = subprocess.run(command, cwd=P4, capture_output=True, text=True, check=False)
+        command += ["--p4runtime-files", str(made.p4info), "-o", folder, f"{program.name}.p4"]
+        done = subprocess.run(command, cwd=program.folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise MoorlineError(f"p4c refuses the P4 program: mend what it says\n{done.stderr.strip()}")
-        return Compiled((made / P4INFO).read_text(), _render(json.loads((made / SWITCH).read_text())))
+        switch = json.loads(made.switch.read_text())
+        return Compiled(made.p4info.read_text(), _render(switch, f"{program.name}.p4"))
 
 
-def _render(switch: dict[str, Any]) -> str:
+def _render(switch: dict[str, Any], source: str) -> str:
     """The switch's program without places in sources; one line for each of its parts."""
-    parts = {**_without_places(switch), "program": PROGRAM}
+    parts = {**_without_places(switch), "program": source}
     lines = (f"{json.dumps(name)}: {json.dumps(part)}" for name, part in parts.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -71,14 +95,15 @@ def _without_places(value: Any) -> Any:
 
 
 def main() -> int:
-    try:
-        compiled = compile_program()
-    except MoorlineError as error:
-        print(f"p4: {error}", file=sys.stderr)
-        return 1
-    (P4 / P4INFO).write_text(compiled.p4info)
-    (P4 / SWITCH).write_text(compiled.switch)
-    print(f"p4: wrote {P4INFO} and {SWITCH}")
+    for program in PROGRAMS:
+        try:
+            compiled = compile_program(program)
+        except MoorlineError as error:
+            print(f"p4: {error}", file=sys.stderr)
+            return 1
+        program.p4info.write_text(compiled.p4info)
+        program.switch.write_text(compiled.switch)
+        print(f"p4: wrote {program.p4info.name} and {program.switch.name}")
     return 0
 
 

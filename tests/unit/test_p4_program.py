@@ -54,20 +54,14 @@ def p4info() -> P4Info:
     return load_p4info(P4 / P4INFO)
 
 
-@pytest.fixture(scope="module")
-def compiled() -> contract.Compiled:
+@pytest.mark.parametrize("program", contract.PROGRAMS, ids=lambda program: program.name)
+def test_what_is_checked_in_is_compiled_from_the_program(program: contract.Program) -> None:
     if contract.compiler() is None:
         pytest.skip("needs p4c on the PATH")
-    return contract.compile_program()
-
-
-def test_the_p4info_is_compiled_from_the_program(compiled: contract.Compiled) -> None:
-    parsed = [text_format.Parse(t, p4i.P4Info()) for t in (compiled.p4info, (P4 / P4INFO).read_text())]
+    compiled = contract.compile_program(program)
+    parsed = [text_format.Parse(t, p4i.P4Info()) for t in (compiled.p4info, program.p4info.read_text())]
     assert parsed[0] == parsed[1], "run make p4"
-
-
-def test_the_program_of_the_switch_is_compiled_from_the_program(compiled: contract.Compiled) -> None:
-    assert compiled.switch == (P4 / SWITCH).read_text(), "run make p4"
+    assert compiled.switch == program.switch.read_text(), "run make p4"
 
 
 def test_the_program_of_the_switch_names_no_place_on_a_machine() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tools.bench import agent, control, mobility, network, programming, programs
+from tools.bench import agent, control, mobility, network, programming, programs, switch
 from tools.bench.report import Row
 
 BENCHMARKS: tuple[tuple[Callable[[], list[Row]], tuple[str, ...]], ...] = (
@@ -26,4 +26,5 @@ BENCHMARKS: tuple[tuple[Callable[[], list[Row]], tuple[str, ...]], ...] = (
     (programming.agent, ("p4runtime.write_entries_per_s", "p4runtime.read_entries_per_s")),
     (programming.bmv2, ("p4runtime.write_entries_per_s_bmv2", "p4runtime.read_entries_per_s_bmv2")),
     (agent.restart, ("agent.restart_ms",)),
+    (switch.relay, ("bmv2.relay.pps_ratio_l2",)),
 )

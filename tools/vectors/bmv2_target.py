@@ -81,7 +81,7 @@ class Bmv2Target:
             self._poll.register(descriptor, select.EPOLLIN)
         self._client = SwitchClient(address, self._contract, self._on_packet)
         self._client.push(program)
-        self._client.insert(self._next_hops())
+        self._client.insert(next_hops(self._contract))
         self._rows: list[Row] = []
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class Bmv2Target:
         """Hold exactly these entries, with counters at zero."""
         self._client.delete(self._rows)
         self._rows = []
-        rows = [self._row(entry) for entry in entries]
+        rows = [row_of(self._contract, entry) for entry in entries]
         self._client.insert(rows)
         self._rows = rows
 
@@ -172,23 +172,27 @@ class Bmv2Target:
         self._punted.put((packet_in, frame))
         os.eventfd_write(self._bell, 1)
 
-    def _row(self, entry: Entry) -> Row:
-        match = {name: number(value) for name, value in entry.key.items()}
-        params = {name: number(value) for name, value in entry.params.items()}
-        return self._contract.row(entry.table, match, entry.action, params)
 
-    def _next_hops(self) -> Iterator[Row]:
-        """Routes and neighbours of the small world."""
-        for port in (UNDERLAY, SECOND):
-            for address in (port.neighbour.address4, port.neighbour.address6, port.routed4):
-                yield self._next_hop(port.number, _whole(address), port.mac, port.neighbour.mac)
-        for address in (GATEWAY.host4, GATEWAY.host6):
-            yield self._next_hop(GATEWAY.number, _whole(address), GATEWAY.far_mac, GATEWAY.near_mac)
-        yield self._next_hop(ACCESS.number, Prefix(bytes(16), 0), ACCESS.far_mac, ACCESS.near_mac)
+def next_hops(contract: Contract) -> Iterator[Row]:
+    """Routes and neighbours of the small world, as a switch has them."""
 
-    def _next_hop(self, port: int, destination: Prefix, own: str, other: str) -> Row:
+    def row(port: int, destination: Prefix, own: str, other: str) -> Row:
         macs = {"src_mac": _mac(own), "dst_mac": _mac(other)}
-        return self._contract.row("fib", {"port": port, "destination": destination}, "next_hop", macs)
+        return contract.row("fib", {"port": port, "destination": destination}, "next_hop", macs)
+
+    for port in (UNDERLAY, SECOND):
+        for address in (port.neighbour.address4, port.neighbour.address6, port.routed4):
+            yield row(port.number, _whole(address), port.mac, port.neighbour.mac)
+    for address in (GATEWAY.host4, GATEWAY.host6):
+        yield row(GATEWAY.number, _whole(address), GATEWAY.far_mac, GATEWAY.near_mac)
+    yield row(ACCESS.number, Prefix(bytes(16), 0), ACCESS.far_mac, ACCESS.near_mac)
+
+
+def row_of(contract: Contract, entry: Entry) -> Row:
+    """A vector's entry as P4Runtime has it."""
+    match = {name: number(value) for name, value in entry.key.items()}
+    params = {name: number(value) for name, value in entry.params.items()}
+    return contract.row(entry.table, match, entry.action, params)
 
 
 def outcome_of(port: int, frame: bytes, played: Played) -> Outcome:

@@ -25,20 +25,21 @@ _LONGEST: Final = 65536
 _BUFFER: Final = 1 << 22
 
 
-def lay(ports: Iterable[int]) -> dict[int, str]:
+def lay(ports: Iterable[int], mtu: int = MTU) -> dict[int, str]:
     """Veth pairs in the caller's namespace, without IPv6 of their own; the inner ends by port."""
     Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
     inner = {port: f"port{port}" for port in ports}
     with IPRoute() as route:
         for port, interface in inner.items():
-            peer = {"ifname": _outer(port), "mtu": MTU}
-            route.link("add", ifname=interface, kind="veth", mtu=MTU, peer=peer)
-            for name in (interface, _outer(port)):
+            peer = {"ifname": outer(port), "mtu": mtu}
+            route.link("add", ifname=interface, kind="veth", mtu=mtu, peer=peer)
+            for name in (interface, outer(port)):
                 route.link("set", index=route.link_lookup(ifname=name)[0], state="up")
     return inner
 
 
-def _outer(port: int) -> str:
+def outer(port: int) -> str:
+    """Interface at the outer end of a port's pair."""
     return f"wire{port}"
 
 
@@ -51,7 +52,7 @@ class Wire:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._socket.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-        self._socket.bind((_outer(port), _ALL_PROTOCOLS))
+        self._socket.bind((outer(port), _ALL_PROTOCOLS))
 
     def fileno(self) -> int:
         """For select."""
