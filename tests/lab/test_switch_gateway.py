@@ -10,7 +10,7 @@ import pytest
 from tools.demo.download import Download
 from tools.lab import HostPlan, Lab, SwitchPlan
 from tools.lab.flow import CheckedStream
-from tools.lab.switched import PlainHost
+from tools.lab.plain import PlainHost
 from tools.lab.underlay import move
 from tools.lab.waiting import wait_until
 from tools.lab.web import WebServer, random_file

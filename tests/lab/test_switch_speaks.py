@@ -15,8 +15,9 @@ import pytest
 
 from tools.lab import HostPlan, Lab
 from tools.lab.namespace import Namespace
+from tools.lab.plain import PlainHost
 from tools.lab.programs import Service
-from tools.lab.switched import PlainHost, SwitchNode, SwitchPlan
+from tools.lab.switched import SwitchNode, SwitchPlan
 from tools.lab.waiting import wait_until
 
 pytestmark = pytest.mark.bmv2

@@ -25,6 +25,7 @@ from typing import Any, Self
 
 from tools.lab import cleanup
 from tools.lab.namespace import Namespace
+from tools.lab.plain import PlainHost, lay_behind, virtual_address
 from tools.lab.process import Process
 from tools.lab.programs import CONTROLLER_NAME, Controller, Host, Site
 from tools.lab.switched import SwitchNode, SwitchPlan
@@ -36,11 +37,12 @@ MOST_UPLINKS = 4
 
 @dataclass(frozen=True)
 class HostPlan:
-    """How a host is tied to the router."""
+    """How a host is tied to the router, and the names of the plain hosts, each behind a port of its own."""
 
     name: str
     families: tuple[int, ...] = (4, 6)
     uplinks: int = 1
+    plain: tuple[str, ...] = ()
     settings: Mapping[str, Any] | None = None
 
 
@@ -60,7 +62,7 @@ class Lab:
         self._settings = settings or {}
         self._mtu = mtu
         self._stack = ExitStack()
-        self._plain_hosts = 0
+        self.plain: dict[str, PlainHost] = {}
         self.name = cleanup.unique_name()
 
     def __enter__(self) -> Self:
@@ -133,7 +135,20 @@ class Lab:
         for uplink in uplinks:
             uplink.lay()
         namespace.use_file("/etc/hosts", self._names_file)
-        return Host(site, plan.name, namespace, uplinks, self.controller.address, plan.settings or {})
+        gateways = [f"lan{number}" for number, _ in enumerate(plan.plain)]
+        for interface, name in zip(gateways, plan.plain, strict=True):
+            self._plain_host(stack, namespace, interface, name)
+        return Host(
+            site, plan.name, namespace, uplinks, self.controller.address, plan.settings or {}, gateways
+        )
+
+    def _plain_host(self, stack: ExitStack, gateway: Namespace, interface: str, name: str) -> None:
+        place = self._namespace(stack, name)
+        plain = lay_behind(gateway, interface, name, place, 1 + len(self.plain))
+        names = self.folder / f"{name}.resolv.conf"
+        names.write_text(f"nameserver {virtual_address(4, 1 + len(self.plain), 1).ip}\noptions timeout:2\n")
+        place.use_file("/etc/resolv.conf", names)
+        self.plain[name] = plain
 
     def _switch(self, stack: ExitStack, site: Site, number: int, plan: SwitchPlan) -> SwitchNode:
         switch = SwitchNode(site, plan, number, self._namespace(stack, plan.name), self._mtu)
@@ -142,8 +157,8 @@ class Lab:
         for cable in range(first, first + plan.uplinks):
             switch.lay_uplink(self.router, cable)
         for name in plan.plain:
-            self._plain_hosts += 1
-            switch.lay_gateway(name, self._namespace(stack, name), self._plain_hosts)
+            switch.lay_gateway(name, self._namespace(stack, name), 1 + len(self.plain))
+            self.plain[name] = switch.plain[name]
         return switch
 
     def start(self) -> Self:

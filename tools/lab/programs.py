@@ -234,8 +234,11 @@ class Host(Program):
         uplinks: Sequence[Uplink],
         upstream: str,
         settings: Mapping[str, Any],
+        gateways: Sequence[str] = (),
     ) -> None:
-        """``upstream`` is the name server for what Moorline does not know."""
+        """``upstream`` is the name server for what Moorline does not know, ``gateways`` are its interfaces
+        towards plain hosts.
+        """
         super().__init__(site, name, place, ("node",))
         self.name = name
         self.uplinks = uplinks
@@ -243,6 +246,7 @@ class Host(Program):
         names.write_text(f"nameserver {DNS_ADDRESS}\noptions timeout:2 attempts:1\n")
         place.use_file("/etc/resolv.conf", names)
         ports = [{"name": uplink.interface, "role": "underlay"} for uplink in uplinks]
+        ports += [{"name": interface, "role": "gateway"} for interface in gateways]
         section = {
             "state_dir": self.folder / "state",
             "socket": self.socket,

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface
 from typing import Any, Final
 
 from tools.lab.namespace import Interface, Namespace, connect
+from tools.lab.plain import PlainHost, virtual_address
 from tools.lab.programs import Controller, Site
 from tools.lab.switch import Switch, send_whole_packets
 from tools.lab.toml import to_toml
@@ -62,32 +63,6 @@ class Port:
             "mtu": mtu,
             "interface": self.interface,
         }
-
-
-@dataclass(frozen=True)
-class PlainHost:
-    """A host without Moorline, with addresses of the virtual network that its gateway's port is in."""
-
-    name: str
-    place: Namespace
-    addresses: Mapping[int, Interface]
-
-    @property
-    def ipv4(self) -> str:
-        """Its IPv4 address."""
-        return str(self.addresses[4].ip)
-
-    @property
-    def ipv6(self) -> str:
-        """Its IPv6 address."""
-        return str(self.addresses[6].ip)
-
-
-def virtual_address(family: int, network: int, host: int) -> Interface:
-    """Address number ``host`` (1 = the gateway) of a network within the virtual prefixes of a controller."""
-    if family == 4:
-        return IPv4Interface(f"198.19.{network}.{host}/24")
-    return IPv6Interface(f"fd6d:6f6f:726c:0:6777:{network:x}::{host:x}/96")
 
 
 class SwitchNode:
