@@ -18,7 +18,7 @@ AS_SPECIFIED: Final = "="
 class Case(NamedTuple):
     """A request, or a few, told as one text; ``specified`` is the text that the specification wants.
 
-    ``ruins``: a switch is started anew afterwards, as the documentation says of digests with time-outs.
+    ``ruins``: a switch has to be started anew afterwards; ``docs/p4runtime.md`` says why.
     """
 
     name: str

@@ -51,7 +51,7 @@ def _(s: Session) -> str:
     return f"{s.set_config('VERIFY_AND_COMMIT')}, entries {_kept(s)}"
 
 
-@case("RECONCILE_AND_COMMIT", "OK, entries kept")
+@case("RECONCILE_AND_COMMIT", "OK, entries kept", ruins=True)
 def _(s: Session) -> str:
     s.insert(refusal(1))
     return f"{s.set_config('RECONCILE_AND_COMMIT')}, entries {_kept(s)}"
