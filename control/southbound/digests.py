@@ -45,14 +45,22 @@ class DigestFormat:
 
 
 async def subscribe(client: P4RuntimeClient, p4info: p4i.P4Info) -> None:
-    """Ask a data plane for all digests; one that has none goes without."""
+    """Ask a data plane for all digests; one that has none goes without.
+
+    What is as it should be already is not written again: BMv2 is not at its best where timers are replaced.
+    """
     wanted = [_entry(digest.preamble.id) for digest in p4info.digests]
     refused = await _write(client, INSERT, wanted)
-    again = [wanted[at] for at, (code, _) in refused.items() if code == rpc_code.ALREADY_EXISTS]
+    there = [wanted[at] for at, (code, _) in refused.items() if code == rpc_code.ALREADY_EXISTS]
     refused = {at: why for at, why in refused.items() if why[0] != rpc_code.ALREADY_EXISTS}
-    refused |= await _write(client, MODIFY, again)
+    refused |= await _write(client, MODIFY, [entry for entry in there if not await _stands(client, entry)])
     for _, message in refused.values():
         log.warning("digest_refused", node=client.name, why=message)
+
+
+async def _stands(client: P4RuntimeClient, entry: p4r.DigestEntry) -> bool:
+    asked = p4r.Entity(digest_entry=p4r.DigestEntry(digest_id=entry.digest_id))
+    return entry in [one.digest_entry async for entities in client.read(asked) for one in entities]
 
 
 def acknowledgement(digests: p4r.DigestList) -> p4r.StreamMessageRequest:

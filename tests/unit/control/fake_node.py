@@ -53,6 +53,7 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         self.elapsed_ns = 0
         self.packet_outs: list[p4r.PacketOut] = []
         self.digests: dict[int, p4r.DigestEntry.Config] = {}
+        self.digest_writes = 0
         self.acknowledged: list[int] = []
         self.writes: list[list[p4r.Update]] = []
         self.reads = 0
@@ -239,12 +240,16 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         if (kind == p4r.Update.INSERT) == (entry.digest_id in self.digests):
             return rpc_code.ALREADY_EXISTS if kind == p4r.Update.INSERT else rpc_code.NOT_FOUND
         self.digests[entry.digest_id] = entry.config
+        self.digest_writes += 1
         return rpc_code.OK
 
     async def Read(self, request: Any, context: Any) -> Any:
         for wanted in request.entities:
             if wanted.HasField("counter_entry"):
                 yield self._read_port_events(wanted.counter_entry)
+                continue
+            if wanted.HasField("digest_entry"):
+                yield self._read_digest(wanted.digest_entry.digest_id)
                 continue
             asked = wanted.table_entry
             name = self.names[asked.table_id]
@@ -265,6 +270,10 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         if asked.HasField("time_since_last_hit"):
             shown.time_since_last_hit.elapsed_ns = self.elapsed_ns
         return p4r.Entity(table_entry=shown)
+
+    def _read_digest(self, digest_id: int) -> p4r.ReadResponse:
+        entry = p4r.DigestEntry(digest_id=digest_id, config=self.digests[digest_id])
+        return p4r.ReadResponse(entities=[p4r.Entity(digest_entry=entry)])
 
     def _read_port_events(self, asked: p4r.CounterEntry) -> p4r.ReadResponse:
         response = p4r.ReadResponse()

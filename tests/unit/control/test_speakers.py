@@ -403,14 +403,16 @@ async def test_packets_of_a_connection_that_should_be_there_bring_it_back(tmp_pa
         assert site.plane("two").unknown_scids == 0
 
 
-async def test_digests_are_asked_for_anew_by_each_controller(tmp_path: Path) -> None:
+async def test_a_restarted_controller_asks_for_digests_where_that_is_not_so(tmp_path: Path) -> None:
     async with SwitchSite(tmp_path) as site:
         plane = await adopted(site, tmp_path)
         before = dict(plane.digests)
-        await site.stop()
-        plane.digests = {number: p4r.DigestEntry.Config() for number in before}
-        await site.start()
-        await site.programmed()
-        assert plane.digests == before
+        for found in (before, {number: p4r.DigestEntry.Config() for number in before}):
+            await site.stop()
+            plane.digests, plane.digest_writes = dict(found), 0
+            await site.start()
+            await site.programmed()
+            assert plane.digests == before
+            assert plane.digest_writes == (0 if found == before else 1)
         await plane.digest(1, 99)
         await plane.until(lambda: plane.acknowledged == [1])
