@@ -70,11 +70,11 @@ class Rotations:
 
     async def resume(self) -> None:
         """Bring rotations of an earlier controller to their end."""
-        for connection in list(self._state.connections.values()):
-            if connection.upcoming is not None:
-                await self._give_up(connection)
+        unfinished = [c for c in self._state.connections.values() if c.former or c.upcoming is not None]
+        for connection in unfinished:
             for path in connection.former:
                 self._begin_grace(connection, path, switched=False)
+            await self._connections.run_alone(connection, self._give_up(connection))
 
     async def rotate(self, connection: Connection) -> Connection:
         """Give ``connection`` new SCIDs along the relays of now.
@@ -99,8 +99,7 @@ class Rotations:
             raise ExhaustedError(
                 f"{MAX_FORMER} former paths of this connection are still in their grace time: rotate it later"
             )
-        if connection.upcoming is not None:  # the store failed at the last attempt
-            await self._give_up(connection)
+        await self._give_up(connection)  # what the store failed at, the last time
         nodes = route(self._state, *connection.nodes)
         self._connections.require_way(nodes)
         if connection.status is Status.DOWN:
@@ -124,8 +123,10 @@ class Rotations:
             raise
 
     async def _give_up(self, connection: Connection) -> None:
+        """Forget the upcoming path, if there is one."""
         path = connection.upcoming
-        assert path is not None
+        if path is None or self._gone(connection):
+            return
         await self._store.commit(
             Transaction(puts={connection.key: replace(connection, upcoming=None).encode()})
         )

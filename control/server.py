@@ -113,10 +113,10 @@ class Controller:
         self.state = await State.load(self.store)
         self._wire(contract, credentials)
         await self.accounting.load()
-        await self.rotations.resume()
         await self._serve(authority, credentials)
         for node in self.state.nodes.values():
             self.planes.add(node)
+        await self.rotations.resume()
         await self.connections.close_denied()  # the default may be another than at the last start
         self._tasks = [
             asyncio.create_task(self.naming.run(), name="leases"),

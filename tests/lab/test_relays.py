@@ -8,11 +8,12 @@ family only, so that the two legs between them differ.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
+import grpc
 import pytest
 
 from moorline.api.v1 import moorline_pb2 as api
@@ -20,11 +21,11 @@ from tests.lab.traffic import go_on, iperf3_loses_nothing, nothing_lost
 from tools.lab import HostPlan, Lab
 from tools.lab.flow import CheckedStream, PacedFlow
 from tools.lab.programs import Host, Service
-from tools.lab.underlay import Uplink, replace_at_once
+from tools.lab.tunnels import Tunnels
+from tools.lab.underlay import replace_at_once
 from tools.lab.waiting import wait_until
 from tools.vectors.packets import Data, inner4
 
-ETH_P_ALL = 3
 GRACE = 1.0
 ENOUGH = 1_000_000
 """Octets after which a stream is believed to go on."""
@@ -111,24 +112,6 @@ def wait_shown(lab: Lab, host: Host) -> None:
     )
 
 
-@contextmanager
-def watched(uplink: Uplink) -> Iterator[set[int]]:
-    """The SCIDs that pass the router at an uplink."""
-    seen: set[int] = set()
-    with uplink.router.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-        wire.bind((uplink.router_interface, ETH_P_ALL))
-        wire.setblocking(False)
-        yield seen
-        while True:
-            try:
-                frame = wire.recv(256)
-            except BlockingIOError:
-                return
-            at = 14 + (20 if frame[12:14] == b"\x08\x00" else 40)
-            if frame[at + 2 : at + 4] == (6081).to_bytes(2, "big"):
-                seen.add(int.from_bytes(frame[at + 20 : at + 28], "big"))
-
-
 # ---- relays ------------------------------------------------------------------------------------------------
 
 
@@ -178,15 +161,15 @@ def test_what_is_sent_after_the_news_of_a_change_is_not_lost(lab: Lab, server: S
 def test_at_a_border_the_two_legs_have_nothing_in_common(lab: Lab, server: Service):
     set_node(lab, "gate", border=True)
     found = connection(lab, server)
-    uplinks = lab["laptop"].uplink, lab["server"].uplink
+    ends = lab["laptop"], lab["server"]
     with (
-        watched(uplinks[0]) as near,
-        watched(uplinks[1]) as far,
-        CheckedStream(lab["laptop"].place, lab["server"].place, server.ipv4) as stream,
+        Tunnels(ends[0].place, ends[0].uplink.interface) as near,
+        Tunnels(ends[1].place, ends[1].uplink.interface) as far,
+        CheckedStream(ends[0].place, ends[1].place, server.ipv4) as stream,
     ):
         streamed(stream)
-    assert [near, far] == [{leg.scid} for leg in found.legs]
-    assert near != far
+    assert [near.scids, far.scids] == [{leg.scid} for leg in found.legs]
+    assert near.scids != far.scids
 
 
 # ---- rotations ---------------------------------------------------------------------------------------------
@@ -260,6 +243,28 @@ def test_what_was_counted_stays_exact_over_rotations(lab: Lab, server: Service):
     assert not flow.report.lost
     usage = connection(lab, server).client_to_server
     assert (usage.packets, usage.bytes) == (flow.report.sent, flow.report.sent * (14 + 20 + 8 + 200))
+
+
+@pytest.mark.parametrize("kind", ["direct", "border"])
+def test_a_controller_that_is_killed_while_it_rotates_loses_nothing(lab: Lab, server: Service, kind: str):
+    nodes = settle_way(lab, kind)
+    found = connection(lab, server)
+    with nothing_lost(lab, server) as flow:
+        for milliseconds in (1, 4, 8, 16):
+            request = api.RotateConnectionRequest(scid=found.scid)
+            asked = lab.controller.connections.RotateConnection.future(request, timeout=30)
+            time.sleep(milliseconds / 1000)  # anywhere in it
+            lab.controller.kill()
+            assert asked.exception() is None or asked.code() is grpc.StatusCode.UNAVAILABLE
+            lab.controller.start()
+            for name in nodes:
+                lab.controller.wait_converged(name)
+            go_on(flow, 300)
+            found = connection(lab, server)
+            assert way(found) == nodes
+        found = rotate(lab, found)
+    wait_until(lambda: not connection(lab, server).former_scids, "the former SCIDs were gone")
+    assert {leg.scid for leg in connection(lab, server).legs} == {leg.scid for leg in found.legs}
 
 
 def assert_refused(lab: Lab, server: Service, scid: int) -> None:
