@@ -90,6 +90,8 @@ async def test_changes_made_while_a_node_was_away_reach_it(tmp_path: Path) -> No
         await site.connections.CloseConnection(pb.CloseConnectionRequest(scid=scids[0]))
         await site.suspend(scids[1])
         await one.report(["127.78.0.1"])
+        await site.until(lambda: site.plane("one")._addresses() == [f"ipv4:127.78.0.1:{one.port}"])
+        await site.converged("one")
         with refused(grpc.StatusCode.UNAVAILABLE, "node two cannot be programmed now"):
             await site.lookup("laptop.demo", "files.demo")
         await two.start(two.addresses[0])
