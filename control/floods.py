@@ -30,8 +30,8 @@ class _Count:
 
 
 class Floods:
-    """Counts what data planes ask in vain: packets of pairs that may not or cannot be connected, and packets
-    that there is no room for.
+    """Counts what data planes ask in vain: packets of pairs that may not or cannot be connected, and of
+    connections that nobody knows.
 
     Args:
         now: the time in seconds.
@@ -55,8 +55,8 @@ class Floods:
         if not count.flooded:
             return ""
         return (
-            f"node {node.name} gets packets of {count.rate:.0f} pairs a second that cannot be connected: "
-            f"'moorline drops --node {node.name} --all' tells at which port, find who sends them there"
+            f"node {node.name} gets {count.rate:.0f} packets a second of pairs or connections that there are "
+            f"not: 'moorline drops --node {node.name} --all' tells at which port, find who sends them there"
         )
 
     def _count(self, node: Node) -> _Count:

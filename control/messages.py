@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from ipaddress import IPv4Address, ip_address
 from typing import Any, Final
@@ -126,7 +127,7 @@ def node(record: Node, plane: DataPlane, *, attached: bool, problem: str) -> pb.
             )
             for port in record.ports
         ],
-        last_seen_ns=record.last_seen_ns,
+        last_seen_ns=time.time_ns() if record.switch and plane.connected else record.last_seen_ns,
         problem=problem,
         unknown_scids=plane.unknown_scids,
         switch=_switch(record.switch, plane.pipeline) if record.switch else None,

@@ -12,7 +12,13 @@ from typing import Final
 import structlog
 
 from control.connections import Connections
-from control.errors import AlreadyExistsError, ControlError, InvalidRequestError, NotFoundError
+from control.errors import (
+    AlreadyExistsError,
+    ControlError,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionError,
+)
 from control.gateways import gateway_port, links_of_gateways
 from control.records import Service
 from control.rejects import Rejects
@@ -80,7 +86,8 @@ class Naming:
             InvalidRequestError: the time to live is too long.
             NotFoundError: the node is unknown.
             AlreadyExistsError: the name or an address is taken.
-            PreconditionError: the addresses are on the link of no gateway port of the node.
+            PreconditionError: the addresses are on the link of no gateway port of the node; or the node is a
+                switch, and there are none.
             ExhaustedError: no virtual address is left.
         """
         name = str(ServiceName.parse(text))
@@ -93,6 +100,10 @@ class Naming:
         if taken is not None or name in self._registering:
             where = f" on node {taken.node.name}" if taken else ""
             raise AlreadyExistsError(f"service {name} is registered already{where}: unregister it first")
+        if node.switch is not None and not addresses:
+            raise PreconditionError(
+                f"switch {node.name} runs no programs: give {name} the address of a plain host behind it"
+            )
         port = gateway_port(node, addresses) if addresses else 0
         if addresses:
             ipv4, ipv6 = self._pool.claim(name, addresses)

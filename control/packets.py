@@ -11,6 +11,7 @@ from finsy.proto import p4r
 
 from control.connections import Connections
 from control.errors import ControlError, NodeAwayError
+from control.floods import Floods
 from control.held import Held
 from control.idle import Idle
 from control.neighbours.frame import is_resolution
@@ -55,6 +56,7 @@ class Packets:
         speakers: Speakers,
         packet_format: PacketFormat,
         digest_format: DigestFormat,
+        floods: Floods,
     ) -> None:
         self._state = state
         self._connections = connections
@@ -63,6 +65,7 @@ class Packets:
         self._speakers = speakers
         self._format = packet_format
         self._digests = digest_format
+        self._floods = floods
         self._held = Held[tuple[int, Addresses], Received](lambda packet: len(packet.frame))
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -87,6 +90,7 @@ class Packets:
                 dataplane.doubt()
             else:
                 dataplane.unknown_scids += 1
+                self._floods.asked(dataplane.node)
 
     def idle(self, dataplane: DataPlane, entry: p4r.TableEntry) -> None:
         """Take an entry out that refuses a pair nobody tries any longer, or a channel down."""
@@ -133,8 +137,10 @@ class Packets:
             await self._lookup(node, addresses)
             await self._release(dataplane, addresses)
         except ControlError as error:
-            flood = self._rejects.add(node, _TENANT, *addresses)
-            (log.debug if flood else log.info)("packet_refused", node=node.name, why=str(error))
+            self._rejects.add(node, _TENANT, *addresses)
+            (log.debug if self._floods.asked(node) else log.info)(
+                "packet_refused", node=node.name, why=str(error)
+            )
         except Exception:
             log.exception("packet_failed", node=node.name)
         finally:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from control.floods import Floods
 from control.records import Node
 from control.southbound.contract import DELETE, INSERT, Row, RowKey
 from control.southbound.dataplanes import DataPlanes
@@ -22,33 +21,30 @@ LIFE: Final = 30.0
 class Rejects:
     """They go away when nobody has sent for a while, or when something changed that could allow the pair."""
 
-    def __init__(self, state: State, planes: DataPlanes, floods: Floods) -> None:
+    def __init__(self, state: State, planes: DataPlanes) -> None:
         self._state = state
         self._planes = planes
-        self._floods = floods
         self._rows: dict[int, dict[RowKey, Row]] = {}
 
     def __bool__(self) -> bool:
         return any(self._rows.values())
 
-    def add(self, node: Node, tenant: int, source: bytes, destination: bytes) -> bool:
+    def add(self, node: Node, tenant: int, source: bytes, destination: bytes) -> None:
         """Refuse packets from ``source`` to ``destination`` (4 or 16 octets) at ``node``.
 
-        Returns whether there is a flood of these. A data plane that does not keep up gets no more such
-        entries: its connections' own come first, and these packets will ask again.
+        A data plane that does not keep up gets no more such entries: its connections' own come first, and
+        these packets will ask again.
         """
-        flood = self._floods.asked(node)
         rows = self._rows.setdefault(node.id, {})
         row = self._row(node, tenant, source, destination)
         if row.key in rows or self._planes.of(node).busy:
-            return flood
+            return
         if len(rows) >= MAX_PER_NODE:
             oldest = next(iter(rows))
             self._planes.try_put(node, [(DELETE, rows.pop(oldest))], [])
         rows[row.key] = row
         self._planes.try_put(node, [(INSERT, row)], [])
         asyncio.get_running_loop().call_later(LIFE, self._expire, node, row)
-        return flood
 
     def _row(self, node: Node, tenant: int, source: bytes, destination: bytes) -> Row:
         entries = self._planes.entries

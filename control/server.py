@@ -138,7 +138,7 @@ class Controller:
         planes.sources = [SwitchPorts(contract), speakers]
         self.sessions = sessions = Sessions(state, pool.prefixes)
         self.floods = Floods()
-        self.rejects = rejects = Rejects(state, planes, self.floods)
+        self.rejects = rejects = Rejects(state, planes)
         self.accounting = Accounting(state, store, planes, config.accounting_seconds)
         self.connections = connections = Connections(
             state,
@@ -162,7 +162,14 @@ class Controller:
         self.policy = Policy(rules, store, connections, rejects)
         idle = Idle(state, planes, connections)
         planes.listener = Packets(
-            state, connections, rejects, idle, speakers, packet_format, DigestFormat(contract.p4info)
+            state,
+            connections,
+            rejects,
+            idle,
+            speakers,
+            packet_format,
+            DigestFormat(contract.p4info),
+            self.floods,
         )
 
     async def _serve(self, authority: Authority, credentials: Credentials) -> None:

@@ -6,13 +6,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
 from control.errors import AlreadyExistsError, InvalidRequestError, NotFoundError, PreconditionError
+from control.gateways import gateway_port
 from control.nodes import Nodes
-from control.records import Node, Port, SwitchFacts
+from control.records import Node, Port, Service, SwitchFacts
 from control.southbound.dataplanes import DataPlanes
 from control.state import State
 from moorline.config import parse
@@ -94,14 +96,16 @@ class Switches:
         assert node.switch is not None
         if facts == node.switch:
             return
-        numbers = {port.number for port in facts.config.ports if port.role == "gateway"}
-        gone = {port.number for port in node.ports if port.role == "gateway"} - numbers
-        if gone and node.services:
-            raise PreconditionError(
-                f"port {min(gone)} of switch {node.name} would go, and it has services: unregister them first"
-            )
+        described = self._describe(facts)
+        changed = replace(node, **described)
+        for service in node.services.values():
+            if not _still_behind(changed, service):
+                raise PreconditionError(
+                    f"service {service.name} would no longer be behind port {service.port} of switch "
+                    f"{node.name}: unregister it first"
+                )
         generation = max(time.time_ns(), node.generation + 1)
-        await self._nodes.take(node, generation, facts.config.locators, **self._describe(facts))
+        await self._nodes.take(node, generation, facts.config.locators, **described)
         log.info("switch_changed", node=node.name)
         self._planes.redial(node)
 
@@ -134,6 +138,14 @@ class Switches:
                 for port in facts.config.ports
             ),
         }
+
+
+def _still_behind(node: Node, service: Service) -> bool:
+    try:
+        addresses = [address for address in (service.ipv4, service.ipv6) if address]
+        return gateway_port(node, addresses) == service.port
+    except PreconditionError:
+        return False
 
 
 def _target(text: str) -> str:

@@ -51,6 +51,7 @@ class P4RuntimeClient:
         options: of the channel.
         device_id: of the data plane at the target.
         mend: what to do when it does not answer.
+        log: where it says more of what it refused.
     """
 
     def __init__(
@@ -61,10 +62,12 @@ class P4RuntimeClient:
         options: Sequence[tuple[str, Any]],
         device_id: int = HOST_DEVICE_ID,
         mend: str = "check its agent",
+        log: str = "the agent's log",
     ) -> None:
         self.name = name
         self.address = address
         self.mend = mend
+        self.log = log
         self._device_id = device_id
         options = [*_OPTIONS, *options]
         self._channel = (

@@ -86,14 +86,17 @@ def dialer(credentials: Credentials) -> Dial:
 
     def dial(node: Node, address: str) -> P4RuntimeClient:
         if node.switch is not None:
-            return P4RuntimeClient(node.name, address, None, [], node.switch.device_id, _CHECK_SWITCH)
+            return P4RuntimeClient(node.name, address, None, [], node.switch.device_id, *_MENDS)
         options: list[tuple[str, Any]] = channel_options(node_identity(node.name))
         return P4RuntimeClient(node.name, address, channel, options)
 
     return dial
 
 
-_CHECK_SWITCH: Final = "see that the switch runs, has this device id, and can be reached from here"
+_MENDS: Final = (
+    "see that the switch runs, has this device id, and can be reached from here",
+    "the switch's log; a table may be full",
+)
 
 
 class DataPlane:
@@ -275,6 +278,8 @@ class DataPlane:
                 await self._program(client, tasks)
             finally:
                 self._stream = None
+                if self.node.switch is not None:  # a host reports for itself
+                    self.node.last_seen_ns = time.time_ns()
 
     async def _settle_pipeline(self, client: P4RuntimeClient) -> None:
         """Returns when the target runs what we write entries for; a stranger's pipeline is left alone."""

@@ -148,7 +148,7 @@ class Lane:
         if code == rpc_code.RESOURCE_EXHAUSTED:
             return ExhaustedError(f"a table of node {name} is full ({message}): raise its size")
         return ProgrammingError(
-            f"node {name} refused an entry (code {code}: {message}): look into the agent's log"
+            f"node {name} refused an entry (code {code}: {message}): look into {self._client.log}"
         )
 
     def _lost(self) -> NodeAwayError:

@@ -7,13 +7,10 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ import pytest
 
 from moorline.api.v1 import moorline_pb2 as api
 from tests.lab.cutter import Cutter
+from tests.lab.floods import flood, unknown_connections, unknown_pairs
 from tools.lab import Lab
 from tools.lab.programs import MOORLINE
 from tools.lab.switched import SwitchPlan, virtual_address
@@ -142,7 +140,7 @@ def connection_of(lab: Lab, service: str) -> Any:
 
 def test_a_restarted_controller_finds_everything_in_place(lab: Lab) -> None:
     rows = rows_of(lab, "west")
-    with flood(lab, rate=20):
+    with flood_of(lab, "pairs", rate=20):
         wait_until(lambda: events(lab), "packets were counted", every=0.1)
     counted = events(lab)
     lab.controller.kill()
@@ -210,10 +208,11 @@ def add(lab: Lab, target: str) -> None:
     )
 
 
-def test_a_flood_of_unknown_pairs_is_told_and_costs_no_entry(lab: Lab) -> None:
+@pytest.mark.parametrize("kind", ["pairs", "connections"])
+def test_a_flood_is_told_and_costs_no_entry(lab: Lab, kind: str) -> None:
     rows = rows_of(lab, "west")
-    with flood(lab, rate=1000):
-        wait_until(lambda: "gets packets of" in problem(lab, "west"), "it was told", 30, every=0.1)
+    with flood_of(lab, kind, rate=1000):
+        wait_until(lambda: "packets a second of" in problem(lab, "west"), "it was told", 30, every=0.1)
         assert lab.controller.node("west").converged
         register(lab, "new.west", "west", 1, 201)
         register(lab, "new.east", "east", 2, 201)
@@ -225,43 +224,20 @@ def test_a_flood_of_unknown_pairs_is_told_and_costs_no_entry(lab: Lab) -> None:
     assert rows_of(lab, "west") == rows
 
 
+def flood_of(lab: Lab, kind: str, rate: int) -> AbstractContextManager[None]:
+    """The plain host behind west sends to ever other addresses; or the router, with ever other SCIDs."""
+    west = lab.switches["west"]
+    client = west.plain["client"]
+    if kind == "pairs":
+        return flood(client.place, "lan0", unknown_pairs(client.ipv4), rate)
+    (port,) = (port for port in lab.controller.node("west").switch.ports if port.role == "underlay")
+    own = str(IPv4Interface(port.addresses[0]).ip)
+    return flood(lab.router, "westp1", unknown_connections(port.gateways[0], own), rate)
+
+
 def refusals(lab: Lab) -> int:
     rows = lab.controller.ask("table", "dump", "connection", "--switch", "west")
     return sum(row["action"] == "reject" for row in rows)
-
-
-@contextmanager
-def flood(lab: Lab, rate: int) -> Iterator[None]:
-    """The plain host behind west sends packets to ever other addresses, so many a second."""
-    client = lab.switches["west"].plain["client"]
-    sending = client.place.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    sending.bind(("lan0", 0))
-    source = IPv4Interface(client.addresses[4]).ip.packed
-    ended = threading.Event()
-
-    def send() -> None:
-        begun, sent = time.monotonic(), 0
-        while not ended.wait(0.01):
-            while sent < (time.monotonic() - begun) * rate:
-                sending.send(frame(source, bytes([198, 18, *divmod(sent % 65536, 256)])))
-                sent += 1
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        sending.close()
-
-
-def frame(source: bytes, destination: bytes) -> bytes:
-    """An Ethernet frame with an empty UDP packet."""
-    header = bytearray(b"\x45\0\0\x1c\0\0\0\0\x40\x11\0\0" + source + destination)
-    total = sum(int.from_bytes(header[at : at + 2]) for at in range(0, 20, 2))
-    header[10:12] = (0xFFFF - (total % 0xFFFF)).to_bytes(2)
-    return b"\xff" * 6 + b"\x02\0\0\0\0\x0a" + b"\x08\0" + bytes(header) + b"\x10\0\x10\0\0\x08\0\0"
 
 
 def test_a_switch_is_run_and_ends_with_the_command(lab: Lab, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_a_flood_is_told_while_it_lasts() -> None:
     assert not any(window(floods, clock, RATE - 1))
     assert not floods.state_of(SW)
     assert sum(window(floods, clock, 10 * RATE)) == 9 * RATE * WINDOW  # the first do not look like one yet
-    assert "sw gets packets of" in floods.state_of(SW)
+    assert "packets a second of" in floods.state_of(SW)
     assert all(window(floods, clock, RATE - 1))
     assert floods.state_of(SW)  # it must not flicker
     window(floods, clock, RATE / 4)

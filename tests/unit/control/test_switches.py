@@ -18,7 +18,7 @@ from control.southbound.lane import BATCH, QUEUE_LIMIT
 from moorline.addresses import mapped
 from moorline.api.v1 import moorline_pb2 as pb
 from tests.unit.control.refusal import refused
-from tests.unit.control.switch_site import V6, SwitchSite, shown
+from tests.unit.control.switch_site import GATEWAY, UNDERLAY, V6, SwitchSite, shown
 
 
 async def test_a_switch_gets_pipeline_and_the_rows_of_its_ports(tmp_path: Path) -> None:
@@ -172,6 +172,29 @@ def test_a_node_from_before_there_were_switches_still_loads() -> None:
     assert Node.decode(node.key, value).switch is None
 
 
+async def test_what_stands_behind_a_switch_is_not_pulled_from_under_it(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        await site.start_switch(tmp_path)
+        await site.add_switch()
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "switch sw runs no programs"):
+            await site.register("printer.demo", "sw")
+        await site.naming.RegisterService(
+            pb.RegisterServiceRequest(name="printer.demo", node="sw", addresses=[bytes([198, 19, 200, 5])])
+        )
+        elsewhere = pb.SwitchPort(number=2, role="gateway", addresses=["198.19.201.1/24"])
+        renumbered = pb.SwitchPort(number=3, role="gateway", addresses=["198.19.200.1/24"])
+        for ports in ([UNDERLAY], [UNDERLAY, elsewhere], [UNDERLAY, renumbered]):
+            with refused(
+                grpc.StatusCode.FAILED_PRECONDITION, "service printer.demo would no longer be behind port 2"
+            ):
+                await site.add_switch(*ports)
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "still hosts 1 services"):
+            await site.admin.RemoveNode(pb.RemoveNodeRequest(name="sw"))
+        await site.add_switch(
+            UNDERLAY, GATEWAY, pb.SwitchPort(number=3, role="gateway", addresses=["198.19.9.1/24"])
+        )
+
+
 # ---- a switch that misbehaves ------------------------------------------------------------------------------
 
 
@@ -217,9 +240,9 @@ async def test_a_flood_of_unknown_pairs_is_bounded_told_and_forgotten(
         for number in range(MAX_PER_NODE + 1000):
             await plane.packet_in(2, unknown_pair(number))
             most = max(most, len(plane.tables["connection"]))
-        await site.until(lambda: "that cannot be connected" in site.flood())
+        await site.until(lambda: "packets a second of" in site.flood())
         shown_now = await site.node()
-        assert "node sw gets packets of" in shown_now.problem
+        assert "packets a second of" in shown_now.problem
         assert shown_now.converged
         assert most <= MAX_PER_NODE + BATCH
         assert {name: plane.tables[name] for name in before} == before
