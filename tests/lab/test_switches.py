@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from moorline.api.v1 import moorline_pb2 as api
@@ -267,3 +270,25 @@ def test_a_switch_is_run_and_ends_with_the_command(lab: Lab, tmp_path: Path) -> 
     finally:
         lab.controller.moorline("switch", "remove", "here", check=False)
         place.delete_link("run0")
+
+
+def test_a_switch_that_hangs_holds_up_nobody_and_catches_up(lab: Lab) -> None:
+    rows = rows_of(lab, "west")
+    process = lab.switches["west"].program.process.pid
+    os.kill(process, signal.SIGSTOP)
+    try:
+        register(lab, "hung.west", "west", 1, 202)
+        register(lab, "hung.east", "east", 2, 202)
+        with pytest.raises(grpc.RpcError, match="node west"):
+            lab.controller.lookup("hung.west", "hung.east")
+        wait_until(lambda: not lab.controller.node("west").converged, "it was seen", timeout=30)
+        assert lab.controller.node("east").converged
+        lab.controller.lookup("s1.west", "s1.east")  # what stands is answered all the same
+    finally:
+        os.kill(process, signal.SIGCONT)
+    lab.controller.wait_converged("west")
+    lab.controller.lookup("hung.west", "hung.east")
+    assert len(rows_of(lab, "west", "scid")) == len([key for key in rows if key.startswith("scid ")]) + 1
+    for name in ("hung.west", "hung.east"):
+        lab.controller.moorline("service", "unregister", name)
+    wait_until(lambda: rows_of(lab, "west") == rows, "its entries went", every=0.1)
