@@ -76,6 +76,11 @@ class Rotations:
                 self._begin_grace(connection, path, switched=False)
             await self._connections.run_alone(connection, self._give_up(connection))
 
+    def close(self) -> None:
+        """Leave grace times to the next controller."""
+        for task in self._tasks:
+            task.cancel()
+
     async def rotate(self, connection: Connection) -> Connection:
         """Give ``connection`` new SCIDs along the relays of now.
 

@@ -252,6 +252,7 @@ class Controller:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if hasattr(self, "planes"):
+            self.rotations.close()
             with suppress(StoreError):  # which is logged
                 await self.accounting.save()
             await self.planes.close()

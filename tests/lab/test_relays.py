@@ -172,6 +172,35 @@ def test_at_a_border_the_two_legs_have_nothing_in_common(lab: Lab, server: Servi
     assert near.scids != far.scids
 
 
+def test_agents_and_the_controller_are_killed_and_come_back(lab: Lab, server: Service):
+    with nothing_lost(lab, server) as flow:
+        for program in (lab["gate"], lab.controller, lab["laptop"], lab["gate"]):
+            program.kill()
+            go_on(flow)
+            program.start()
+            go_on(flow)
+        for name in ("gate", "laptop", "server"):
+            lab.controller.wait_converged(name)
+
+
+def test_a_host_forwards_only_where_it_has_to_and_while_it_relays(lab: Lab, server: Service):
+    gate = lab["gate"].place
+    at_xdp = any(port.hook == "xdp" for port in lab["gate"].agent().ports if port.role == "underlay")
+
+    def forwards() -> bool:
+        return "1" in gate.run("cat", "/proc/sys/net/ipv4/conf/up0/forwarding").stdout
+
+    connection(lab, server)
+    assert forwards() is at_xdp
+    for one in lab.controller.connections.ListConnections(
+        api.ListConnectionsRequest(node="gate")
+    ).connections:
+        lab.controller.connections.CloseConnection(api.CloseConnectionRequest(scid=one.scid), timeout=10)
+    wait_until(lambda: not forwards(), "the gate forwarded no more")
+    with nothing_lost(lab, server):
+        assert forwards() is at_xdp
+
+
 # ---- rotations ---------------------------------------------------------------------------------------------
 
 
