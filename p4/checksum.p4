@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checksums. Those of IPv4 headers are summed up in the pipeline, where each is judged at its
-// place; v1model's flag is left to UDP, whose checksum covers the payload.
+// Checksums. v1model sums up the outer headers, of packets to the port of a tunnel; the pipeline sums up
+// the IPv4 headers of the packets that connections carry, and judges all where their turn is.
 #ifndef MOORLINE_CHECKSUM_P4
 #define MOORLINE_CHECKSUM_P4
 
@@ -63,24 +63,31 @@ control OptionSum(in option_word_t[10] options, out bit<32> sum) {
         hdr.inner_ipv4, FOUR(hdr.inner_ipv4_options, 0), FOUR(hdr.inner_ipv4_options, 4),          \
         hdr.inner_ipv4_options[8].word, hdr.inner_ipv4_options[9].word, hdr.inner_ipv6
 
-// A UDP checksum of 0 stands for none, also over IPv6 (RFC 6936, RFC 8926 section 3.3), and 0xFFFF for
-// the sum 0 (RFC 768).
-control VerifyUdpChecksum(inout headers_t hdr, inout metadata_t meta) {
+// With the checksum itself in it, a right sum leaves 0, whether a 0 stands there or the 0xFFFF that stands
+// for it (RFC 768). A UDP checksum of 0 is none, also over IPv6 (RFC 6936, RFC 8926 section 3.3).
+control VerifyChecksums(inout headers_t hdr, inout metadata_t meta) {
     apply {
+        verify_checksum(
+            meta.tunnel != 0 && hdr.ipv4.isValid() && hdr.ipv4.ihl == IPV4_WORDS,
+            { hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.dscp, hdr.ipv4.ecn, hdr.ipv4.total_length,
+              hdr.ipv4.id, hdr.ipv4.reserved, hdr.ipv4.dont_fragment, hdr.ipv4.more_fragments,
+              hdr.ipv4.fragment_offset, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.checksum, hdr.ipv4.src,
+              hdr.ipv4.dst },
+            meta.zero, HashAlgorithm.csum16);
         verify_checksum_with_payload(
             hdr.udp.isValid() && hdr.udp.checksum != 0 && hdr.ipv4.isValid(),
-            { hdr.ipv4.src, hdr.ipv4.dst, 8w0, PROTOCOL_UDP, hdr.udp.length, hdr.ports, hdr.udp.length,
+            { hdr.ipv4.src, hdr.ipv4.dst, 8w0, PROTOCOL_UDP, hdr.udp.length, hdr.ports, hdr.udp,
               UDP_DATA },
-            meta.udp_checksum, HashAlgorithm.csum16);
+            meta.zero, HashAlgorithm.csum16);
         verify_checksum_with_payload(
             hdr.udp.isValid() && hdr.udp.checksum != 0 && hdr.ipv6.isValid(),
-            { hdr.ipv6.src, hdr.ipv6.dst, 16w0, hdr.udp.length, 24w0, PROTOCOL_UDP, hdr.ports,
-              hdr.udp.length, UDP_DATA },
-            meta.udp_checksum, HashAlgorithm.csum16);
+            { hdr.ipv6.src, hdr.ipv6.dst, 16w0, hdr.udp.length, 24w0, PROTOCOL_UDP, hdr.ports, hdr.udp,
+              UDP_DATA },
+            meta.zero, HashAlgorithm.csum16);
     }
 }
 
-control ComputeIpv4Checksum(inout headers_t hdr, inout metadata_t meta) {
+control ComputeIpv4Checksums(inout headers_t hdr, inout metadata_t meta) {
     apply {
         update_checksum(
             hdr.tunnel_ipv4.isValid(),
@@ -90,6 +97,12 @@ control ComputeIpv4Checksum(inout headers_t hdr, inout metadata_t meta) {
               hdr.tunnel_ipv4.fragment_offset, hdr.tunnel_ipv4.ttl, hdr.tunnel_ipv4.protocol,
               hdr.tunnel_ipv4.src, hdr.tunnel_ipv4.dst },
             hdr.tunnel_ipv4.checksum, HashAlgorithm.csum16);
+        update_checksum(
+            meta.relayed && hdr.ipv4.isValid(),
+            { hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.dscp, hdr.ipv4.ecn, hdr.ipv4.total_length,
+              hdr.ipv4.id, hdr.ipv4.reserved, hdr.ipv4.dont_fragment, hdr.ipv4.more_fragments,
+              hdr.ipv4.fragment_offset, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.src, hdr.ipv4.dst },
+            hdr.ipv4.checksum, HashAlgorithm.csum16);
     }
 }
 

@@ -51,7 +51,6 @@ const bit<32> GENEVE_OCTETS      = 8;
 const bit<32> DATA_HEADER_OCTETS = 24; // Geneve with our option
 const bit<32> OVERHEAD_IPV4      = 52;
 const bit<32> OVERHEAD_IPV6      = 72;
-const bit<32> LONGEST_PACKET     = 65535;
 
 const bit<2> ECN_NOT_ECT = 0;
 const bit<2> ECN_ECT1    = 1;

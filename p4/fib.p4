@@ -8,7 +8,7 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
-control Fib(inout headers_t hdr, inout metadata_t meta) {
+control Fib(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     @id(0x13000008)
     direct_counter(CounterType.packets_and_bytes) fib_counter;
 
@@ -21,6 +21,7 @@ control Fib(inout headers_t hdr, inout metadata_t meta) {
     action next_hop(@id(1) bit<48> src_mac, @id(2) bit<48> dst_mac) {
         hdr.ethernet.src = src_mac;
         hdr.ethernet.dst = dst_mac;
+        standard.egress_spec = meta.port;
     }
 
     @switch_only

@@ -12,13 +12,9 @@ control Geneve(in headers_t hdr, inout metadata_t meta) {
 
     apply {
         if (hdr.option.isValid() && meta.payload >= DATA_HEADER_OCTETS) {
-            meta.scid = hdr.option.scid;
-            meta.spi = hdr.option.spi;
-            meta.si = hdr.option.si;
-            if (hdr.geneve.control_packet == 1) { // control messages are not forwarded
-                meta.event = Event.DROP_GENEVE_PROTOCOL;
-            } else if (hdr.geneve.protocol != ETHERTYPE_IPV4 &&
-                       hdr.geneve.protocol != ETHERTYPE_IPV6) {
+            // Control messages are not forwarded.
+            if (hdr.geneve.control_packet == 1 || (hdr.geneve.protocol != ETHERTYPE_IPV4 &&
+                                                   hdr.geneve.protocol != ETHERTYPE_IPV6)) {
                 meta.event = Event.DROP_GENEVE_PROTOCOL;
             } else if (meta.scid == 0) {
                 meta.event = Event.DROP_SCID_ZERO;

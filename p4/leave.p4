@@ -25,30 +25,23 @@ control ToController(inout headers_t hdr, in metadata_t meta, inout standard_met
     }
 }
 
+// What does not leave by a next hop.
 control Leave(inout headers_t hdr, in metadata_t meta, inout standard_metadata_t standard) {
     ToController() to_controller;
 
     apply {
-        switch (meta.event) {
-            Event.TX: {
-                standard.egress_spec = meta.port;
-            }
-            Event.PASS: {
-                // The controller speaks for the switch's addresses at the ports that it has set.
-                if (meta.resolution && meta.role != Role.UNASSIGNED) {
-                    to_controller.apply(hdr, meta, standard);
-                } else {
-                    standard.egress_spec = HOST_PORT;
-                }
-            }
-            Event.PUNT_CONNECTION_MISS:
-            Event.PUNT_TOO_BIG:
-            Event.PUNT_TTL_EXPIRED: {
+        if (meta.event == Event.PASS) {
+            // The controller speaks for the switch's addresses at the ports that it has set.
+            if (meta.resolution && meta.role != Role.UNASSIGNED) {
                 to_controller.apply(hdr, meta, standard);
+            } else {
+                standard.egress_spec = HOST_PORT;
             }
-            default: {
-                mark_to_drop(standard);
-            }
+        } else if (meta.event == Event.PUNT_CONNECTION_MISS || meta.event == Event.PUNT_TOO_BIG ||
+                   meta.event == Event.PUNT_TTL_EXPIRED) {
+            to_controller.apply(hdr, meta, standard);
+        } else {
+            mark_to_drop(standard);
         }
     }
 }

@@ -83,8 +83,8 @@ struct metadata_t {
     port_t      ingress_port;
     bit<32>     ip_octets;   // that arrived, from the IP header on, padding included
     bit<32>     payload;     // octets behind the outer UDP header
-    bit<16>     udp_checksum; // the sum that the packet must have
-    bit<8>      tunnel;
+    bit<16>     zero;        // stays that: what is left of a sum with its right checksum
+    bit<8>      tunnel;      // 0: no packet to the port of a tunnel
     address_t   source;      // outer addresses of a packet in a tunnel
     address_t   destination;
     options_t   options;

@@ -185,23 +185,33 @@ control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
     Uplinks() uplinks;
     CheckSize() check_size;
     Ttl() ttl;
+    Rewrite() rewrite;
+    TakeOver() take_over;
     TakeOff() take_off;
     Encapsulate() encapsulate;
+    Finish() finish;
 
     apply {
         uplinks.apply(meta);
         if (meta.event == Event.RX) {
             check_size.apply(meta);
         }
-        if (meta.event == Event.RX && meta.relayed) {
-            take_off.apply(hdr);
-        } else if (meta.event == Event.RX) {
-            ttl.apply(hdr.ipv4, hdr.ipv6, meta);
+        if (meta.event == Event.RX) {
+            if (!meta.relayed) {
+                ttl.apply(hdr.ipv4, hdr.ipv6, meta);
+                if (meta.event == Event.RX) {
+                    encapsulate.apply(hdr, meta);
+                }
+            } else if (meta.departure.ipv6 == hdr.ipv6.isValid()) {
+                rewrite.apply(hdr, meta);
+            } else {
+                take_over.apply(hdr, meta);
+                take_off.apply(hdr);
+                encapsulate.apply(hdr, meta);
+            }
         }
         if (meta.event == Event.RX) {
-            encapsulate.apply(hdr, meta);
-            meta.next = meta.departure.dst;
-            meta.event = Event.TX;
+            finish.apply(hdr, meta);
         }
     }
 }
@@ -223,7 +233,7 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             standard.egress_spec = hdr.packet_out.egress_port;
             exit;
         }
-        ports.apply(hdr, meta, standard);
+        ports.apply(meta);
         if (meta.role == Role.UNDERLAY) {
             from_underlay.apply(hdr, meta, standard);
         } else if (meta.role == Role.ACCESS) {
@@ -240,11 +250,13 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             }
         }
         if (meta.event == Event.TX) {
-            fib.apply(hdr, meta);
+            fib.apply(hdr, meta, standard);
         }
         count_events.apply(meta);
-        tell_scid_unknown.apply(meta);
-        leave.apply(hdr, meta, standard);
+        if (meta.event != Event.TX) {
+            tell_scid_unknown.apply(meta);
+            leave.apply(hdr, meta, standard);
+        }
     }
 }
 
@@ -254,5 +266,5 @@ control egress(inout headers_t hdr, inout metadata_t meta, inout standard_metada
 }
 
 @pkginfo(name="moorline", version="1")
-V1Switch(MoorlineParser(), VerifyUdpChecksum(), ingress(), egress(), ComputeIpv4Checksum(),
+V1Switch(MoorlineParser(), VerifyChecksums(), ingress(), egress(), ComputeIpv4Checksums(),
          MoorlineDeparser()) main;

@@ -14,53 +14,47 @@ bool is_nobody(in address_t source, in bool ipv6) {
     return source == 0 || source == MAPPED ++ 32w0 || (ipv6 && source[127:32] == MAPPED);
 }
 
-control CheckOuterIpv4(in headers_t hdr, inout metadata_t meta, out bit<32> available) {
-    bit<32> total = (bit<32>)hdr.ipv4.total_length;
+// A checksum that is wrong may be the UDP header's: which one it is takes a sum of its own.
+control CheckOuterIpv4(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
+    bit<16> total = hdr.ipv4.total_length;
 
     apply {
-        available = total - IPV4_OCTETS;
         if (hdr.ipv4.ihl != IPV4_WORDS) {
             meta.event = Event.DROP_OUTER_HEADER_LENGTH;
-        } else if (fold(ipv4_sum(hdr.ipv4)) != 0xFFFF) {
-            meta.event = Event.DROP_OUTER_CHECKSUM;
-        } else if (total < IPV4_OCTETS + UDP_OCTETS || total > meta.ip_octets) {
-            meta.event = Event.DROP_OUTER_LENGTH;
-        } else if (hdr.ipv4.more_fragments == 1) {
-            meta.event = Event.DROP_OUTER_FRAGMENT;
+        } else if (standard.checksum_error == 1) {
+            if (fold(ipv4_sum(hdr.ipv4)) != 0xFFFF) {
+                meta.event = Event.DROP_OUTER_CHECKSUM;
+            }
+        }
+        if (meta.event == Event.RX) {
+            if ((bit<32>)total < IPV4_OCTETS + UDP_OCTETS || (bit<32>)total > meta.ip_octets) {
+                meta.event = Event.DROP_OUTER_LENGTH;
+            } else if (hdr.ipv4.more_fragments == 1) {
+                meta.event = Event.DROP_OUTER_FRAGMENT;
+            } else if ((bit<32>)hdr.udp.length != (bit<32>)total - IPV4_OCTETS) {
+                meta.event = Event.DROP_UDP_LENGTH;
+            }
         }
     }
 }
 
-control CheckOuterIpv6(in headers_t hdr, inout metadata_t meta, out bit<32> available) {
+control CheckOuterIpv6(in headers_t hdr, inout metadata_t meta) {
+    bit<16> length = hdr.ipv6.payload_length;
+
     apply {
-        available = (bit<32>)hdr.ipv6.payload_length;
         if (hdr.ipv6_fragment.isValid()) {
             meta.event = Event.DROP_OUTER_FRAGMENT;
-        } else if (available < UDP_OCTETS || available > meta.ip_octets - IPV6_OCTETS) {
+        } else if ((bit<32>)length < UDP_OCTETS || (bit<32>)length > meta.ip_octets - IPV6_OCTETS) {
             meta.event = Event.DROP_OUTER_LENGTH;
-        }
-    }
-}
-
-// available: octets that the IP header leaves for the UDP datagram.
-control CheckUdp(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard,
-                 in bit<32> available) {
-    apply {
-        if ((bit<32>)hdr.udp.length != available) {
+        } else if (hdr.udp.length != length) {
             meta.event = Event.DROP_UDP_LENGTH;
-        } else if (hdr.udp.checksum != 0 && standard.checksum_error == 1) {
-            meta.event = Event.DROP_UDP_CHECKSUM;
         }
-        meta.payload = available - UDP_OCTETS;
     }
 }
 
 control Outer(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
     CheckOuterIpv4() check_ipv4;
     CheckOuterIpv6() check_ipv6;
-    CheckUdp() check_udp;
-    bool to_geneve_port = false;
-    bit<32> available = 0;
 
     @id(0x13000002)
     direct_counter(CounterType.packets_and_bytes) terminate_counter;
@@ -90,30 +84,19 @@ control Outer(in headers_t hdr, inout metadata_t meta, in standard_metadata_t st
     }
 
     apply {
-        meta.tunnel = TUNNEL_GENEVE;
-        if (hdr.ipv4.isValid()) {
-            meta.source = MAPPED ++ hdr.ipv4.src;
-            meta.destination = MAPPED ++ hdr.ipv4.dst;
-            to_geneve_port = hdr.ipv4.protocol == PROTOCOL_UDP;
-        } else if (hdr.ipv6.isValid()) {
-            meta.source = hdr.ipv6.src;
-            meta.destination = hdr.ipv6.dst;
-            // IPv4-mapped addresses do not occur on the wire.
-            to_geneve_port = hdr.ipv6.dst[127:32] != MAPPED &&
-                             (hdr.ipv6.next_header == PROTOCOL_UDP || hdr.ipv6_fragment.isValid());
-        }
-        if (!to_geneve_port || !hdr.ports.isValid() || hdr.ports.dst != GENEVE_PORT) {
+        // IPv4-mapped addresses do not occur on the wire.
+        if (meta.tunnel == 0 || (hdr.ipv6.isValid() && meta.destination[127:32] == MAPPED)) {
             meta.event = Event.PASS;
         } else if (terminate.apply().hit) {
             if (!hdr.udp.isValid()) {
                 meta.event = Event.DROP_OUTER_TRUNCATED;
             } else if (hdr.ipv4.isValid()) {
-                check_ipv4.apply(hdr, meta, available);
+                check_ipv4.apply(hdr, meta, standard);
             } else {
-                check_ipv6.apply(hdr, meta, available);
+                check_ipv6.apply(hdr, meta);
             }
-            if (meta.event == Event.RX) {
-                check_udp.apply(hdr, meta, standard, available);
+            if (standard.checksum_error == 1 && meta.event == Event.RX && hdr.udp.checksum != 0) {
+                meta.event = Event.DROP_UDP_CHECKSUM;
             }
         }
     }

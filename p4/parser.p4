@@ -10,10 +10,9 @@
 parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
                       inout standard_metadata_t standard) {
     state start {
-        meta.event = Event.RX;
-        meta.resolution = false;
-        meta.relayed = false;
-        meta.options = {0, 0, false, false, false};
+        // All metadata begins as zeros, so that a packet's event is RX, and nothing is found in it yet.
+        meta.ingress_port = standard.ingress_port;
+        meta.ip_octets = standard.packet_length - ETHERNET_OCTETS;
         transition select(standard.ingress_port) {
             CPU_PORT: parse_packet_out;
             default:  parse_ethernet;
@@ -22,6 +21,8 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_packet_out {
         packet.extract(hdr.packet_out);
+        meta.ingress_port = hdr.packet_out.ingress_port;
+        meta.ip_octets = meta.ip_octets - PACKET_OUT_OCTETS;
         transition select(hdr.packet_out.egress_port) {
             0:       parse_ethernet;
             default: accept;
@@ -42,6 +43,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_vlan {
         packet.extract(hdr.vlan[0]);
+        meta.ip_octets = meta.ip_octets - VLAN_OCTETS;
         transition select(hdr.vlan[0].type) {
             ETHERTYPE_VLAN: parse_second_vlan;
             ETHERTYPE_QINQ: parse_second_vlan;
@@ -54,6 +56,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_second_vlan {
         packet.extract(hdr.vlan[1]);
+        meta.ip_octets = meta.ip_octets - VLAN_OCTETS;
         transition select(hdr.vlan[1].type) {
             ETHERTYPE_IPV4: parse_ipv4;
             ETHERTYPE_IPV6: parse_ipv6;
@@ -64,12 +67,18 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_ipv4 {
         packet.extract(hdr.ipv4);
-        meta.options.words_left = (bit<8>)hdr.ipv4.ihl - (bit<8>)IPV4_WORDS;
+        meta.source = MAPPED ++ hdr.ipv4.src;
+        meta.destination = MAPPED ++ hdr.ipv4.dst;
         transition select(hdr.ipv4.version, hdr.ipv4.ihl) {
             (4, 0 .. 5): parse_ipv4_transport;
-            (4, _):      parse_ipv4_options;
+            (4, _):      begin_ipv4_options;
             default:     accept;
         }
+    }
+
+    state begin_ipv4_options {
+        meta.options.words_left = (bit<8>)hdr.ipv4.ihl - (bit<8>)IPV4_WORDS;
+        transition parse_ipv4_options;
     }
 
     state parse_ipv4_options {
@@ -94,6 +103,8 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_ipv6 {
         packet.extract(hdr.ipv6);
+        meta.source = hdr.ipv6.src;
+        meta.destination = hdr.ipv6.dst;
         transition select(hdr.ipv6.version, hdr.ipv6.next_header) {
             (6, PROTOCOL_UDP):      parse_udp_ports;
             (6, PROTOCOL_TCP):      parse_ports;
@@ -141,27 +152,34 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_udp {
+        meta.tunnel = TUNNEL_GENEVE;
         packet.extract(hdr.udp);
-        // 0xFFFF stands for a sum of 0: adding the carry of the next number makes it that.
-        meta.udp_checksum = hdr.udp.checksum + (bit<16>)(((bit<17>)hdr.udp.checksum + 1) >> 16);
+        meta.payload = (bit<32>)hdr.udp.length - UDP_OCTETS;
         packet.extract(hdr.geneve);
-        meta.options.words_left = (bit<8>)hdr.geneve.option_words;
         transition select(hdr.geneve.version, hdr.geneve.option_words, hdr.geneve.critical) {
             (0, OPTION_TOTAL_WORDS, 1): parse_first_option;
-            (0, _, _):                  parse_next_option;
+            (0, _, _):                  begin_options;
             default:                    accept;
         }
+    }
+
+    state begin_options {
+        meta.options.words_left = (bit<8>)hdr.geneve.option_words;
+        transition parse_next_option;
     }
 
     state parse_first_option {
         transition select(packet.lookahead<bit<32>>()) {
             OPTION_MAGIC &&& OPTION_MAGIC_MASK: parse_own_option;
-            default:                            parse_next_option;
+            default:                            begin_options;
         }
     }
 
     state parse_own_option {
         packet.extract(hdr.option);
+        meta.scid = hdr.option.scid;
+        meta.spi = hdr.option.spi;
+        meta.si = hdr.option.si;
         transition select(hdr.geneve.protocol) {
             ETHERTYPE_IPV4: parse_inner_ipv4;
             ETHERTYPE_IPV6: parse_inner_ipv6;
@@ -202,11 +220,15 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_inner_ipv4 {
         packet.extract(hdr.inner_ipv4);
-        meta.options.words_left = (bit<8>)hdr.inner_ipv4.ihl - (bit<8>)IPV4_WORDS;
         transition select(hdr.inner_ipv4.version, hdr.inner_ipv4.ihl) {
-            (4, 6 .. 15): parse_inner_ipv4_options;
+            (4, 6 .. 15): begin_inner_ipv4_options;
             default:      accept;
         }
+    }
+
+    state begin_inner_ipv4_options {
+        meta.options.words_left = (bit<8>)hdr.inner_ipv4.ihl - (bit<8>)IPV4_WORDS;
+        transition parse_inner_ipv4_options;
     }
 
     state parse_inner_ipv4_options {

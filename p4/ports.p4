@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a packet arrived, how long it is, and what its port is for.
+// What the port is for at which a packet arrived.
 #ifndef MOORLINE_PORTS_P4
 #define MOORLINE_PORTS_P4
 
-#include "headers.p4"
 #include "metadata.p4"
 #include "sizes.p4"
 
-control Ports(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
+control Ports(inout metadata_t meta) {
     @id(0x13000001)
     direct_counter(CounterType.packets_and_bytes) port_role_counter;
 
@@ -47,18 +46,6 @@ control Ports(in headers_t hdr, inout metadata_t meta, in standard_metadata_t st
     }
 
     apply {
-        meta.ingress_port = standard.ingress_port;
-        meta.ip_octets = standard.packet_length - ETHERNET_OCTETS;
-        if (hdr.packet_out.isValid()) {
-            meta.ingress_port = hdr.packet_out.ingress_port;
-            meta.ip_octets = meta.ip_octets - PACKET_OUT_OCTETS;
-        }
-        if (hdr.vlan[0].isValid()) {
-            meta.ip_octets = meta.ip_octets - VLAN_OCTETS;
-        }
-        if (hdr.vlan[1].isValid()) {
-            meta.ip_octets = meta.ip_octets - VLAN_OCTETS;
-        }
         port_role.apply();
     }
 }

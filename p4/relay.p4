@@ -26,24 +26,13 @@ control Way(inout metadata_t meta) {
     }
 }
 
-// What the new outer headers take over from those that the packet came with.
-control TakeOver(in headers_t hdr, inout metadata_t meta) {
-    bit<14> entropy = hdr.ports.src[13:0];
-    bit<8> ttl = hdr.ipv4.ttl;
-
+// What the path and the size of the new packet follow from.
+control Measure(in headers_t hdr, inout metadata_t meta) {
     apply {
-        meta.inner.ipv6 = hdr.geneve.protocol == ETHERTYPE_IPV6;
         meta.inner.length = meta.payload - DATA_HEADER_OCTETS;
-        meta.departure.flow = 4w0 ++ entropy ++ entropy;
-        meta.departure.dscp = hdr.ipv4.dscp;
-        meta.departure.ecn = hdr.ipv4.ecn;
-        if (hdr.ipv6.isValid()) {
-            meta.departure.dscp = hdr.ipv6.dscp;
-            meta.departure.ecn = hdr.ipv6.ecn;
-            ttl = hdr.ipv6.hop_limit;
-        }
-        meta.departure.ttl = ttl - 1;
-        if (ttl <= 1) {
+        meta.departure.flow = 4w0 ++ hdr.ports.src[13:0] ++ hdr.ports.src[13:0];
+        if ((hdr.ipv4.isValid() && hdr.ipv4.ttl <= 1) ||
+            (hdr.ipv6.isValid() && hdr.ipv6.hop_limit <= 1)) {
             meta.event = Event.DROP_OUTER_TTL;
         }
     }
@@ -52,7 +41,7 @@ control TakeOver(in headers_t hdr, inout metadata_t meta) {
 control Relay(in headers_t hdr, inout metadata_t meta) {
     Origins() origins;
     Way() way;
-    TakeOver() take_over;
+    Measure() measure;
 
     apply {
         origins.apply(hdr, meta);
@@ -60,8 +49,55 @@ control Relay(in headers_t hdr, inout metadata_t meta) {
             way.apply(meta);
         }
         if (meta.event == Event.RX) {
-            take_over.apply(hdr, meta);
+            measure.apply(hdr, meta);
         }
+    }
+}
+
+// What new outer headers of the other family take over from those that the packet came with.
+control TakeOver(in headers_t hdr, inout metadata_t meta) {
+    apply {
+        meta.inner.ipv6 = hdr.geneve.protocol == ETHERTYPE_IPV6;
+        if (hdr.ipv6.isValid()) {
+            meta.departure.dscp = hdr.ipv6.dscp;
+            meta.departure.ecn = hdr.ipv6.ecn;
+            meta.departure.ttl = hdr.ipv6.hop_limit - 1;
+        } else {
+            meta.departure.dscp = hdr.ipv4.dscp;
+            meta.departure.ecn = hdr.ipv4.ecn;
+            meta.departure.ttl = hdr.ipv4.ttl - 1;
+        }
+    }
+}
+
+// Outer headers of the same family become those of A7 where they stand: cheaper than new ones. Their
+// lengths, and all of Geneve but reserved bits and the SCID, have been found to be right.
+control Rewrite(inout headers_t hdr, inout metadata_t meta) {
+    apply {
+        if (hdr.vlan[0].isValid()) {
+            hdr.ethernet.type = meta.departure.ipv6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
+            hdr.vlan[0].setInvalid();
+            hdr.vlan[1].setInvalid();
+        }
+        if (meta.departure.ipv6) {
+            hdr.ipv6.flow_label = (bit<20>)meta.departure.flow[31:15];
+            hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
+            hdr.ipv6.src = meta.departure.src6;
+            hdr.ipv6.dst = meta.departure.dst;
+        } else {
+            hdr.ipv4.id = 0;
+            hdr.ipv4.reserved = 0;
+            hdr.ipv4.dont_fragment = 1;
+            hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
+            hdr.ipv4.src = meta.departure.src4;
+            hdr.ipv4.dst = meta.departure.dst[31:0];
+        }
+        hdr.ports.src = FLOW_PORT_BASE | hdr.ports.src;
+        hdr.udp.checksum = 0;
+        hdr.geneve.reserved = 0;
+        hdr.geneve.reserved2 = 0;
+        hdr.option.magic = OPTION_MAGIC;
+        hdr.option.scid = meta.scid;
     }
 }
 

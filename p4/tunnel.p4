@@ -39,33 +39,39 @@ control PutDataHeader(inout headers_t hdr, in metadata_t meta) {
     }
 }
 
+// A VLAN tag before the outer headers, where the uplink has one.
+control Finish(inout headers_t hdr, inout metadata_t meta) {
+    apply {
+        if (meta.departure.vlan != 0) {
+            hdr.vlan[0] = {meta.departure.vlan[15:13], meta.departure.vlan[12:12],
+                           meta.departure.vlan[11:0], hdr.ethernet.type};
+            hdr.ethernet.type = ETHERTYPE_VLAN;
+            meta.departure.overhead = meta.departure.overhead + VLAN_OCTETS;
+        }
+        // Padding of a short frame is cut off.
+        truncate(ETHERNET_OCTETS + meta.departure.overhead + meta.inner.length);
+        meta.next = meta.departure.dst;
+        meta.event = Event.TX;
+    }
+}
+
 control Encapsulate(inout headers_t hdr, in metadata_t meta) {
     PutOuterIpv4() put_ipv4;
     PutOuterIpv6() put_ipv6;
     PutDataHeader() put_data_header;
-    bit<16> type = ETHERTYPE_IPV4;
-    bit<32> frame = ETHERNET_OCTETS + meta.departure.overhead + meta.inner.length;
 
     apply {
         if (meta.departure.ipv6) {
-            type = ETHERTYPE_IPV6;
+            hdr.ethernet.type = ETHERTYPE_IPV6;
             put_ipv6.apply(hdr, meta);
         } else {
+            hdr.ethernet.type = ETHERTYPE_IPV4;
             put_ipv4.apply(hdr, meta);
         }
         put_data_header.apply(hdr, meta);
-        hdr.ethernet.type = type;
-        if (meta.departure.vlan != 0) {
-            hdr.ethernet.type = ETHERTYPE_VLAN;
-            hdr.vlan[0] = {meta.departure.vlan[15:13], meta.departure.vlan[12:12],
-                           meta.departure.vlan[11:0], type};
-            frame = frame + VLAN_OCTETS;
-        }
-        truncate(frame); // padding of a short frame is cut off
     }
 }
 
-// What stands before the inner packet, but for the Ethernet header.
 control TakeOff(inout headers_t hdr) {
     apply {
         hdr.vlan[0].setInvalid();

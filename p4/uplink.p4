@@ -48,8 +48,13 @@ control Uplinks(inout metadata_t meta) {
             meta.port = meta.paths.port0;
             meta.departure.dst = meta.paths.dst0;
         }
-        meta.departure.ipv6 = meta.departure.dst[127:32] != MAPPED;
-        meta.departure.overhead = meta.departure.ipv6 ? OVERHEAD_IPV6 : OVERHEAD_IPV4;
+        if (meta.departure.dst[127:32] == MAPPED) {
+            meta.departure.ipv6 = false;
+            meta.departure.overhead = OVERHEAD_IPV4;
+        } else {
+            meta.departure.ipv6 = true;
+            meta.departure.overhead = OVERHEAD_IPV6;
+        }
         uplink.apply();
     }
 }
@@ -59,13 +64,13 @@ control CheckSize(inout metadata_t meta) {
     bit<32> outer = meta.inner.length + meta.departure.overhead;
 
     apply {
-        if (outer > (bit<32>)meta.departure.mtu && meta.relayed) {
-            meta.event = Event.DROP_OUTER_TOO_BIG;
-        } else if (outer > (bit<32>)meta.departure.mtu) {
-            meta.usable_mtu = meta.departure.mtu - (bit<16>)meta.departure.overhead;
-            meta.event = Event.PUNT_TOO_BIG;
-        } else if (outer > LONGEST_PACKET) {
-            meta.event = Event.DROP_NO_ROOM;
+        if (outer > (bit<32>)meta.departure.mtu) { // which is no more than a length field holds
+            if (meta.relayed) {
+                meta.event = Event.DROP_OUTER_TOO_BIG;
+            } else {
+                meta.usable_mtu = meta.departure.mtu - (bit<16>)meta.departure.overhead;
+                meta.event = Event.PUNT_TOO_BIG;
+            }
         }
     }
 }
