@@ -64,9 +64,15 @@ class _XdpContext(ctypes.Structure):
 
 
 class _SkbContext(ctypes.Structure):
-    """``struct __sk_buff`` as far as the field that a test run may set here."""
+    """``struct __sk_buff`` as far as the fields that a test run may set here."""
 
-    _fields_ = (("before", ctypes.c_uint32 * 10), ("ifindex", ctypes.c_uint32), ("after", ctypes.c_uint32))
+    _fields_ = (
+        ("before", ctypes.c_uint32 * 10),
+        ("ifindex", ctypes.c_uint32),
+        ("between", ctypes.c_uint32 * 33),
+        ("gso_size", ctypes.c_uint32),
+        ("after", ctypes.c_uint32),
+    )
 
 
 class TestProgram:
@@ -100,16 +106,17 @@ class TestProgram:
             ctypes.sizeof(self._attributes),
         )
 
-    def run(self, frame: bytes, ifindex: int, metadata: int = 0) -> tuple[int, bytes]:
+    def run(self, frame: bytes, ifindex: int, metadata: int = 0, segment: int = 0) -> tuple[int, bytes]:
         """The hook's verdict, and the frame as the program left it.
 
         ``ifindex``: where it arrives, in the caller's network namespace. ``metadata``: octets that a driver
-        put before the packet, at the cost of headroom (XDP only).
+        put before the packet, at the cost of headroom (XDP only). ``segment``: payload octets of the
+        segments that the kernel will cut it into, 0 = it is whole (TC only).
 
         Raises:
             TestRunError: the kernel refuses; on TC, for instance, a frame that ends inside its IP header.
         """
-        self._prepare(bytes(metadata) + frame if metadata else frame, ifindex, metadata)
+        self._prepare(bytes(metadata) + frame if metadata else frame, ifindex, metadata, segment)
         self._attributes.repeat = 1
         self._test(frame, ifindex)
         return self._attributes.retval, ctypes.string_at(self._out, self._attributes.data_size_out)
@@ -120,12 +127,12 @@ class TestProgram:
         Raises:
             TestRunError: the kernel refuses.
         """
-        self._prepare(frame, ifindex, 0)
+        self._prepare(frame, ifindex)
         self._attributes.repeat = repetitions
         self._test(frame, ifindex)
         return int(self._attributes.duration)
 
-    def _prepare(self, octets: bytes, ifindex: int, metadata: int) -> None:
+    def _prepare(self, octets: bytes, ifindex: int, metadata: int = 0, segment: int = 0) -> None:
         ctypes.memmove(self._in, octets, len(octets))
         self._attributes.data_size_in = len(octets)
         self._attributes.data_size_out = LONGEST_FRAME + ROOM
@@ -133,7 +140,7 @@ class TestProgram:
         if isinstance(context, _XdpContext):
             context.data, context.data_end, context.ingress_ifindex = metadata, len(octets), ifindex
         else:
-            context.ifindex = ifindex
+            context.ifindex, context.gso_size = ifindex, segment
 
     def _test(self, frame: bytes, ifindex: int) -> None:
         if _libc.syscall(*self._call):
