@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel will cut into segments is judged by the longest of them: at TC, where alone it is seen whole."""
+"""What the kernel will cut into segments is judged by the longest of them; only TC sees it whole."""
 
 from __future__ import annotations
 
