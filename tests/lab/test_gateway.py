@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,6 +195,42 @@ def test_a_stranger_on_the_link_gets_nowhere(lab: Lab, printer: PlainHost):
         assert printer.place.run("python3", "-c", script).returncode == 0
     finally:
         printer.place.delete_address("lan0", stranger)
+
+
+@pytest.fixture
+def forwarding(lab: Lab) -> Iterator[None]:
+    """The gateway's kernel forwards what comes in by its uplink, whoever has told it to."""
+    place, setting = lab[GATE].place, "net/ipv4/conf/up0/forwarding"
+    former = place.run("cat", f"/proc/sys/{setting}").stdout.strip()
+    place.sysctl({setting: "1"})
+    yield
+    place.sysctl({setting: former})
+
+
+@pytest.mark.usefixtures("forwarding")
+def test_plain_packets_from_outside_do_not_reach_plain_hosts(lab: Lab, printer: PlainHost):
+    link, gateway = str(printer.addresses[4].network), str(lab[GATE].uplink.addresses[4].ip)
+    lab.router.request("route", "add", dst=link, gateway=gateway)
+    datagrams = (socket.AF_INET, socket.SOCK_DGRAM)
+    with (
+        printer.place.socket(*datagrams) as receiver,
+        lab.router.socket(*datagrams) as stranger,
+        lab["laptop"].place.socket(*datagrams) as service,
+    ):
+        receiver.bind((printer.ipv4, 7002))
+        receiver.settimeout(5)
+        for _ in range(3):
+            stranger.sendto(b"stranger", receiver.getsockname())
+        lab.router.run("ping", "-c", "1", gateway)  # they have been there before
+        service.sendto(b"service", receiver.getsockname())
+        assert receiver.recv(100) == b"service"
+    lab.router.request("route", "del", dst=link, gateway=gateway)
+
+
+def test_a_gateway_leads_to_services_only(lab: Lab, printer: PlainHost):
+    ping = ("ping", "-c", "2", "-i", "0.2", "-W", "1")
+    assert printer.place.run(*ping, lab.controller.address, check=False).returncode == 1
+    printer.place.run(*ping, lab["laptop"].service(lab.controller, "laptop.demo").ipv4)
 
 
 def test_an_agent_that_is_killed_leaves_the_streams_alone(lab: Lab, printer: PlainHost):
