@@ -8,6 +8,7 @@ import shutil
 import socket
 import struct
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,9 +30,13 @@ from tools.vectors.namespace import entered
 from tools.vectors.switch_client import SwitchClient
 
 ROUNDS: Final = 9
-BURSTS: Final = 40
-BURST: Final = 60
-"""Packets that are under way at a time: a queue of the switch's holds 64, and loses what comes beyond."""
+PACKETS: Final = 3_000
+"""Of one switch in a round."""
+
+UNDER_WAY: Final = 60
+"""Most packets at a time: a queue of the switch's holds 64, and loses what comes beyond."""
+
+BURST: Final = 30
 
 UNDERLAY_MTU: Final = 1500
 PATIENCE_SECONDS: Final = 5.0
@@ -39,6 +44,7 @@ ETH_P_ALL: Final = 3
 _SO_TIMESTAMPNS: Final = 35
 _STAMP: Final = struct.Struct("qq")
 _FRAME_OCTETS: Final = 2048
+"""Room for one."""
 
 
 def relay() -> list[Figure]:
@@ -83,31 +89,26 @@ class _Line:
         self._behind.close()
 
     def rate(self) -> float:
-        """Packets a second while the switch is busy: by the kernel's clock, from the first of a burst that
-        comes out to the last.
+        """Packets a second, from the first that is sent to the last that comes out.
 
         Raises:
             LabError: the switch lost some.
         """
-        packets, seconds = 0, 0.0
-        for _ in range(BURSTS):
-            stamps = self._burst()
-            packets += len(stamps) - 1
-            seconds += stamps[-1] - stamps[0]
-        return packets / seconds
-
-    def _burst(self) -> list[float]:
-        """When the packets of a burst came out."""
-        for _ in range(BURST):
-            self._before.send(self._frame)
+        sent = 0
         stamps: list[float] = []
-        while len(stamps) < BURST:
+        started = time.time()
+        while len(stamps) < PACKETS:
+            if sent < PACKETS and sent - len(stamps) <= UNDER_WAY - BURST:
+                for _ in range(BURST):
+                    self._before.send(self._frame)
+                sent += BURST
             if not select.select([self._behind], [], [], PATIENCE_SECONDS)[0]:
-                raise LabError(f"the switch lost {BURST - len(stamps)} of {BURST} packets; is it overloaded?")
-            stamps += self._arrived()
-        return stamps
+                raise LabError(f"the switch lost {sent - len(stamps)} packets; is it overloaded?")
+            stamps += self._arrivals()
+        return PACKETS / (stamps[-1] - started)
 
-    def _arrived(self) -> Iterator[float]:
+    def _arrivals(self) -> Iterator[float]:
+        """When packets came out, by the kernel's clock: those that have not been told of yet."""
         while True:
             try:
                 _, beside, _, _ = self._behind.recvmsg(_FRAME_OCTETS, socket.CMSG_SPACE(_STAMP.size))
