@@ -41,8 +41,8 @@ from control.rotation import Rotations
 from control.rules import RuleBook
 from control.sessions import Sessions
 from control.southbound.contract import Contract
-from control.southbound.dataplane import dialer
 from control.southbound.dataplanes import DataPlanes
+from control.southbound.dial import dialer
 from control.southbound.digests import DigestFormat
 from control.southbound.entries import Entries
 from control.southbound.packet_format import PacketFormat

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
-import grpc
 import structlog
-from finsy.proto import U128, p4r, rpc_code
+from finsy.proto import p4r
 
 from control.errors import NodeAwayError
 from control.records import Node
 from control.southbound.client import DIAL_TIMEOUT, P4RuntimeClient
+from control.southbound.dial import Dial
 from control.southbound.digests import acknowledgement, subscribe
+from control.southbound.election import Election, Outcome
 from control.southbound.entries import Entries
 from control.southbound.lane import Change, Lane
 from control.southbound.own_rows import OwnRows, RowSource
@@ -29,8 +30,6 @@ from control.southbound.reconcile import (
 )
 from control.state import State
 from moorline.limits import Limiter
-from moorline.tls import Credentials, channel_options
-from moorline.tls import node as node_identity
 
 log = structlog.get_logger(__name__)
 
@@ -74,31 +73,6 @@ class _MovedError(NodeAwayError):
     """The node is no longer at the address that was dialled."""
 
 
-Dial = Callable[[Node, str], P4RuntimeClient]
-"""Makes a client for a node at an address."""
-
-
-def dialer(credentials: Credentials) -> Dial:
-    """Clients of hosts with TLS both ways, that insist on the node's own certificate; plain ones of switches,
-    whose P4Runtime servers know none of our certificates.
-    """
-    channel: grpc.ChannelCredentials = credentials.for_channel()
-
-    def dial(node: Node, address: str) -> P4RuntimeClient:
-        if node.switch is not None:
-            return P4RuntimeClient(node.name, address, None, [], node.switch.device_id, *_MENDS)
-        options: list[tuple[str, Any]] = channel_options(node_identity(node.name))
-        return P4RuntimeClient(node.name, address, channel, options)
-
-    return dial
-
-
-_MENDS: Final = (
-    "see that the switch runs, has this device id, and can be reached from here",
-    "the switch's log; a table may be full",
-)
-
-
 class DataPlane:
     """Keeps one node programmed; :meth:`run` it as a task.
 
@@ -137,6 +111,7 @@ class DataPlane:
         self._stale = False
         self._primary = asyncio.Event()
         self._rival = ""
+        self._election = Election()
         self._doubted = asyncio.Event()
         self._doubts = Limiter(DOUBTS_PER_SECOND, 1)
 
@@ -267,7 +242,7 @@ class DataPlane:
             tasks.create_task(self._listen(client))
             try:
                 async with asyncio.timeout(DIAL_TIMEOUT):
-                    await client.bid(time.time_ns())
+                    await client.bid(self._election.first_bid())
                     await self._primary.wait()
             except TimeoutError:
                 silent = f"node {self.node.name} does not answer at {address}: {client.mend}"
@@ -375,18 +350,17 @@ class DataPlane:
                     log.warning("stream_error", node=self.node.name, why=message.error.message)
 
     async def _arbitrated(self, client: P4RuntimeClient, update: p4r.MasterArbitrationUpdate) -> None:
-        """P4Runtime 1.4, section 5: OK = we are primary; NOT_FOUND = nobody is; else somebody else is."""
-        if update.status.code == rpc_code.OK:
+        outcome = self._election.outcome(update)
+        if outcome is Outcome.PRIMARY:
             self._primary.set()
-            return
-        if update.status.code == rpc_code.NOT_FOUND:
-            await client.bid(max(time.time_ns(), U128.decode(update.election_id) + 1))
-            return
-        self._rival = (
-            f"another controller is primary at node {self.node.name}: stop it, or lower its election id"
-        )
-        if self._primary.is_set():
-            raise NodeAwayError(self._rival)
+        elif outcome is Outcome.NOBODY:
+            await client.bid(self._election.next_bid(update))
+        else:
+            self._rival = (
+                f"another controller is primary at node {self.node.name}: stop it, or lower its election id"
+            )
+            if outcome is Outcome.DEMOTED:
+                raise NodeAwayError(self._rival)
 
     def _present(self) -> P4RuntimeClient:
         if self._client is None:

@@ -10,7 +10,8 @@ from functools import partial
 from control.errors import NodeAwayError
 from control.records import Connection, Node, Path
 from control.southbound.contract import DELETE, INSERT, MODIFY, Row
-from control.southbound.dataplane import DataPlane, Dial, Listener
+from control.southbound.dataplane import DataPlane, Listener
+from control.southbound.dial import Dial
 from control.southbound.entries import Entries, key_only
 from control.southbound.lane import Change
 from control.southbound.own_rows import RowSource

@@ -62,7 +62,8 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         """After so many updates of the next batch the server dies, and comes back with what it has."""
         self.gate = asyncio.Event()
         self.gate.set()
-        self._primary = 0
+        self.primary = 0
+        self.bids: list[int] = []
         self._streams: dict[int, Any] = {}
         self._changed = asyncio.Condition()
         self._server: Any = None
@@ -99,7 +100,7 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
             await self._server.stop(None)
         self._server = None
         self._streams.clear()
-        self._primary = 0
+        self.primary = 0
 
     # ---- for tests ----
 
@@ -121,11 +122,11 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         packet = p4r.PacketIn(payload=payload)
         for number, value in ((1, port), (2, 0), (3, reason), (4, mtu)):
             packet.metadata.add(metadata_id=number, value=canonical(value))
-        await self._streams[self._primary].write(p4r.StreamMessageResponse(packet=packet))
+        await self._streams[self.primary].write(p4r.StreamMessageResponse(packet=packet))
 
     async def idle(self, entry: p4r.TableEntry) -> None:
         notification = p4r.IdleTimeoutNotification(table_entry=[entry], timestamp=1)
-        await self._streams[self._primary].write(
+        await self._streams[self.primary].write(
             p4r.StreamMessageResponse(idle_timeout_notification=notification)
         )
 
@@ -137,7 +138,7 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
             members = told.data.add().struct.members
             for value in (1, scid, 0):
                 members.add(bitstring=canonical(value))
-        await self._streams[self._primary].write(p4r.StreamMessageResponse(digest=told))
+        await self._streams[self.primary].write(p4r.StreamMessageResponse(digest=told))
 
     # ---- P4Runtime ----
 
@@ -147,8 +148,9 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
             async for request in requests:
                 if request.HasField("arbitration"):
                     mine = U128.decode(request.arbitration.election_id)
+                    self.bids.append(mine)
                     self._streams[mine] = context
-                    self._primary = max(self._streams)
+                    self.primary = max(self._streams)
                     await self._arbitrate()
                 elif request.HasField("packet"):
                     self.packet_outs.append(request.packet)
@@ -158,13 +160,13 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
                     await self._tell()
         finally:
             if self._streams.pop(mine, None) is not None:
-                self._primary = max(self._streams, default=0)
+                self.primary = max(self._streams, default=0)
 
     async def _arbitrate(self) -> None:
         for election, stream in list(self._streams.items()):
-            code = rpc_code.OK if election == self._primary else rpc_code.ALREADY_EXISTS
+            code = rpc_code.OK if election == self.primary else rpc_code.ALREADY_EXISTS
             update = p4r.MasterArbitrationUpdate(
-                device_id=1, election_id=U128.encode(self._primary), status=rpc_status.Status(code=code)
+                device_id=1, election_id=U128.encode(self.primary), status=rpc_status.Status(code=code)
             )
             await stream.write(p4r.StreamMessageResponse(arbitration=update))
 
@@ -176,7 +178,7 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         return p4r.GetForwardingPipelineConfigResponse(config=config)
 
     async def SetForwardingPipelineConfig(self, request: Any, context: Any) -> Any:
-        if U128.decode(request.election_id) != self._primary:
+        if U128.decode(request.election_id) != self.primary:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not primary")
         self.empty()
         self.p4info, self.cookie = request.config.p4info, request.config.cookie.cookie
@@ -188,7 +190,7 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
 
     async def Write(self, request: Any, context: Any) -> Any:
         await self.gate.wait()
-        if U128.decode(request.election_id) != self._primary:
+        if U128.decode(request.election_id) != self.primary:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not primary")
         if self.cut_after is not None:
             await self._cut(request.updates)

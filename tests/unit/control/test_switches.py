@@ -18,6 +18,7 @@ from control.southbound.lane import BATCH, QUEUE_LIMIT
 from moorline.addresses import mapped
 from moorline.api.v1 import moorline_pb2 as pb
 from tests.unit.control.refusal import refused
+from tests.unit.control.site import Site
 from tests.unit.control.switch_site import GATEWAY, UNDERLAY, V6, SwitchSite, shown
 
 
@@ -280,3 +281,27 @@ async def test_another_primary_is_told_and_left_alone_until_it_goes(tmp_path: Pa
         await site.programmed()
         assert set(shown(plane, "port_role")) == {(1,), (2,)}
         assert not (await site.node()).problem
+
+
+async def test_two_controllers_do_not_take_a_switch_from_one_another_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.southbound.dataplane.DIAL_TIMEOUT", 0.1)
+    (tmp_path / "other").mkdir()
+    async with SwitchSite(tmp_path) as site, Site(tmp_path / "other") as other:
+        plane = await site.start_switch(tmp_path)
+        await site.add_switch()
+        await site.programmed()
+        await other.admin.AddSwitch(
+            pb.AddSwitchRequest(name="sw", p4runtime=site.address, device_id=1, ports=[UNDERLAY])
+        )
+        await site.until(lambda: "another controller is primary" in site.plane("sw").problem)
+        await other.until(lambda: other.plane("sw").converged)
+        elected = plane.primary
+        plane.bids.clear()
+        await site.until(lambda: len(plane.bids) >= 3)
+        assert plane.primary == elected
+        assert set(shown(plane, "port_role")) == {(1,)}
+        await other.stop()
+        await site.programmed()
+        assert set(shown(plane, "port_role")) == {(1,), (2,)}
