@@ -301,7 +301,7 @@ class Connections:
     def tell_path(self, path: Path) -> None:
         """Tell nodes of neighbours that are new to them; ``path`` has just been added."""
         for node, peer in path.neighbours:
-            if node.peers.get(peer.id) == 1:
+            if 1 in (node.peers.get(peer.id), node.origins.get(peer.id)):
                 self._sessions.peer(node, peer)
 
     def tell_path_removed(self, path: Path) -> None:
@@ -309,6 +309,8 @@ class Connections:
         for node, peer in path.neighbours:
             if peer.id not in node.peers:
                 self._sessions.peer_removed(node, peer)
+            elif node in path.relays and peer.id not in node.origins:
+                self._sessions.peer(node, peer)
 
     def _tell_added(self, connection: Connection) -> None:
         self._events.publish(Kind.ADDED, connection)

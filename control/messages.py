@@ -90,7 +90,6 @@ def translation(record: Connection, node: Node, former_scid: int) -> pb.Translat
         status=int(record.status),  # type: ignore[arg-type]
         key=record.secret,
         former_scid=former_scid,
-        direct=not record.path.relays,
     )
 
 
@@ -154,13 +153,15 @@ def read_switch_ports(messages: Iterable[pb.SwitchPort]) -> list[dict[str, Any]]
     ]
 
 
-def peer_changed(record: Node) -> pb.PeerChanged:
-    """Where a peer is."""
+def peer_changed(record: Node, key: bytes, *, relayed: bool) -> pb.PeerChanged:
+    """Where a peer is, for a neighbour that shares ``key`` with it."""
     return pb.PeerChanged(
         node_id=record.id,
         node=record.name,
         generation=record.generation,
         locators=locators(record.locators),
+        key=key,
+        relayed=relayed,
     )
 
 

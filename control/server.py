@@ -34,6 +34,7 @@ from control.joining import Addresses, Joining
 from control.naming import Naming
 from control.nodes import Nodes
 from control.packets import Packets
+from control.pair_keys import PairKeys
 from control.policy import Policy
 from control.port_events import PortEvents
 from control.rejects import Rejects
@@ -111,7 +112,7 @@ class Controller:
         authority = make_all(config.state_dir, config.credentials_dir, [LOCAL_OPERATOR])
         credentials = Credentials.read(config.credentials_dir)
         self.state = await State.load(self.store)
-        self._wire(contract, credentials)
+        self._wire(contract, credentials, await PairKeys.load(self.store))
         await self.accounting.load()
         await self._serve(authority, credentials)
         for node in self.state.nodes.values():
@@ -125,7 +126,7 @@ class Controller:
         spare_full_collections()
         log.info("controller_started", port=self.port, join_port=self.join_port, nodes=len(self.state.nodes))
 
-    def _wire(self, contract: Contract, credentials: Credentials) -> None:
+    def _wire(self, contract: Contract, credentials: Credentials, keys: PairKeys) -> None:
         config, state, store = self.config, self.state, self.store
         pool = AddressPool(config.ipv4_prefix, config.ipv6_prefix)
         rules = RuleBook(config.default_rule == "allow", state.rules.values())
@@ -136,7 +137,7 @@ class Controller:
         packet_format = PacketFormat(contract.p4info)
         speakers = Speakers(state, planes, packet_format)
         planes.sources = [SwitchPorts(contract), speakers]
-        self.sessions = sessions = Sessions(state, pool.prefixes)
+        self.sessions = sessions = Sessions(state, pool.prefixes, keys)
         self.floods = Floods()
         self.rejects = rejects = Rejects(state, planes)
         self.accounting = Accounting(state, store, planes, config.accounting_seconds)

@@ -12,6 +12,7 @@ import structlog
 
 from control import messages
 from control.errors import ExhaustedError, PreconditionError
+from control.pair_keys import PairKeys
 from control.records import Connection, Node
 from control.state import State
 from moorline.api.v1 import moorline_pb2 as pb
@@ -95,8 +96,9 @@ class Session:
 class Sessions:
     """All attached agents, by number of the node; everything else is told as soon as it changes."""
 
-    def __init__(self, state: State, prefixes: tuple[str, str]) -> None:
+    def __init__(self, state: State, prefixes: tuple[str, str], keys: PairKeys) -> None:
         self._state = state
+        self._keys = keys
         self._prefixes = prefixes
         self._sessions: dict[int, Session] = {}
 
@@ -153,9 +155,10 @@ class Sessions:
             session.send_endpoints()
 
     def peer(self, node: Node, peer: Node) -> None:
-        """``peer`` is new to ``node``, or has moved."""
+        """``peer`` is new to ``node``, has moved, or is now relayed there or no more."""
         if node in self:
-            self._send(node, pb.NodeUpdate(peer=messages.peer_changed(peer)))
+            key, relayed = self._keys.between(node, peer), peer.id in node.origins
+            self._send(node, pb.NodeUpdate(peer=messages.peer_changed(peer, key, relayed=relayed)))
 
     def peer_removed(self, node: Node, peer: Node) -> None:
         """``node`` has no connection with ``peer`` left."""

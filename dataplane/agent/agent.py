@@ -354,7 +354,6 @@ class Agent:
             self._mobility,
             changes,
             self._resolver,
-            self._config.grace_seconds,
             place_endpoints=self._place_endpoints,
             save_state=self._unsaved.set,
             describe=self._hello,

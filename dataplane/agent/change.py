@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Address changes told from node to node, authenticated with the keys of a connection between them. Sans-IO.
+"""Address changes told from node to node, authenticated with a key that the two share. Sans-IO.
 
 A message is UDP to port 6082::
 
-    version (8) | kind (8) | sender's node id (16) | SCID (64) | generation (64) | sealed body
+    version (8) | kind (8) | sender's node id (16) | generation (64) | sealed body
 
-sealed with ChaCha20-Poly1305 (RFC 8439); the header is authenticated with it. The key of each direction comes
-from the connection's key by HKDF (RFC 5869) with the node ids of sender and receiver and with the SCID, which
-a rotation changes while the connection keeps its key; the nonce is the kind and the generation. A generation
-has one set of locators for ever, so a nonce never seals two different texts.
-The body of a change is the locators, each ``family (8: 4 or 6) | port (16) | MTU (16) | address``; that of an
-acknowledgement is empty.
+sealed with ChaCha20-Poly1305 (RFC 8439); the header is authenticated with it. The controller gives a key to
+each two neighbours; that of each direction comes from it by HKDF (RFC 5869) with the node ids of sender and
+receiver; the nonce is the kind and the generation. A generation has one set of locators for ever, so a nonce
+never seals two different texts. The body of a change is the locators, each ``family (8: 4 or 6) | port (16) |
+MTU (16) | address``; that of an acknowledgement is empty.
 
 A change is sent again, at growing distances, until it is acknowledged. It is taken when it is authentic and
 its generation is newer than all that was heard of the sender before, which makes a replay worthless.
@@ -33,16 +32,15 @@ from dataplane.agent.locators import MAX_LOCATORS
 from moorline.errors import MoorlineError
 from moorline.paths import Locator
 
-VERSION: Final = 2
+VERSION: Final = 3
 KEY_OCTETS: Final = 32
 RETRY_SECONDS: Final = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 """Waiting times after each try; after the last one the controller's word has to do."""
 
-_HEADER: Final = struct.Struct("!BBHQQ")
-_PEER: Final = struct.Struct("=H")
+_HEADER: Final = struct.Struct("!BBHQ")
 _LOCATOR: Final = struct.Struct("!BHH")
 _FAMILY_OCTETS: Final = {4: 4, 6: 16}
-_INFO: Final = b"moorline address change 2"
+_INFO: Final = b"moorline address change 3"
 
 
 class ChangeError(MoorlineError):
@@ -54,15 +52,6 @@ class Kind(IntEnum):
 
     CHANGE = 1
     ACKNOWLEDGEMENT = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A connection to a peer whose key may seal messages."""
-
-    scid: int
-    peer: int
-    key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +81,7 @@ class Received:
 
 @dataclass(slots=True)
 class _Pending:
-    scid: int
     generation: int
-    body: bytes
     datagram: bytes
     tries: int
     due: float
@@ -105,10 +92,7 @@ class ChangeExchange:
 
     def __init__(self, node_id: int) -> None:
         self._node_id = node_id
-        # A node may have a million connections: plain octets and numbers are small, and no work for the
-        # garbage collector.
-        self._channels: dict[int, bytes] = {}
-        self._of_peer: dict[int, set[int]] = {}
+        self._keys: dict[int, bytes] = {}
         self._heard: dict[int, int] = {}
         self._pending: dict[int, _Pending] = {}
 
@@ -118,35 +102,23 @@ class ChangeExchange:
             self._node_id = node_id
             self._pending.clear()
 
-    def add_channel(self, channel: Channel) -> None:
-        """A connection that messages may use."""
-        if len(channel.key) != KEY_OCTETS or channel.peer == self._node_id:
+    def set_key(self, peer: int, key: bytes) -> None:
+        """The key that is shared with a peer."""
+        if len(key) != KEY_OCTETS or peer == self._node_id:
             return
-        self.remove_channel(channel.scid)
-        self._channels[channel.scid] = _PEER.pack(channel.peer) + channel.key
-        self._of_peer.setdefault(channel.peer, set()).add(channel.scid)
+        if self._keys.get(peer, key) != key:  # another node with this id: it would take nothing of before
+            self._pending.pop(peer, None)
+        self._keys[peer] = key
 
-    def retire_channel(self, scid: int) -> None:
-        """A connection that has another SCID now: what the peer still sends under this one is understood."""
-        channel = self._channel(scid)
-        if channel is not None and len(self._of_peer.get(channel.peer, ())) > 1:
-            self._of_peer[channel.peer].discard(scid)
+    def forget(self, peer: int) -> None:
+        """A node that is a peer no longer."""
+        self._keys.pop(peer, None)
+        self._pending.pop(peer, None)
 
-    def remove_channel(self, scid: int) -> None:
-        """A connection, or a former SCID of one, that is no more."""
-        channel = self._channel(scid)
-        if channel is None:
-            return
-        del self._channels[scid]
-        of_peer = self._of_peer.get(channel.peer, set())
-        of_peer.discard(scid)
-        if not of_peer:
-            self._of_peer.pop(channel.peer, None)
-            self._pending.pop(channel.peer, None)
-            return
-        pending = self._pending.get(channel.peer)
-        if pending is not None and pending.scid == scid:  # the peer would not take it any more
-            self._seal_change(channel.peer, pending.generation, pending.body, pending.tries, pending.due)
+    def keep_only(self, peers: set[int]) -> None:
+        """Forget all other peers."""
+        for peer in self._keys.keys() - peers:
+            self.forget(peer)
 
     def heard(self, peer: int, generation: int) -> None:
         """The peer's locators of this generation are known from elsewhere."""
@@ -155,8 +127,9 @@ class ChangeExchange:
     def announce(self, generation: int, locators: Iterable[Locator], now: float) -> None:
         """This node has moved: a message to each peer is due at once."""
         body = encode_locators(locators)
-        for peer in self._of_peer:
-            self._seal_change(peer, generation, body, 0, now)
+        for peer, key in self._keys.items():
+            datagram = _seal(Kind.CHANGE, key, self._node_id, peer, generation, body)
+            self._pending[peer] = _Pending(generation, datagram, 0, now)
 
     def hurry(self, now: float, peer: int | None = None) -> None:
         """Send at once what is still unanswered, to one peer or to all: it has moved too, or there is a route
@@ -186,28 +159,14 @@ class ChangeExchange:
 
     def receive(self, datagram: bytes) -> Received:
         """Take in a datagram. Raises ChangeError for all that is not an authentic message to this node."""
-        kind, sender, scid, generation = _header(datagram)
-        channel = self._channel(scid)
-        if channel is None or channel.peer != sender:
-            raise ChangeError(f"address change from node {sender} names no connection with it: dropped")
-        body = _open(channel, sender, self._node_id, datagram)
+        kind, sender, generation = _header(datagram)
+        key = self._keys.get(sender)
+        if key is None:
+            raise ChangeError(f"address change from node {sender}, which is no neighbour: dropped")
+        body = _open(key, sender, self._node_id, datagram)
         if kind is Kind.ACKNOWLEDGEMENT:
             return Received(self._acknowledged(sender, generation))
-        locators = decode_locators(body)
-        return self._changed(channel, generation, locators)
-
-    def _seal_change(self, peer: int, generation: int, body: bytes, tries: int, due: float) -> None:
-        channel = self._channel(next(iter(self._of_peer[peer])))
-        if channel is not None:
-            datagram = _seal(Kind.CHANGE, channel, self._node_id, peer, generation, body)
-            self._pending[peer] = _Pending(channel.scid, generation, body, datagram, tries, due)
-
-    def _channel(self, scid: int) -> Channel | None:
-        packed = self._channels.get(scid)
-        if packed is None:
-            return None
-        (peer,) = _PEER.unpack_from(packed)
-        return Channel(scid, peer, packed[_PEER.size :])
+        return self._changed(sender, key, generation, decode_locators(body))
 
     def _acknowledged(self, peer: int, generation: int) -> Acknowledged | None:
         pending = self._pending.get(peer)
@@ -216,16 +175,16 @@ class ChangeExchange:
         del self._pending[peer]
         return Acknowledged(peer, generation)
 
-    def _changed(self, channel: Channel, generation: int, locators: tuple[Locator, ...]) -> Received:
-        known = self._heard.get(channel.peer, 0)
+    def _changed(self, peer: int, key: bytes, generation: int, locators: tuple[Locator, ...]) -> Received:
+        known = self._heard.get(peer, 0)
         if generation < known:
             return Received(None)
         # Known already: the acknowledgement was lost, or the controller was faster.
-        answer = _seal(Kind.ACKNOWLEDGEMENT, channel, self._node_id, channel.peer, generation, b"")
+        answer = _seal(Kind.ACKNOWLEDGEMENT, key, self._node_id, peer, generation, b"")
         if generation == known:
             return Received(None, answer)
-        self._heard[channel.peer] = generation
-        return Received(PeerMoved(channel.peer, generation, locators), answer)
+        self._heard[peer] = generation
+        return Received(PeerMoved(peer, generation, locators), answer)
 
 
 def encode_locators(locators: Iterable[Locator]) -> bytes:
@@ -253,33 +212,33 @@ def decode_locators(body: bytes) -> tuple[Locator, ...]:
     return tuple(found)
 
 
-def _header(datagram: bytes) -> tuple[Kind, int, int, int]:
+def _header(datagram: bytes) -> tuple[Kind, int, int]:
     if len(datagram) < _HEADER.size:
         raise ChangeError(f"address change is cut off after {len(datagram)} octets: dropped")
-    version, kind, sender, scid, generation = _HEADER.unpack_from(datagram)
+    version, kind, sender, generation = _HEADER.unpack_from(datagram)
     if version != VERSION or kind not in (Kind.CHANGE, Kind.ACKNOWLEDGEMENT):
         raise ChangeError(f"address change of version {version}, kind {kind} is unknown: dropped")
-    return Kind(kind), sender, scid, generation
+    return Kind(kind), sender, generation
 
 
-def _cipher(channel: Channel, sender: int, receiver: int) -> ChaCha20Poly1305:
-    info = _INFO + struct.pack("!HHQ", sender, receiver, channel.scid)
-    return ChaCha20Poly1305(HKDF(SHA256(), KEY_OCTETS, salt=None, info=info).derive(channel.key))
+def _cipher(key: bytes, sender: int, receiver: int) -> ChaCha20Poly1305:
+    info = _INFO + struct.pack("!HH", sender, receiver)
+    return ChaCha20Poly1305(HKDF(SHA256(), KEY_OCTETS, salt=None, info=info).derive(key))
 
 
-def _nonce(datagram_header: bytes) -> bytes:
-    _version, kind, _sender, _scid, generation = _HEADER.unpack(datagram_header)
+def _nonce(header: bytes) -> bytes:
+    _version, kind, _sender, generation = _HEADER.unpack(header)
     return struct.pack("!IQ", kind, generation)
 
 
-def _seal(kind: Kind, channel: Channel, sender: int, receiver: int, generation: int, body: bytes) -> bytes:
-    header = _HEADER.pack(VERSION, kind, sender, channel.scid, generation)
-    return header + _cipher(channel, sender, receiver).encrypt(_nonce(header), body, header)
+def _seal(kind: Kind, key: bytes, sender: int, receiver: int, generation: int, body: bytes) -> bytes:
+    header = _HEADER.pack(VERSION, kind, sender, generation)
+    return header + _cipher(key, sender, receiver).encrypt(_nonce(header), body, header)
 
 
-def _open(channel: Channel, sender: int, receiver: int, datagram: bytes) -> bytes:
+def _open(key: bytes, sender: int, receiver: int, datagram: bytes) -> bytes:
     header = datagram[: _HEADER.size]
     try:
-        return _cipher(channel, sender, receiver).decrypt(_nonce(header), datagram[_HEADER.size :], header)
+        return _cipher(key, sender, receiver).decrypt(_nonce(header), datagram[_HEADER.size :], header)
     except InvalidTag:
         raise ChangeError(f"address change from node {sender} is not authentic: dropped") from None

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +10,6 @@ import grpc
 import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
-from dataplane.agent.change import Channel
 from dataplane.agent.change_socket import ChangeSocket
 from dataplane.agent.mobility import Mobility
 from dataplane.agent.peers import Peers
@@ -45,7 +43,6 @@ class ControllerLink:
         mobility: Mobility,
         changes: ChangeSocket,
         resolver: Resolver,
-        grace_seconds: float,
         *,
         place_endpoints: Callable[[], Awaitable[None]],
         save_state: Callable[[], None],
@@ -60,7 +57,6 @@ class ControllerLink:
         self._mobility = mobility
         self._changes = changes
         self._resolver = resolver
-        self._grace_seconds = grace_seconds
         self._place_endpoints = place_endpoints
         self._save_state = save_state
         self._describe = describe
@@ -90,11 +86,11 @@ class ControllerLink:
                 self._peer(update.peer)
             case "peer_removed":
                 self._peers.forget(update.peer_removed.node_id)
+                self._changes.exchange.forget(update.peer_removed.node_id)
             case "translation":
                 self._translation(update.translation)
             case "translation_removed":
                 self._translations.remove(update.translation_removed.scid)
-                self._changes.exchange.remove_channel(update.translation_removed.scid)
             case "synchronized":
                 self._synchronized()
             case "several":
@@ -124,27 +120,21 @@ class ControllerLink:
     def _peer(self, peer: api.PeerChanged) -> None:
         if self._seen is not None:
             self._seen.peers.add(peer.node_id)
+        self._changes.exchange.set_key(peer.node_id, peer.key)
         self._mobility.peer_heard(peer.node_id, peer.node, peer.generation, from_api(peer.locators))
+        self._peers.set_relayed(peer.node_id, peer.relayed)
 
     def _translation(self, translation: api.Translation) -> None:
         if self._seen is not None:
             self._seen.scids.add(translation.scid)
         self._translations.put(translation)
-        exchange = self._changes.exchange
-        if (
-            translation.direct
-        ):  # a peer behind a relay is told by the controller: it does not know our addresses
-            exchange.add_channel(Channel(translation.scid, translation.peer_node_id, translation.key))
-        if former := translation.former_scid:
-            exchange.retire_channel(former)
-            asyncio.get_running_loop().call_later(self._grace_seconds, exchange.remove_channel, former)
 
     def _synchronized(self) -> None:
         if self._seen is None:
             return
         self._peers.keep_only(self._seen.peers)
-        for scid in self._translations.keep_only(self._seen.scids):
-            self._changes.exchange.remove_channel(scid)
+        self._changes.exchange.keep_only(self._seen.peers)
+        self._translations.keep_only(self._seen.scids)
         self._seen = None
         self.synchronized = True
         log.info("controller_synchronized", translations=len(self._translations))

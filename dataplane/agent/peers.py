@@ -6,20 +6,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from dataplane.agent.facts import Tables
+from dataplane.bpf.table_map import TableError
 from moorline.addresses import mapped
 from moorline.paths import Locator, Paths, choose_paths
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Peer:
-    """Another node: its locators, their generation, and what it had before (for the grace time)."""
+    """Another node: its locators, their generation, and what it had before (for the grace time).
+
+    ``relayed`` says that this node passes its packets on, and therefore knows it by its addresses.
+    """
 
     node_id: int
     name: str
     generation: int = 0
     locators: tuple[Locator, ...] = ()
     previous: tuple[bytes, ...] = ()
+    relayed: bool = False
     written: Paths | None = field(default=None, repr=False)
 
     @property
@@ -55,8 +64,14 @@ class Peers:
         if peer.generation:
             peer.previous = tuple(address for address in before if address not in present)
         peer.generation, peer.locators = generation, tuple(locators)
+        if peer.relayed:
+            self._write_origins(peer)
         self._write(peer)
         return True
+
+    def set_relayed(self, node_id: int, relayed: bool) -> None:
+        """Whether this node passes packets of a peer on, as the controller says."""
+        self._peers[node_id].relayed = relayed
 
     def end_grace(self, node_id: int, generation: int) -> None:
         """Stop taking packets from a peer's former addresses, unless it has moved again since."""
@@ -80,6 +95,15 @@ class Peers:
         """Forget all other peers."""
         for node_id in self._peers.keys() - node_ids:
             del self._peers[node_id]
+
+    def _write_origins(self, peer: Peer) -> None:
+        """Its former addresses are the controller's to take out."""
+        for locator in peer.locators:
+            match = {"source": mapped(locator.address)}
+            try:
+                self._tables.write("origin", match, "from_node", {"node": peer.node_id})
+            except TableError as error:
+                log.warning("origin_not_written", peer=peer.name, why=str(error))
 
     def _write(self, peer: Peer) -> None:
         paths = choose_paths(self._own, peer.locators, peer.previous)

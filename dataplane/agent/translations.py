@@ -47,12 +47,10 @@ class Translations:
         if row is not None:
             self._names.forget(api.Translation.FromString(row).peer.service)
 
-    def keep_only(self, scids: set[int]) -> list[int]:
-        """Take away all other rows; returns theirs."""
-        gone = [scid for scid in self._rows if scid not in scids]
-        for scid in gone:
+    def keep_only(self, scids: set[int]) -> None:
+        """Take away all other rows."""
+        for scid in self._rows.keys() - scids:
             self.remove(scid)
-        return gone
 
     @property
     def endpoints(self) -> tuple[api.Endpoint, ...]:

@@ -147,6 +147,21 @@ def test_addresses_change_under_a_stream_through_the_relay(lab: Lab, server: Ser
         lab.controller.wait_converged(host.name)
 
 
+def test_addresses_change_while_there_is_no_controller(lab: Lab, server: Service):
+    hosts = [lab[name] for name in ("laptop", "gate", "server")]
+    connection(lab, server)
+    with CheckedStream(lab["laptop"].place, lab["server"].place, server.ipv4) as stream:
+        streamed(stream)
+        lab.controller.kill()
+        for host in hosts:
+            host.uplink.move(elsewhere=True, family=4)
+            streamed(stream)
+        lab.controller.start()
+        for host in hosts:
+            lab.controller.wait_converged(host.name)
+        streamed(stream)
+
+
 def test_what_is_sent_after_the_news_of_a_change_is_not_lost(lab: Lab, server: Service):
     connection(lab, server)
     with PacedFlow(lab["laptop"].place, lab["server"].place, server.ipv4) as flow:

@@ -652,16 +652,20 @@ class Endpoints(_message.Message):
     def __init__(self, endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ...) -> None: ...
 
 class PeerChanged(_message.Message):
-    __slots__ = ("node_id", "node", "generation", "locators")
+    __slots__ = ("node_id", "node", "generation", "locators", "key", "relayed")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     LOCATORS_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    RELAYED_FIELD_NUMBER: _ClassVar[int]
     node_id: int
     node: str
     generation: int
     locators: _containers.RepeatedCompositeFieldContainer[Locator]
-    def __init__(self, node_id: _Optional[int] = ..., node: _Optional[str] = ..., generation: _Optional[int] = ..., locators: _Optional[_Iterable[_Union[Locator, _Mapping]]] = ...) -> None: ...
+    key: bytes
+    relayed: bool
+    def __init__(self, node_id: _Optional[int] = ..., node: _Optional[str] = ..., generation: _Optional[int] = ..., locators: _Optional[_Iterable[_Union[Locator, _Mapping]]] = ..., key: _Optional[bytes] = ..., relayed: _Optional[bool] = ...) -> None: ...
 
 class PeerRemoved(_message.Message):
     __slots__ = ("node_id",)
@@ -670,7 +674,7 @@ class PeerRemoved(_message.Message):
     def __init__(self, node_id: _Optional[int] = ...) -> None: ...
 
 class Translation(_message.Message):
-    __slots__ = ("scid", "peer_node_id", "local", "peer", "status", "key", "former_scid", "direct")
+    __slots__ = ("scid", "peer_node_id", "local", "peer", "status", "key", "former_scid")
     SCID_FIELD_NUMBER: _ClassVar[int]
     PEER_NODE_ID_FIELD_NUMBER: _ClassVar[int]
     LOCAL_FIELD_NUMBER: _ClassVar[int]
@@ -678,7 +682,6 @@ class Translation(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     FORMER_SCID_FIELD_NUMBER: _ClassVar[int]
-    DIRECT_FIELD_NUMBER: _ClassVar[int]
     scid: int
     peer_node_id: int
     local: ConnectionEnd
@@ -686,8 +689,7 @@ class Translation(_message.Message):
     status: ChannelStatus
     key: bytes
     former_scid: int
-    direct: bool
-    def __init__(self, scid: _Optional[int] = ..., peer_node_id: _Optional[int] = ..., local: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., peer: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., status: _Optional[_Union[ChannelStatus, str]] = ..., key: _Optional[bytes] = ..., former_scid: _Optional[int] = ..., direct: _Optional[bool] = ...) -> None: ...
+    def __init__(self, scid: _Optional[int] = ..., peer_node_id: _Optional[int] = ..., local: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., peer: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., status: _Optional[_Union[ChannelStatus, str]] = ..., key: _Optional[bytes] = ..., former_scid: _Optional[int] = ...) -> None: ...
 
 class TranslationRemoved(_message.Message):
     __slots__ = ("scid",)

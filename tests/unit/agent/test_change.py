@@ -16,7 +16,6 @@ from dataplane.agent.change import (
     Acknowledged,
     ChangeError,
     ChangeExchange,
-    Channel,
     PeerMoved,
     decode_locators,
     encode_locators,
@@ -25,7 +24,6 @@ from dataplane.agent.locators import MAX_LOCATORS
 from moorline.paths import Locator
 
 KEY = bytes(range(32))
-SCID = 0x5EA190BB42000123
 A, B = 1, 2
 HERE = (Locator(bytes([192, 0, 2, 1]), 2, "", 1500),)
 THERE = (Locator(bytes([192, 0, 2, 9]), 2, "", 1500), Locator(bytes(15) + b"\7", 3, "", 9000))
@@ -44,8 +42,8 @@ locators = st.lists(
 
 def pair(key: bytes = KEY) -> tuple[ChangeExchange, ChangeExchange]:
     one, other = ChangeExchange(A), ChangeExchange(B)
-    one.add_channel(Channel(SCID, B, KEY))
-    other.add_channel(Channel(SCID, A, key))
+    one.set_key(B, KEY)
+    other.set_key(A, key)
     return one, other
 
 
@@ -135,79 +133,33 @@ def test_another_key_or_node_is_not_believed() -> None:
     with pytest.raises(ChangeError, match="not authentic"):
         other.receive(told(one, 5, HERE))
     third = ChangeExchange(3)
-    third.add_channel(Channel(SCID, A, KEY))
+    third.set_key(A, KEY)
     with pytest.raises(ChangeError, match="not authentic"):
         third.receive(told(one, 6, HERE))  # sealed for node 2
 
 
 def test_a_message_sent_back_is_not_believed() -> None:
     one, _ = pair()
-    with pytest.raises(ChangeError, match="names no connection"):
+    with pytest.raises(ChangeError, match="is no neighbour"):
         one.receive(told(one, 5, HERE))
 
 
-def test_a_removed_connection_is_not_believed() -> None:
+def test_a_node_that_is_a_peer_no_longer_is_not_believed() -> None:
     one, other = pair()
     datagram = told(one, 5, HERE)
-    other.remove_channel(SCID)
-    with pytest.raises(ChangeError, match="names no connection"):
+    other.keep_only({A})
+    assert other.receive(datagram).event == PeerMoved(A, 5, HERE)
+    other.keep_only(set())
+    with pytest.raises(ChangeError, match="is no neighbour"):
         other.receive(datagram)
 
 
-NEW = SCID + 1
-
-
-def rotate(exchange: ChangeExchange, peer: int) -> None:
-    exchange.add_channel(Channel(NEW, peer, KEY))
-    exchange.retire_channel(SCID)
-
-
-@pytest.mark.parametrize("first", ["sender", "receiver"])
-def test_during_a_rotation_each_understands_the_other(first: str) -> None:
-    one, other = pair()
-    early = told(one, 5, HERE)
-    rotate(one if first == "sender" else other, B if first == "sender" else A)
-    if first == "sender":
-        with pytest.raises(ChangeError, match="names no connection"):
-            other.receive(told(one, 6, THERE))
-    else:
-        assert other.receive(told(one, 6, THERE)).event == PeerMoved(A, 6, THERE)
-    rotate(other if first == "sender" else one, A if first == "sender" else B)
-    assert other.receive(told(one, 7, HERE)).event == PeerMoved(A, 7, HERE)
-    assert other.receive(early).event is None  # understood, but older
-
-
-def test_after_the_grace_time_the_former_scid_is_not_believed() -> None:
-    one, other = pair()
-    early = told(one, 5, HERE)
-    for exchange, peer in ((one, B), (other, A)):
-        rotate(exchange, peer)
-    one.hurry(0.0)
-    other.remove_channel(SCID)
-    with pytest.raises(ChangeError, match="names no connection"):
-        other.receive(early)
-    one.remove_channel(SCID)
-    ((_, again),) = one.due(0.0)  # what was still unanswered goes on under the new one
-    assert other.receive(again).event == PeerMoved(A, 5, HERE)
-
-
-def test_a_rotation_seals_with_another_key() -> None:
-    """A nonce is the generation: the same key would have to seal two headers with one of them."""
-    one, _ = pair()
-    before = told(one, 5, HERE)
-    rotate(one, B)
-    after = told(one, 5, HERE)
-    assert before[20:-16] != after[20:-16]
-
-
-def test_errors_do_not_name_the_connection() -> None:
-    one, other = pair()
-    datagram = told(one, 5, HERE)
-    other.remove_channel(SCID)
-    with pytest.raises(ChangeError) as caught:
-        other.receive(datagram)
-    assert f"{SCID:x}" not in str(caught.value)
-    assert str(SCID) not in str(caught.value)
+def test_a_key_that_is_none_and_a_node_itself_are_no_peers() -> None:
+    one = ChangeExchange(A)
+    one.set_key(B, KEY[:31])
+    one.set_key(A, KEY)
+    one.announce(5, HERE, 0.0)
+    assert one.due(0.0) == []
 
 
 # ---- what is sent again ------------------------------------------------------------------------------------
@@ -237,7 +189,7 @@ def test_a_newer_change_takes_the_place_of_an_older() -> None:
 
 def test_hurry_starts_again_for_one_peer_or_all() -> None:
     one, _ = pair()
-    one.add_channel(Channel(SCID + 1, 3, KEY))
+    one.set_key(3, KEY)
     one.announce(5, HERE, 0.0)
     assert {peer for peer, _ in one.due(0.0)} == {B, 3}
     one.hurry(0.001, B)
@@ -246,33 +198,22 @@ def test_hurry_starts_again_for_one_peer_or_all() -> None:
     assert {peer for peer, _ in one.due(0.002)} == {B, 3}
 
 
-def test_nothing_is_sent_to_a_peer_without_connections() -> None:
+def test_nothing_is_sent_to_a_node_that_is_a_peer_no_longer() -> None:
     one, _ = pair()
     one.announce(5, HERE, 0.0)
-    one.remove_channel(SCID)
+    one.forget(B)
     assert one.due(0.0) == []
     one.announce(6, HERE, 0.0)
     assert one.due(0.0) == []
 
 
-def test_one_message_a_peer_however_many_connections() -> None:
+def test_a_key_that_is_told_again_changes_nothing_and_another_is_another_nodes() -> None:
     one, _ = pair()
-    for number in range(50):
-        one.add_channel(Channel(SCID + number, B, KEY))
     one.announce(5, HERE, 0.0)
-    assert len(one.due(0.0)) == 1
-
-
-def test_a_change_goes_on_over_another_connection_when_its_own_ends() -> None:
-    one, other = pair()
-    for exchange, peer in ((one, B), (other, A)):
-        exchange.add_channel(Channel(SCID + 1, peer, KEY))
-    one.announce(5, HERE, 0.0)
-    one.due(0.0)
-    for exchange in (one, other):
-        exchange.remove_channel(SCID)
-    ((_, datagram),) = one.due(1.0)
-    assert other.receive(datagram).event == PeerMoved(A, 5, HERE)
+    one.set_key(B, KEY)
+    assert one.next_due() is not None
+    one.set_key(B, bytes(32))
+    assert one.next_due() is None
 
 
 def test_another_node_id_makes_what_was_under_way_void() -> None:

@@ -112,6 +112,20 @@ def test_a_peer_that_moves_keeps_its_former_address_for_the_grace_time(tables: T
     assert path(tables)["previous0"] == bytes(16)
 
 
+def test_a_relay_knows_a_peer_by_its_new_address_at_once(tables: Tables) -> None:
+    peers = Peers(tables)
+    peers.own_changed(own())
+    for node, relayed in ((NODE, True), (NODE + 1, False)):
+        peers.update(node, f"n{node}", 1, there(PEER))
+        peers.set_relayed(node, relayed)
+    peers.update(NODE + 1, "", 2, there(PEER_THEN))
+    assert tables.get("origin", {"source": mapped(PEER_THEN)}) is None
+    peers.update(NODE, "", 2, there(PEER_THEN))
+    row = tables.get("origin", {"source": mapped(PEER_THEN)})
+    assert row is not None
+    assert int.from_bytes(row.params["node"]) == NODE
+
+
 def test_old_news_of_a_peer_is_none(tables: Tables) -> None:
     peers = Peers(tables)
     peers.own_changed(own())

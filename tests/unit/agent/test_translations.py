@@ -84,7 +84,7 @@ def test_only_those_that_were_named_stay() -> None:
     found = Translations()
     for scid, peer in enumerate(V4, start=1):
         found.put(translation(scid, peer))
-    assert sorted(found.keep_only({2, 9})) == [1, 3]
+    found.keep_only({2, 9})
     assert [row.scid for row in found] == [2]
     assert [found.addresses_of(peer) is not None for peer in V4] == [False, True, False]
 

@@ -116,11 +116,40 @@ async def test_agents_are_told_of_their_neighbours_and_a_relay_of_no_key(tmp_pat
         for end in (one, two):
             await end.told(lambda end=end: any(u.HasField("translation") for u in end.updates))
             (row,) = (u.translation for u in end.updates if u.HasField("translation"))
-            assert not row.direct
             assert row.peer_node_id != number_of(site, "gate")
         await gate.detach()
         await gate.attach(site.target)
         assert not any(u.HasField("translation") for u in gate.updates)
+
+
+async def test_neighbours_share_a_key_and_a_relay_knows_whose_packets_it_passes_on(tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        one, gate, two = await relayed(site)
+        scid = (await site.lookup("laptop.demo", "files.demo")).scid
+
+        def last(node: FakeNode, peer: str) -> pb.PeerChanged | None:
+            said = [u.peer for u in node.updates if u.HasField("peer") and u.peer.node == peer]
+            return said[-1] if said else None
+
+        async def told(node: FakeNode, peer: str, *, relayed: bool) -> bytes:
+            await node.told(lambda: (said := last(node, peer)) is not None and said.relayed is relayed)
+            said = last(node, peer)
+            assert said is not None
+            return said.key
+
+        keys = [await told(one, "gate", relayed=False), await told(gate, "one", relayed=True)]
+        others = [await told(two, "gate", relayed=False), await told(gate, "two", relayed=True)]
+        assert keys[0] == keys[1] != others[0] == others[1]
+        assert len(keys[0]) == 32
+        await site.register("own.demo", "gate")
+        await site.lookup("own.demo", "files.demo")
+        await site.connections.CloseConnection(pb.CloseConnectionRequest(scid=scid))
+        assert await told(gate, "two", relayed=False) == others[0]  # a peer still, but not relayed
+        await site.stop()
+        await two.detach()
+        await site.start()
+        await two.attach(site.target)
+        assert await told(two, "gate", relayed=False) == others[0]
 
 
 async def test_at_a_border_each_leg_has_an_scid_of_its_own(tmp_path: Path) -> None:

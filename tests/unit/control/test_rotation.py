@@ -98,10 +98,7 @@ async def test_each_agent_is_told_of_one_replacement(tmp_path: Path) -> None:
         for node in (one, two):
             await node.told(lambda node=node: any(u.translation.scid == new for u in node.updates))
             rows = [u.translation for u in node.updates if u.HasField("translation")]
-            assert [(row.scid, row.former_scid, row.direct) for row in rows] == [
-                (old, 0, True),
-                (new, old, True),
-            ]
+            assert [(row.scid, row.former_scid) for row in rows] == [(old, 0), (new, old)]
             assert rows[0].key == rows[1].key
             assert not any(u.HasField("translation_removed") for u in node.updates)
 
