@@ -17,6 +17,7 @@ from tools.fuzz.diff.minimise import kind, minimise
 from tools.fuzz.diff.play import Result, Window, differences, even_out, playable
 from tools.fuzz.scene import ENTRIES
 from tools.vectors import files
+from tools.vectors.cases import vectors
 from tools.vectors.compare import NOTHING, differing, packets_text
 from tools.vectors.entries import BASE
 from tools.vectors.model import Entry, PacketIn
@@ -157,6 +158,9 @@ def test_a_case_is_kept_with_what_the_rules_say(tmp_path: Path) -> None:
     step = vector.steps[0]
     kept = files.read(keep(Case(vector.entries, step.port, step.frame, "why"), tmp_path), tmp_path)
     assert (kept.entries, kept.steps, kept.description) == (vector.entries, vector.steps, "why")
+    assert vectors(tmp_path)[-1] == kept
+    files.write(vectors(tmp_path), tmp_path)
+    assert files.read(kept.path, tmp_path) == kept, "making all anew keeps it"
 
 
 # ---- side by side
