@@ -6,9 +6,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 
+import structlog
+
 from control.errors import InvalidRequestError, PreconditionError
-from control.records import Node
+from control.records import Node, Service
 from control.virtual import Network
+
+log = structlog.get_logger(__name__)
 
 _ROLE = "gateway"
 
@@ -40,6 +44,32 @@ def gateway_port(node: Node, addresses: Collection[bytes]) -> int:
 def links_of_gateways(nodes: Iterable[Node]) -> set[Network]:
     """The networks behind all gateway ports: addresses of their hosts, which nobody else can be given."""
     return {at.network for node in nodes for _, own in _interfaces(node) for at in own}
+
+
+def warn_of_misplaced(node: Node, services: Iterable[Service]) -> None:
+    """Say in the log which services have addresses on the links of gateway ports of ``node`` and are not
+    there: the plain hosts of these links look for them beside themselves.
+    """
+    for number, own in _interfaces(node):
+        networks = {at.network for at in own}
+        found = [service for service in services if _is_astray(service, node, number, networks)]
+        if found:
+            log.warning(
+                "services_on_a_gateways_link",
+                node=node.name,
+                port=number,
+                links=sorted(map(str, networks)),
+                services=len(found),
+                first=found[0].name,
+                mend="register them again, or give the port addresses of a free part of the prefixes",
+            )
+
+
+def _is_astray(service: Service, node: Node, port: int, networks: Collection[Network]) -> bool:
+    if service.node is node and service.port == port:
+        return False
+    addresses = [ip_address(octets) for octets in (service.ipv4, service.ipv6) if octets]
+    return any(address in network for address in addresses for network in networks)
 
 
 def _interfaces(node: Node) -> Iterator[tuple[int, tuple[IPv4Interface | IPv6Interface, ...]]]:

@@ -20,6 +20,7 @@ from control.errors import (
     PreconditionError,
 )
 from control.events import Events, Kind
+from control.gateways import links_of_gateways, warn_of_misplaced
 from control.messages import MAX_PORT, read_locators, read_ports
 from control.records import Node
 from control.rejects import Rejects
@@ -217,11 +218,14 @@ class Nodes:
             self._moved(node, former, before)
 
     async def _store_and_set(self, node: Node, **facts: object) -> None:
+        links = links_of_gateways([node])
         async with self._stores[node.id]:
             self._state.node(node.name)  # unless it is being removed
             await self._store.commit(Transaction(puts={node.key: replace(node, **facts).encode()}))  # type: ignore[arg-type]
             for name, value in facts.items():
                 setattr(node, name, value)
+        if links_of_gateways([node]) - links:
+            await asyncio.to_thread(warn_of_misplaced, node, list(self._state.services.values()))
 
     # ---- address changes -----------------------------------------------------------------------------------
 

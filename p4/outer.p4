@@ -68,6 +68,8 @@ control Outer(in headers_t hdr, inout metadata_t meta, in standard_metadata_t st
     action open() {
     }
 
+    // tunnel: 1 = Geneve. Entries with 0, for plain packets from behind a gateway port to the node
+    // itself, are a host's: a switch has no kernel that could answer them.
     @id(0x02000002)
     table terminate {
         key = {

@@ -23,7 +23,8 @@ from moorline.api.v1 import moorline_pb2 as api
 from tests.lab.test_access_at_xdp import settings_of
 from tools.lab import HostPlan, Lab
 from tools.lab.flow import CheckedStream
-from tools.lab.plain import PlainHost, virtual_address
+from tools.lab.namespace import Namespace
+from tools.lab.plain import PlainHost, lay_behind, virtual_address
 from tools.lab.programs import Host
 from tools.lab.switch import send_whole_packets
 from tools.lab.underlay import move
@@ -36,6 +37,14 @@ INTERFACES = ("up0", "lan0", "lan1")
 FAMILIES = pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 RATE = 4e6
 """Octets a second of a stream."""
+
+
+def like_hardware(place: Namespace, interface: str) -> None:
+    """Have a veth do towards a program at XDP what hardware does of itself: it takes packets from there only
+    where it joins segments, and hands on what the sender has not completed.
+    """
+    place.run("ethtool", "-K", interface, "gro", "on")
+    send_whole_packets(place, interface)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +62,9 @@ def lab(request: pytest.FixtureRequest, before: dict[str, str]) -> Iterator[Lab]
     settings = {"port": ports, "access_hook": request.param}
     with Lab([HostPlan(GATE, plain=PLAIN, settings=settings), HostPlan("laptop")]) as lab:
         if request.param == "xdp":
-            ends = [(lab.router, lab[GATE].uplink.router_interface)]
-            for place, interface in [*ends, *((plain.place, "lan0") for plain in lab.plain.values())]:
-                # What hardware does of itself: a veth takes packets from XDP only where it joins segments,
-                # and hands XDP what the sender has not completed.
-                place.run("ethtool", "-K", interface, "gro", "on")
-                send_whole_packets(place, interface)
+            like_hardware(lab.router, lab[GATE].uplink.router_interface)
+            for plain in lab.plain.values():
+                like_hardware(plain.place, "lan0")
         lab[GATE].place.sysctl({"net/ipv4/conf/all/rp_filter": "1"})  # strict: nothing comes in from aside
         before |= traces_on(lab[GATE])
         lab.start()
@@ -231,6 +237,24 @@ def test_a_gateway_leads_to_services_only(lab: Lab, printer: PlainHost):
     ping = ("ping", "-c", "2", "-i", "0.2", "-W", "1")
     assert printer.place.run(*ping, lab.controller.address, check=False).returncode == 1
     printer.place.run(*ping, lab["laptop"].service(lab.controller, "laptop.demo").ipv4)
+
+
+@FAMILIES
+def test_an_interface_that_goes_and_comes_back(lab: Lab, printer: PlainHost, family: str):
+    laptop = lab["laptop"].service(lab.controller, "laptop.demo")
+    lab[GATE].place.delete_link("lan0")
+    printer.place.forget_link("lan0")
+    lay_behind(lab[GATE].place, "lan0", "printer", printer.place, 1)
+    if any(port.hook == "xdp" for port in lab[GATE].agent().ports):
+        like_hardware(printer.place, "lan0")
+    ping = ("ping", "-c", "1", "-W", "1")
+
+    def reached() -> bool:
+        return printer.place.run(*ping, getattr(laptop, family), check=False).returncode == 0
+
+    wait_until(reached, "the plain host was back", 30)
+    lab["laptop"].place.run(*ping, getattr(printer, family))
+    printer.place.run("getent", "ahosts", "laptop.demo")
 
 
 def test_an_agent_that_is_killed_leaves_the_streams_alone(lab: Lab, printer: PlainHost):

@@ -10,6 +10,7 @@ import grpc
 import pytest
 from finsy.proto import p4r
 
+from control import gateways, nodes
 from control.errors import ExhaustedError
 from control.records import Node, Port, Service
 from control.virtual import AddressPool
@@ -211,6 +212,38 @@ async def test_an_agent_hears_behind_which_port_its_services_are(tmp_path: Path)
                 for update in gate.updates
             )
         )
+
+
+@pytest.mark.parametrize(
+    ("addresses", "port", "told"),
+    [
+        (("198.18.200.5", ""), LAN, []),  # where it belongs
+        (("198.18.200.5", ""), 0, ["astray.demo"]),
+        (("198.18.7.7", "fd6d:6f6f:726c::c8:5"), OTHER_LAN, ["astray.demo"]),
+        (("198.18.7.7", "fd6d:6f6f:726c::9"), 0, []),
+    ],
+)
+def test_services_on_a_gateways_link_that_are_not_there_are_told(
+    addresses: tuple[str, str], port: int, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(gateways.log, "warning", lambda _event, **said: warned.append(said["first"]))
+    node = Node("gate", 1, ports=(Port(LAN, "lan7", "gateway", "tc", True, 1500, LINKS[LAN]),))
+    ipv4, ipv6 = (packed(text) if text else b"" for text in addresses)
+    gateways.warn_of_misplaced(node, [Service("astray.demo", node, 0, ipv4, ipv6, 0, 0, 1, port)])
+    assert warned == told
+
+
+async def test_a_gateway_whose_link_is_new_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(nodes, "warn_of_misplaced", lambda node, _services: looked.append(node.name))
+    async with Site(tmp_path) as site:
+        node = await gateway(site)
+        await node.send(pb.NodeReport(ports=pb.PortsChanged(ports=node.ports)))
+        await register(site, "printer.demo", HOST4)
+    assert looked == ["gate"]
 
 
 def test_records_of_before_there_were_gateways_are_read() -> None:
