@@ -38,7 +38,7 @@ def lab() -> Iterator[Lab]:
         resolver = lab.folder / "plain.resolv.conf"
         resolver.write_text(f"nameserver {names.ipv4}\noptions timeout:2 attempts:3\n")
         for name, host in lab.switches[GATE].plain.items():
-            lab.switches[GATE].register(lab.controller, f"{name}.demo", name)
+            host.register(lab.controller, f"{name}.demo", GATE)
             host.place.use_file("/etc/resolv.conf", resolver)
         yield lab
 

@@ -33,7 +33,7 @@ def lab() -> Iterator[Lab]:
         notify = {"net/ipv4/conf/all/arp_notify": "1", f"net/ipv6/conf/{ROUTER_INTERFACE}/ndisc_notify": "1"}
         lab.router.sysctl(notify)
         lab.start()
-        lab.switches["sw"].register(lab.controller, "printer.demo", "printer")
+        lab.plain["printer"].register(lab.controller, "printer.demo", "sw")
         lab["laptop"].register(lab.controller, "laptop.demo")
         yield lab
 

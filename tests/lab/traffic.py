@@ -28,15 +28,15 @@ def go_on(flow: PacedFlow, datagrams: int = 200) -> None:
 
 
 @contextmanager
-def nothing_lost(lab: Lab, server: Service) -> Iterator[PacedFlow]:
+def nothing_lost(lab: Lab, server: Service, per_second: int = 1000) -> Iterator[PacedFlow]:
     """Within, datagrams flow from the laptop to ``server``; not one of them may be lost or come twice."""
     # Ahead of the flow: of what comes before a connection stands only so many packets are held.
     lab.controller.lookup("laptop.demo", server.name)
-    with PacedFlow(lab["laptop"].place, server.host.place, server.ipv4) as flow:
+    with PacedFlow(lab["laptop"].place, server.host.place, server.ipv4, per_second=per_second) as flow:
         go_on(flow)
         yield flow
         go_on(flow)
-    assert not flow.report.lost
+    assert not flow.report.lost, flow.report.lost
     assert not flow.report.duplicates
 
 

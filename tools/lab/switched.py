@@ -13,17 +13,18 @@ No port has an address that its kernel knows: all that arrives there is the swit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Interface
 from typing import Any, Final
 
 from tools.lab.namespace import Interface, Namespace, connect
-from tools.lab.plain import PlainHost, virtual_address
+from tools.lab.plain import GATEWAY, HOST, PlainHost, virtual_address
 from tools.lab.programs import Controller, Site
 from tools.lab.switch import Switch, send_whole_packets
 from tools.lab.toml import to_toml
-from tools.lab.underlay import subnet_address
+from tools.lab.underlay import Uplink
 
 FIRST_GATEWAY: Final = 101
 P4RUNTIME: Final = 9559
@@ -39,30 +40,26 @@ class SwitchPlan:
     plain: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Port:
-    """A port of a switch with its own addresses, and its next hops to what is not on the link."""
+@dataclass(eq=False)
+class SwitchUplink(Uplink):
+    """An underlay port of a switch: its addresses are what its operator says, and nothing of its kernel's."""
 
-    number: int
-    role: str
-    addresses: Sequence[Interface]
-    gateways: Sequence[str] = ()
+    tell: Callable[[], None] | None = None
+    """Says them anew; None until the switch has been adopted."""
 
-    @property
-    def interface(self) -> str:
-        """Its network interface."""
-        return f"port{self.number}"
+    def lay(self) -> None:
+        """Lay the cable. The router completes what it sends there."""
+        super().lay()
+        send_whole_packets(self.router, self.router_interface)
 
-    def described(self, mtu: int) -> Mapping[str, Any]:
-        """As in the file of ``moorline switch add``."""
-        return {
-            "number": self.number,
-            "role": self.role,
-            "addresses": [str(address) for address in self.addresses],
-            "gateways": list(self.gateways),
-            "mtu": mtu,
-            "interface": self.interface,
-        }
+    def withdraw(self, family: int) -> None:
+        """Have the port without an address of that family, from when it is told the next time on."""
+        del self.addresses[family]
+
+    def _take(self, address: Interface) -> None:
+        self.addresses[address.version] = address
+        if self.tell is not None:
+            self.tell()
 
 
 class SwitchNode:
@@ -72,20 +69,25 @@ class SwitchNode:
         """``number`` tells it from other switches of the lab; ``mtu`` is that of all its ports."""
         self.name = plan.name
         self.place = place
+        self.uplinks: list[SwitchUplink] = []
         self.plain: dict[str, PlainHost] = {}
         self.config = site.folder / f"{plan.name}.toml"
         self._families = plan.families
         self._mtu = mtu
-        self._ports: list[Port] = []
+        self._gateways: list[Sequence[Interface]] = []
         self._management = tuple(IPv4Interface(f"10.21.{number}.{end}/24") for end in (1, 2))
         self.target = f"{self._management[1].ip}:{P4RUNTIME}"
         numbers = [*range(1, 1 + plan.uplinks), *range(FIRST_GATEWAY, FIRST_GATEWAY + len(plan.plain))]
-        self.program = Switch(
-            plan.name, place.path, {port: f"port{port}" for port in numbers}, site.folder, self.target
-        )
+        interfaces = {port: _interface(port) for port in numbers}
+        self.program = Switch(plan.name, place.path, interfaces, site.folder, self.target)
         site.processes.callback(self.program.stop)
         # What arrives is the switch's alone: its kernel has no address there, and looks for none.
         place.sysctl({"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_ipv6": "1"})
+
+    @property
+    def uplink(self) -> SwitchUplink:
+        """Its first uplink."""
+        return self.uplinks[0]
 
     def lay_management(self, controller: Namespace) -> None:
         """Lay the cable over which the controller reaches it, and nobody else."""
@@ -96,47 +98,68 @@ class SwitchNode:
             end.add_address(interface, address)
 
     def lay_uplink(self, router: Namespace, cable: int) -> None:
-        """Lay a cable from the next underlay port to the router, which completes what it sends there."""
-        own, theirs = ([subnet_address(family, cable, 0, end) for family in self._families] for end in (2, 1))
-        port = Port(1 + len(self._ports), "underlay", own, [str(address.ip) for address in theirs])
-        interface = f"{self.name}p{port.number}"
-        self._lay(port, router, interface)
-        for address in theirs:
-            router.add_address(interface, address)
+        """Lay a cable from the next underlay port to the router."""
+        number = 1 + len(self.uplinks)
+        ends = (self.place, router, _interface(number), f"{self.name}p{number}")
+        uplink = SwitchUplink(*ends, cable, self._families, metric=0, mtu=self._mtu)
+        uplink.lay()
+        self.uplinks.append(uplink)
 
     def lay_gateway(self, name: str, place: Namespace, network: int) -> None:
         """Lay a cable from the next gateway port to a plain host."""
-        own = [virtual_address(family, network, 1) for family in self._families]
-        port = Port(FIRST_GATEWAY + len(self.plain), "gateway", own)
-        self._lay(port, place, "lan0")
-        addresses = {family: virtual_address(family, network, 10) for family in self._families}
+        interface = _interface(FIRST_GATEWAY + len(self._gateways))
+        connect(self.place, interface, place, "lan0")
+        self.place.set_link(interface, mtu=self._mtu)
+        place.set_link("lan0", mtu=self._mtu)
+        send_whole_packets(place, "lan0")
+        own = [virtual_address(family, network, GATEWAY) for family in self._families]
+        addresses = {family: virtual_address(family, network, HOST) for family in self._families}
         for address, gateway in zip(addresses.values(), own, strict=True):
             place.add_address("lan0", address)
             place.set_default_route("lan0", str(gateway.ip))
+        self._gateways.append(own)
         self.plain[name] = PlainHost(name, place, addresses)
-
-    def _lay(self, port: Port, other: Namespace, interface: str) -> None:
-        connect(self.place, port.interface, other, interface)
-        self.place.set_link(port.interface, mtu=self._mtu)
-        other.set_link(interface, mtu=self._mtu)
-        send_whole_packets(other, interface)
-        self._ports.append(port)
 
     def start(self) -> None:
         """Start its program, empty as such a switch is."""
         self.program.start()
 
+    def kill(self) -> None:
+        """End it, and with it all that it knows."""
+        self.program.kill()
+
     def join(self, controller: Controller) -> None:
         """Have the controller of the site adopt it."""
-        ports = [port.described(self._mtu) for port in self._ports]
-        self.config.write_text(to_toml({"ports": ports}))
+        self._tell(controller)
+        for uplink in self.uplinks:
+            uplink.tell = partial(self._tell, controller)
+
+    def _tell(self, controller: Controller) -> None:
+        self.config.write_text(to_toml({"ports": self._ports()}))
         controller.moorline(
             "switch", "add", self.name, "--p4runtime", self.target, "--config", str(self.config)
         )
 
-    def register(self, controller: Controller, service: str, plain: str) -> None:
-        """Name a plain host behind it."""
-        addresses = [
-            word for at in self.plain[plain].addresses.values() for word in ("--address", str(at.ip))
+    def _ports(self) -> list[Mapping[str, Any]]:
+        """As in the file of ``moorline switch add``."""
+        underlay = [
+            self._port(number, "underlay", list(uplink.addresses.values()))
+            | {"gateways": [str(at.network.network_address + 1) for at in uplink.addresses.values()]}
+            for number, uplink in enumerate(self.uplinks, 1)
         ]
-        controller.moorline("service", "register", service, "--node", self.name, *addresses)
+        return underlay + [
+            self._port(number, "gateway", own) for number, own in enumerate(self._gateways, FIRST_GATEWAY)
+        ]
+
+    def _port(self, number: int, role: str, addresses: Sequence[Interface]) -> dict[str, Any]:
+        return {
+            "number": number,
+            "role": role,
+            "addresses": [str(address) for address in addresses],
+            "mtu": self._mtu,
+            "interface": _interface(number),
+        }
+
+
+def _interface(port: int) -> str:
+    return f"port{port}"
