@@ -130,7 +130,8 @@ class P4RuntimeClient:
                 return None
             raise self._away(error) from None
         config: p4r.ForwardingPipelineConfig = answer.config
-        return config
+        # BMv2 answers so after a pipeline that it did not take.
+        return config if config.p4info.tables else None
 
     async def set_pipeline(self, config: p4r.ForwardingPipelineConfig) -> None:
         """Give the target a pipeline; its tables are empty then."""

@@ -183,6 +183,7 @@ class DataPlane:
 
     def redial(self) -> None:
         """Reconcile from the start: facts of the node have changed that are in every entry."""
+        self.problem, self.pipeline, self.converged = "", PipelineState.UNKNOWN, False
         self._stale = True
         self._changed.set()
 
@@ -209,7 +210,7 @@ class DataPlane:
                 try:
                     await self._stay(address)
                 except* NodeAwayError as group:
-                    if not isinstance(_first(group), _MovedError):
+                    if not isinstance(_first(group), _MovedError) and not self._stale:
                         self.problem = str(_first(group))
                 except* Exception:
                     self.problem = f"programming node {self.node.name} failed: look into the controller's log"

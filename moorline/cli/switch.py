@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Switches: P4 switches as nodes of the site.", no_args_is_help=True)
 
 SETTLE_SECONDS: Final = 5.0
-"""How long ``add`` waits for the switch to be programmed, or for what stands against it."""
+"""How long a command waits for the switch to be programmed, or for what stands against it."""
 
 _ASK_EVERY: Final = 0.1
 
@@ -71,13 +71,14 @@ def add(
 ) -> None:
     """Let the controller adopt a running switch, or change what it knows of one."""
     request = add_request(name, p4runtime, device_id, read_file(config))
-    _show(asyncio.run(_add(Options.of(ctx), request)), output)
+    _show(asyncio.run(_settled(Options.of(ctx), "AddSwitch", request)), output)
 
 
-async def _add(options: Options, request: api.AddSwitchRequest) -> api.Node:
+async def _settled(options: Options, method: str, request: Any) -> api.Node:
+    """Put a request to the controller, and wait until it can be said what became of the switch."""
     async with controller_channel(options) as channel:
         stub = NodesStub(channel)
-        node: api.Node = await stub.AddSwitch(request, timeout=CALL_SECONDS)
+        node: api.Node = await getattr(stub, method)(request, timeout=CALL_SECONDS)
         deadline = time.monotonic() + SETTLE_SECONDS
         while not node.converged and not node.problem and time.monotonic() < deadline:
             await asyncio.sleep(_ASK_EVERY)
@@ -129,7 +130,7 @@ def replace_pipeline(ctx: typer.Context, name: NameArgument, output: OutputOptio
     Its tables are empty then, and filled again at once; what it forwarded for others ends.
     """
     request = api.ReplacePipelineRequest(name=NodeName.parse(name))
-    _show(ask(ctx, lambda channel: NodesStub(channel).ReplacePipeline, request), output)
+    _show(asyncio.run(_settled(Options.of(ctx), "ReplacePipeline", request)), output)
 
 
 @app.command("remove")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from finsy.proto import p4r
+from finsy.proto import p4i, p4r
 
 from control.records import Node
 from control.rejects import MAX_PER_NODE
@@ -119,6 +119,31 @@ async def test_a_switch_changes_to_what_its_operator_says(tmp_path: Path) -> Non
         await plane.until(lambda: set(shown(plane, "port_role")) == {(3,)})
         await plane.until(lambda: len(plane.tables["terminate"]) == 1)
         assert shown(plane, "uplink")[(3,)]["mtu"] == 9000
+
+
+async def test_what_was_said_of_a_former_place_is_forgotten(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        plane.p4info = Contract.load(site.config.p4info).p4info
+        plane.cookie = 77
+        await site.add_switch()
+        await site.until(lambda: "another program" in site.plane("sw").problem)
+        moved = await site.add_switch(p4runtime=f"unix:{tmp_path}/nobody.sock")
+        assert not moved.problem
+        assert moved.switch.pipeline == pb.PIPELINE_STATE_UNSPECIFIED
+        await site.until(lambda: "nobody.sock fails" in site.plane("sw").problem)
+        plane.empty()
+        assert not (await site.add_switch()).problem
+        await site.programmed()
+
+
+async def test_a_pipeline_that_was_not_taken_is_none(tmp_path: Path) -> None:
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        plane.p4info = p4i.P4Info()  # as BMv2 says when it did not take one
+        await site.add_switch()
+        await site.programmed()
+        assert len(plane.pushed) == 1
 
 
 async def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
