@@ -7,10 +7,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from moorline.wire import Event
 from tools.vectors import files
 from tools.vectors.cases import vectors
+from tools.vectors.commands import app
 from tools.vectors.entropy import entropy, flow_hash
 from tools.vectors.model import Vector, VectorError, number
 from tools.vectors.packets import inner4, inner6
@@ -80,3 +82,19 @@ def test_entropy_tells_flows_apart_and_holds_one_together() -> None:
     assert len({flow_hash(bytes(inner4(size=size))) for size in range(60, 100)}) == 1
     assert flow_hash(bytes(inner4(flags="MF"))) == flow_hash(bytes(inner4(frag=8, destination_port=9)))
     assert flow_hash(bytes(inner6())) != flow_hash(bytes(inner4()))
+
+
+def test_a_vector_is_shown_in_words() -> None:
+    shown = CliRunner().invoke(app, ["show", "path/no-route"])
+    assert shown.exit_code == 0
+    for part in (
+        "locator node=2 -> set_paths port0=1 dst0=::ffff:100.64.9.9",
+        "step 1: arrives at port 10, DROP_NO_ROUTE",
+        "dst       = 10.77.0.2",
+        "on bmv2: DROP_NO_NEIGHBOUR",
+        "because on TC the kernel finds the route",
+    ):
+        assert part in shown.output
+    listed = CliRunner().invoke(app, ["show"])
+    assert len(listed.output.splitlines()) == len(ALL)
+    assert CliRunner().invoke(app, ["show", "path/none"]).exit_code == 2
