@@ -176,7 +176,7 @@ async def test_what_lost_its_footing_in_a_crash_is_cleared_away_at_the_start(tmp
         status = await site.admin.GetControllerStatus(pb.GetControllerStatusRequest())
         assert (status.nodes, status.services, status.connections) == (1, 1, 0)
         left = [entry.key for entry in (await site.controller.store.scan("")).entries]
-        assert left == ["node/one", "service/laptop.demo"]
+        assert left == ["node/one", "secret/pairs", "service/laptop.demo"]
 
 
 async def test_a_node_with_services_is_not_removed_nor_while_one_comes(tmp_path: Path) -> None:
