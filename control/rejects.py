@@ -37,7 +37,7 @@ class Rejects:
         """
         rows = self._rows.setdefault(node.id, {})
         row = self._row(node, tenant, source, destination)
-        if row.key in rows or self._planes.of(node).busy:
+        if row.key in rows or self._planes.busy(node):
             return
         if len(rows) >= MAX_PER_NODE:
             oldest = next(iter(rows))

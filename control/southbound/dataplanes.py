@@ -58,6 +58,10 @@ class DataPlanes:
         """The data plane of ``node``."""
         return self._planes[node.id]
 
+    def busy(self, node: Node) -> bool:
+        """Whether so much is queued for ``node`` that what can wait should."""
+        return node.id in self._planes and self._planes[node.id].busy
+
     def node_changed(self, node: Node) -> None:
         """``node`` has reported where it is."""
         if node.id in self._planes:

@@ -162,7 +162,10 @@ async def test_a_removed_switch_is_forgotten(tmp_path: Path) -> None:
         await site.start_switch(tmp_path)
         await site.add_switch()
         await site.programmed()
+        gone = site.controller.state.nodes["sw"]
         await site.admin.RemoveNode(pb.RemoveNodeRequest(name="sw"))
+        # A lookup for a packet from there may end only now.
+        site.controller.rejects.add(gone, 0, bytes([198, 19, 200, 5]), bytes([198, 19, 200, 6]))
         with refused(grpc.StatusCode.NOT_FOUND, "sw"):
             await site.node()
         await site.stop()
