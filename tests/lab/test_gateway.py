@@ -87,8 +87,12 @@ def scanner(lab: Lab) -> PlainHost:
 
 
 def traces_on(host: Host) -> dict[str, str]:
-    """What a node may leave on its host, but for routes that moves change too."""
-    found = {part: told for part, told in settings_of(host).items() if not part.startswith("routes")}
+    """What a node may leave on its host, but for what moves and cables change too."""
+    others = ("routes", "routes6", "interfaces", "filters")
+    found = {part: told for part, told in settings_of(host).items() if part not in others}
+    links = json.loads(host.place.run("ip", "-j", "-d", "link").stdout)
+    found["interfaces"] = str(sorted((link["ifname"], "xdp" in link) for link in links))
+    found["filters"] = "\n".join(sorted(host.place.run("tc", "qdisc").stdout.splitlines()))
     for family in ("-4", "-6"):
         found[family] = host.place.run("ip", family, "route", "show", "table", "all", "proto", "61").stdout
     return found
