@@ -23,7 +23,10 @@ control Locators(inout metadata_t meta) {
     action set_paths(@id(1) port_t port0, @id(2) address_t dst0, @id(3) port_t port1,
                      @id(4) address_t dst1, @id(5) address_t previous0,
                      @id(6) address_t previous1) {
-        meta.paths = {port0, dst0, port1, dst1, previous0, previous1};
+        meta.from_peer = meta.source == dst0 || meta.source == dst1 || meta.source == previous0 ||
+                         meta.source == previous1;
+        meta.departure.port = meta.departure.flow[14:14] == 1 ? port1 : port0;
+        meta.departure.dst = meta.departure.flow[14:14] == 1 ? dst1 : dst0;
     }
 
     @id(0x02000005)
@@ -49,9 +52,7 @@ control Locators(inout metadata_t meta) {
 // no service path: the end of rule U10 of docs/wire-format.md.
 control CheckSource(in headers_t hdr, inout metadata_t meta) {
     apply {
-        if (is_nobody(meta.source, hdr.ipv6.isValid()) ||
-            (meta.source != meta.paths.dst0 && meta.source != meta.paths.dst1 &&
-             meta.source != meta.paths.previous0 && meta.source != meta.paths.previous1)) {
+        if (!meta.from_peer || is_nobody(meta.source, hdr.ipv6.isValid())) {
             meta.event = Event.DROP_SOURCE;
         } else if (meta.spi != 0) {
             meta.event = Event.DROP_SERVICE_PATH;

@@ -51,22 +51,13 @@ struct relay_t {
     scid_t scid1;
 }
 
-// The paths to a node, and where its packets may have come from before a change.
-struct paths_t {
-    port_t    port0;
-    address_t dst0;
-    port_t    port1;
-    address_t dst1;
-    address_t previous0;
-    address_t previous1;
-}
-
 // What a packet becomes on its way into a tunnel.
 struct departure_t {
     bit<32>   flow; // hash
     bit<6>    dscp; // of the outer packet, as the next two
     bit<2>    ecn;
     bit<8>    ttl;
+    port_t    port;
     address_t dst;
     bool      ipv6; // the outer packet
     bit<32>   overhead;
@@ -95,14 +86,13 @@ struct metadata_t {
     node_t      node;        // at the connection's other end, or that a relayed packet goes to
     bit<24>     spi;
     bit<8>      si;
+    bool        from_peer;   // the source is one of that node's, or was so a while ago
     bool        relayed;     // from one node to another
     relay_t     relay;
-    node_t      origin;      // that a relayed packet comes from
     port_t      port;        // where the packet leaves
     address_t   next;        // and whom its link-layer header is to lead to
     inner_t     inner;
     addresses_t addresses;
-    paths_t     paths;
     departure_t departure;
     bit<16>     usable_mtu;  // of a packet that is too big: the longest that would go through
 }

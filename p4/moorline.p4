@@ -183,7 +183,6 @@ control FromAccess(inout headers_t hdr, inout metadata_t meta) {
 // From there, or from a relay, to the underlay port: rules A4 to A7 and U15.
 control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
     Uplinks() uplinks;
-    CheckSize() check_size;
     Ttl() ttl;
     Rewrite() rewrite;
     TakeOver() take_over;
@@ -193,9 +192,6 @@ control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         uplinks.apply(meta);
-        if (meta.event == Event.RX) {
-            check_size.apply(meta);
-        }
         if (meta.event == Event.RX) {
             if (!meta.relayed) {
                 ttl.apply(hdr.ipv4, hdr.ipv6, meta);

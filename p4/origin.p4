@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which node an underlay address belongs to: by that a relay knows which way a packet goes. Rule U13
-// of docs/wire-format.md.
+// of docs/wire-format.md. A way that there is not has the SCID 0.
 #ifndef MOORLINE_ORIGIN_P4
 #define MOORLINE_ORIGIN_P4
 
@@ -15,12 +15,17 @@ control Origins(in headers_t hdr, inout metadata_t meta) {
 
     @id(0x01000010)
     action stranger() {
-        meta.event = Event.DROP_SOURCE;
+        meta.scid = 0;
     }
 
     @id(0x01000011)
     action from_node(@id(1) node_t node) {
-        meta.origin = node;
+        meta.node = node == meta.relay.node0 ? meta.relay.node1 : meta.relay.node0;
+        meta.scid = node == meta.relay.node0 ? meta.relay.scid1
+                                             : (node == meta.relay.node1 ? meta.relay.scid0 : 0);
+        // What the path and the size of the new packet follow from.
+        meta.departure.flow = 4w0 ++ hdr.ports.src[13:0] ++ hdr.ports.src[13:0];
+        meta.inner.length = meta.payload - DATA_HEADER_OCTETS;
     }
 
     @id(0x02000007)
@@ -39,7 +44,7 @@ control Origins(in headers_t hdr, inout metadata_t meta) {
 
     apply {
         if (is_nobody(meta.source, hdr.ipv6.isValid())) {
-            meta.event = Event.DROP_SOURCE;
+            meta.scid = 0;
         } else {
             origin.apply();
         }

@@ -8,48 +8,16 @@
 #include "metadata.p4"
 #include "origin.p4"
 
-// Which of the two nodes the packet goes to, and under which SCID.
-control Way(inout metadata_t meta) {
-    apply {
-        if (meta.origin == meta.relay.node0) {
-            meta.node = meta.relay.node1;
-            meta.scid = meta.relay.scid1;
-        } else if (meta.origin == meta.relay.node1) {
-            meta.node = meta.relay.node0;
-            meta.scid = meta.relay.scid0;
-        } else {
-            meta.scid = 0;
-        }
-        if (meta.scid == 0) {
-            meta.event = Event.DROP_SOURCE;
-        }
-    }
-}
-
-// What the path and the size of the new packet follow from.
-control Measure(in headers_t hdr, inout metadata_t meta) {
-    apply {
-        meta.inner.length = meta.payload - DATA_HEADER_OCTETS;
-        meta.departure.flow = 4w0 ++ hdr.ports.src[13:0] ++ hdr.ports.src[13:0];
-        if ((hdr.ipv4.isValid() && hdr.ipv4.ttl <= 1) ||
-            (hdr.ipv6.isValid() && hdr.ipv6.hop_limit <= 1)) {
-            meta.event = Event.DROP_OUTER_TTL;
-        }
-    }
-}
-
 control Relay(in headers_t hdr, inout metadata_t meta) {
     Origins() origins;
-    Way() way;
-    Measure() measure;
 
     apply {
         origins.apply(hdr, meta);
-        if (meta.event == Event.RX) {
-            way.apply(meta);
-        }
-        if (meta.event == Event.RX) {
-            measure.apply(hdr, meta);
+        if (meta.scid == 0) { // a third node, or a way that is closed
+            meta.event = Event.DROP_SOURCE;
+        } else if ((hdr.ipv4.isValid() && hdr.ipv4.ttl <= 1) ||
+                   (hdr.ipv6.isValid() && hdr.ipv6.hop_limit <= 1)) {
+            meta.event = Event.DROP_OUTER_TTL;
         }
     }
 }
@@ -73,6 +41,33 @@ control TakeOver(in headers_t hdr, inout metadata_t meta) {
 // Outer headers of the same family become those of A7 where they stand: cheaper than new ones. Their
 // lengths, and all of Geneve but reserved bits and the SCID, have been found to be right.
 control Rewrite(inout headers_t hdr, inout metadata_t meta) {
+    @hidden action rewrite_data_header() {
+        hdr.ports.src = FLOW_PORT_BASE | hdr.ports.src;
+        hdr.udp.checksum = 0;
+        hdr.geneve.reserved = 0;
+        hdr.geneve.reserved2 = 0;
+        hdr.option.magic = OPTION_MAGIC;
+        hdr.option.scid = meta.scid;
+    }
+
+    @hidden action rewrite_ipv4() {
+        hdr.ipv4.id = 0;
+        hdr.ipv4.reserved = 0;
+        hdr.ipv4.dont_fragment = 1;
+        hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
+        hdr.ipv4.src = meta.departure.src4;
+        hdr.ipv4.dst = meta.departure.dst[31:0];
+        rewrite_data_header();
+    }
+
+    @hidden action rewrite_ipv6() {
+        hdr.ipv6.flow_label = (bit<20>)meta.departure.flow[31:15];
+        hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
+        hdr.ipv6.src = meta.departure.src6;
+        hdr.ipv6.dst = meta.departure.dst;
+        rewrite_data_header();
+    }
+
     apply {
         if (hdr.vlan[0].isValid()) {
             hdr.ethernet.type = meta.departure.ipv6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
@@ -80,24 +75,10 @@ control Rewrite(inout headers_t hdr, inout metadata_t meta) {
             hdr.vlan[1].setInvalid();
         }
         if (meta.departure.ipv6) {
-            hdr.ipv6.flow_label = (bit<20>)meta.departure.flow[31:15];
-            hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
-            hdr.ipv6.src = meta.departure.src6;
-            hdr.ipv6.dst = meta.departure.dst;
+            rewrite_ipv6();
         } else {
-            hdr.ipv4.id = 0;
-            hdr.ipv4.reserved = 0;
-            hdr.ipv4.dont_fragment = 1;
-            hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
-            hdr.ipv4.src = meta.departure.src4;
-            hdr.ipv4.dst = meta.departure.dst[31:0];
+            rewrite_ipv4();
         }
-        hdr.ports.src = FLOW_PORT_BASE | hdr.ports.src;
-        hdr.udp.checksum = 0;
-        hdr.geneve.reserved = 0;
-        hdr.geneve.reserved2 = 0;
-        hdr.option.magic = OPTION_MAGIC;
-        hdr.option.scid = meta.scid;
     }
 }
 

@@ -50,6 +50,7 @@ control Finish(inout headers_t hdr, inout metadata_t meta) {
         }
         // Padding of a short frame is cut off.
         truncate(ETHERNET_OCTETS + meta.departure.overhead + meta.inner.length);
+        meta.port = meta.departure.port;
         meta.next = meta.departure.dst;
         meta.event = Event.TX;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way out to the underlay: the path that a flow takes, and the port's own addresses. Rules A4
+// The way out to the underlay: the port's own addresses, and what fits. Rules A4
 // and A5 of docs/wire-format.md.
 #ifndef MOORLINE_UPLINK_P4
 #define MOORLINE_UPLINK_P4
@@ -7,7 +7,25 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
+// Whether the packet will still fit the path, and a length field, with the outer headers on.
+control CheckSize(inout metadata_t meta) {
+    bit<32> outer = meta.inner.length + meta.departure.overhead;
+
+    apply {
+        if (outer > (bit<32>)meta.departure.mtu) { // which is no more than a length field holds
+            if (meta.relayed) {
+                meta.event = Event.DROP_OUTER_TOO_BIG;
+            } else {
+                meta.usable_mtu = meta.departure.mtu - (bit<16>)meta.departure.overhead;
+                meta.event = Event.PUNT_TOO_BIG;
+            }
+        }
+    }
+}
+
 control Uplinks(inout metadata_t meta) {
+    CheckSize() check_size;
+
     @id(0x13000006)
     direct_counter(CounterType.packets_and_bytes) uplink_counter;
 
@@ -24,12 +42,15 @@ control Uplinks(inout metadata_t meta) {
         meta.departure.src6 = src6;
         meta.departure.vlan = vlan;
         meta.departure.mtu = mtu;
+        meta.departure.ipv6 = meta.departure.dst[127:32] != MAPPED;
+        meta.departure.overhead =
+            meta.departure.dst[127:32] != MAPPED ? OVERHEAD_IPV6 : OVERHEAD_IPV4;
     }
 
     @id(0x02000006)
     table uplink {
         key = {
-            meta.port : exact @id(1) @name("port");
+            meta.departure.port : exact @id(1) @name("port");
         }
         actions = {
             set_source;
@@ -41,36 +62,8 @@ control Uplinks(inout metadata_t meta) {
     }
 
     apply {
-        if (meta.departure.flow[14:14] == 1) {
-            meta.port = meta.paths.port1;
-            meta.departure.dst = meta.paths.dst1;
-        } else {
-            meta.port = meta.paths.port0;
-            meta.departure.dst = meta.paths.dst0;
-        }
-        if (meta.departure.dst[127:32] == MAPPED) {
-            meta.departure.ipv6 = false;
-            meta.departure.overhead = OVERHEAD_IPV4;
-        } else {
-            meta.departure.ipv6 = true;
-            meta.departure.overhead = OVERHEAD_IPV6;
-        }
-        uplink.apply();
-    }
-}
-
-// Whether the packet will still fit the path, and a length field, with the outer headers on.
-control CheckSize(inout metadata_t meta) {
-    bit<32> outer = meta.inner.length + meta.departure.overhead;
-
-    apply {
-        if (outer > (bit<32>)meta.departure.mtu) { // which is no more than a length field holds
-            if (meta.relayed) {
-                meta.event = Event.DROP_OUTER_TOO_BIG;
-            } else {
-                meta.usable_mtu = meta.departure.mtu - (bit<16>)meta.departure.overhead;
-                meta.event = Event.PUNT_TOO_BIG;
-            }
+        if (uplink.apply().hit) {
+            check_size.apply(meta);
         }
     }
 }
