@@ -145,7 +145,7 @@ class Accounting:
         self._polled[node.id] = time.monotonic()
 
     async def _read(self, node: Node, entities: list[p4r.Entity]) -> None:
-        touched: set[Connection] = set()
+        touched: dict[int, Meter] = {}
         try:
             if not entities or not self._planes.of(node).ready:
                 return
@@ -157,18 +157,17 @@ class Accounting:
         except NodeAwayError as error:
             log.info("counters_unread", node=node.name, why=str(error))
         now = time.monotonic()
-        for connection in touched:
-            _meter(connection, node).measure(now)
+        for meter in touched.values():
+            meter.measure(now)
 
-    def _take(self, node: Node, entry: p4r.TableEntry, touched: set[Connection]) -> None:
+    def _take(self, node: Node, entry: p4r.TableEntry, touched: dict[int, Meter]) -> None:
         counted = entry.counter_data
-        if not counted.packet_count or entry.action.action.action_id != self._planes.entries.encapsulate:
+        if not counted.packet_count:
             return
-        scid = int.from_bytes(entry.action.action.params[0].value, "big")
-        connection = self._state.connections_by_scid.get(scid)
-        if connection is None or connection.status is not Status.UP:
+        found = self._sender(node, entry)
+        if found is None or found[0].status is Status.DOWN:
             return
-        meter = _meter(connection, node)
+        connection, meter = found
         destination = canonical(entry.match[2].exact.value)
         before = meter.flow.packets
         meter.read(
@@ -176,9 +175,23 @@ class Accounting:
             counted.packet_count,
             counted.byte_count,
         )
-        touched.add(connection)
+        touched[id(meter)] = meter
         if meter.flow.packets != before:
             self._changed.add(connection)
+
+    def _sender(self, node: Node, entry: p4r.TableEntry) -> tuple[Connection, Meter] | None:
+        """The connection that a row of the table ``connection`` sends on, and the meter of its sender."""
+        entries, action = self._planes.entries, entry.action.action
+        if action.action_id == entries.encapsulate:
+            connection = self._state.connections_by_scid.get(int.from_bytes(action.params[0].value, "big"))
+            return (connection, _meter(connection, connection.client.node is node)) if connection else None
+        if action.action_id != entries.local:
+            return None
+        source, destination = (
+            self._state.service_at(field.exact.value.rjust(16, b"\0")) for field in entry.match[1:]
+        )
+        connection = self._state.between(source, destination)
+        return (connection, _meter(connection, connection.client is source)) if connection else None
 
     def _entities(self, connection: Connection, node: Node) -> list[p4r.Entity]:
         entities = []
@@ -190,8 +203,8 @@ class Accounting:
         return entities
 
 
-def _meter(connection: Connection, node: Node) -> Meter:
-    """What counts that which the end of ``connection`` at ``node`` sends."""
+def _meter(connection: Connection, of_client: bool) -> Meter:
+    """What counts that which the client sends, or the server."""
     if connection.usage is None:
         connection.usage = Usage()
-    return connection.usage.client if connection.client.node is node else connection.usage.server
+    return connection.usage.client if of_client else connection.usage.server

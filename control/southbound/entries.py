@@ -69,10 +69,8 @@ class Entries:
         At an end, first the row that receives on the path of now, then those that send. Where both ends are
         at the node, the kernel delivers between its own services; to and from plain hosts rows do.
         """
-        if connection.status is Status.LOCAL:
-            return self._within(connection)
         if connection.status is not Status.UP:
-            return ()
+            return self.sending(connection, node)
         first = self.receiving(connection, connection.path, node)
         others = [row for path in connection.paths[1:] for row in self.receiving(connection, path, node)]
         return (*first, *self.sending(connection, node), *others)
@@ -87,6 +85,8 @@ class Entries:
 
     def sending(self, connection: Connection, node: Node) -> tuple[Row, ...]:
         """The rows that send at ``node``, if it has an end and the channel is up: one for each family."""
+        if connection.status is Status.LOCAL:
+            return self._within(connection)
         if connection.status is not Status.UP or node not in connection.nodes:
             return ()
         local, peer = connection.ends_at(node)

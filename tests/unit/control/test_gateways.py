@@ -20,6 +20,7 @@ from tests.unit.control.fake_node import FakeNode, canonical, key_of
 from tests.unit.control.frames import frame
 from tests.unit.control.refusal import refused
 from tests.unit.control.site import Site
+from tests.unit.control.test_accounting import count
 
 LAN, OTHER_LAN = 7, 8
 HOST4, HOST6 = "198.18.200.5", "fd6d:6f6f:726c::c8:5"
@@ -171,6 +172,24 @@ async def test_within_a_gateway_rows_lead_from_port_to_port(tmp_path: Path) -> N
         assert len(gate.plane.writes) == writes  # nothing is written anew
         await site.naming.UnregisterService(pb.UnregisterServiceRequest(name="printer.demo"))
         assert not gate.plane.tables["connection"]
+
+
+async def test_what_goes_from_port_to_port_is_counted_for_its_sender(tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        gate = await gateway(site)
+        await register(site, "printer.demo", HOST4, HOST6)
+        own = await site.register("own.demo", "gate")
+        scid = (await site.lookup("own.demo", "printer.demo")).scid
+        for source, destination, packets, octets in (
+            (own.ipv4, packed(HOST4), 10, 1000),
+            (own.ipv6, packed(HOST6), 1, 100),
+            (packed(HOST4), own.ipv4, 20, 30_000),
+        ):
+            count(gate, source, destination, packets, octets)
+        connection = await site.connection(scid)
+        there, back = connection.client_to_server, connection.server_to_client
+        assert (there.packets, there.bytes) == (11, 1100)
+        assert (back.packets, back.bytes) == (20, 30_000)
 
 
 async def test_rows_within_a_gateway_come_back_and_strange_ones_go(tmp_path: Path) -> None:
