@@ -171,6 +171,7 @@ def test_addresses_change_under_a_stream_through_the_relay(lab: Lab, server: Ser
         lab.controller.wait_converged(host.name)
 
 
+@HOSTS_ONLY  # a switch hears of a change from the controller alone
 def test_addresses_change_while_there_is_no_controller(lab: Lab, server: Service):
     hosts = [lab[name] for name in ("laptop", "gate", "server")]
     connection(lab, server)
