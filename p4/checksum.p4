@@ -63,6 +63,12 @@ control OptionSum(in option_word_t[10] options, out bit<32> sum) {
         hdr.inner_ipv4, FOUR(hdr.inner_ipv4_options, 0), FOUR(hdr.inner_ipv4_options, 4),          \
         hdr.inner_ipv4_options[8].word, hdr.inner_ipv4_options[9].word, hdr.inner_ipv6
 
+// Neighbour discovery, as far as it is parsed, without its checksum.
+#define NEIGHBOUR_DATA                                                                             \
+    hdr.ipv6.src, hdr.ipv6.dst, 16w0, hdr.ipv6.payload_length, 24w0, hdr.ipv6.next_header,         \
+        hdr.neighbour.type, hdr.neighbour.code, hdr.neighbour.flags, hdr.neighbour.target,         \
+        hdr.link_address
+
 // With the checksum itself in it, a right sum leaves 0, whether a 0 stands there or the 0xFFFF that stands
 // for it (RFC 768). A UDP checksum of 0 is none, also over IPv6 (RFC 6936, RFC 8926 section 3.3).
 control VerifyChecksums(inout headers_t hdr, inout metadata_t meta) {
@@ -84,10 +90,12 @@ control VerifyChecksums(inout headers_t hdr, inout metadata_t meta) {
             { hdr.ipv6.src, hdr.ipv6.dst, 16w0, hdr.udp.length, 24w0, PROTOCOL_UDP, hdr.ports, hdr.udp,
               UDP_DATA },
             meta.zero, HashAlgorithm.csum16);
+        verify_checksum(hdr.neighbour.isValid(), { NEIGHBOUR_DATA, hdr.neighbour.checksum },
+                        meta.zero, HashAlgorithm.csum16);
     }
 }
 
-control ComputeIpv4Checksums(inout headers_t hdr, inout metadata_t meta) {
+control ComputeChecksums(inout headers_t hdr, inout metadata_t meta) {
     apply {
         update_checksum(
             hdr.tunnel_ipv4.isValid(),
@@ -103,6 +111,8 @@ control ComputeIpv4Checksums(inout headers_t hdr, inout metadata_t meta) {
               hdr.ipv4.id, hdr.ipv4.reserved, hdr.ipv4.dont_fragment, hdr.ipv4.more_fragments,
               hdr.ipv4.fragment_offset, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.src, hdr.ipv4.dst },
             hdr.ipv4.checksum, HashAlgorithm.csum16);
+        update_checksum(meta.answered && hdr.neighbour.isValid(), { NEIGHBOUR_DATA },
+                        hdr.neighbour.checksum, HashAlgorithm.csum16);
     }
 }
 

@@ -29,6 +29,15 @@ const bit<8> PROTOCOL_UDPLITE  = 136;
 const bit<8> NEIGHBOUR_SOLICITATION  = 135; // types of ICMPv6
 const bit<8> NEIGHBOUR_ADVERTISEMENT = 136;
 
+const bit<64> ARP_REQUEST          = 0x0001080006040001; // for IPv4 over Ethernet, with the operation
+const bit<64> ARP_REPLY            = 0x0001080006040002;
+const bit<8>  NEIGHBOUR_HOP_LIMIT  = 255;
+const bit<16> SOLICITATION_OCTETS  = 24;
+const bit<16> LINK_ADDRESS_OCTETS  = 8;
+const bit<16> SOURCE_LINK_ADDRESS  = 0x0101; // type and length of an option
+const bit<16> TARGET_LINK_ADDRESS  = 0x0201;
+const bit<31> SOLICITED_OVERRIDE   = 0x60000000; // flags behind the one of routers
+
 const bit<8>  TUNNEL_GENEVE      = 1;
 const bit<16> GENEVE_PORT        = 6081;
 const bit<32> OPTION_MAGIC       = 0xFF4D8103; // class 0xFF4D, type 0x81, 3 words

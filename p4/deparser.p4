@@ -20,6 +20,9 @@ control MoorlineDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.ipv4_options);
         packet.emit(hdr.ipv6);
         packet.emit(hdr.ipv6_fragment);
+        packet.emit(hdr.arp);
+        packet.emit(hdr.neighbour);
+        packet.emit(hdr.link_address);
         packet.emit(hdr.ports);
         packet.emit(hdr.udp);
         packet.emit(hdr.geneve);

@@ -79,6 +79,29 @@ header ipv6_fragment_t {
     bit<32> id;
 }
 
+// RFC 826: what stands before the addresses is taken as one number.
+header arp_t {
+    bit<64> kind;
+    bit<48> sender_mac;
+    bit<32> sender;
+    bit<48> target_mac;
+    bit<32> target;
+}
+
+// Neighbour solicitation and advertisement, RFC 4861.
+header neighbour_t {
+    bit<8>    type;
+    bit<8>    code;
+    bit<16>   checksum;
+    bit<32>   flags;
+    address_t target;
+}
+
+header link_address_t {
+    bit<16> kind;
+    bit<48> mac;
+}
+
 // TCP, UDP, UDP-Lite, SCTP and DCCP have them all at the same place.
 header ports_t {
     bit<16> src;
@@ -128,6 +151,9 @@ struct headers_t {
     option_word_t[10]   ipv4_options;
     ipv6_t              ipv6;
     ipv6_fragment_t     ipv6_fragment;
+    arp_t               arp;
+    neighbour_t         neighbour;
+    link_address_t      link_address;
     ports_t             ports;
     udp_t               udp;
     geneve_t            geneve;

@@ -32,7 +32,9 @@ control Leave(inout headers_t hdr, in metadata_t meta, inout standard_metadata_t
     apply {
         if (meta.event == Event.PASS) {
             // The controller speaks for the switch's addresses at the ports that it has set.
-            if (meta.resolution && meta.role != Role.UNASSIGNED) {
+            if (meta.answered) {
+                standard.egress_spec = meta.ingress_port;
+            } else if (meta.resolution && meta.role != Role.UNASSIGNED) {
                 to_controller.apply(hdr, meta, standard);
             } else {
                 standard.egress_spec = HOST_PORT;

@@ -51,6 +51,16 @@ struct relay_t {
     scid_t scid1;
 }
 
+// Of a packet that asks for an address of a switch.
+struct question_t {
+    bool      own;    // it does
+    bit<48>   mac;    // of the port
+    bit<1>    router;
+    address_t target;
+    bit<48>   asker;  // link-layer addresses of the question
+    bit<48>   asked;
+}
+
 // What a packet becomes on its way into a tunnel.
 struct departure_t {
     bit<32>   flow; // hash
@@ -71,6 +81,8 @@ struct metadata_t {
     Event       event;
     Role        role;
     bool        resolution;  // ARP, or neighbour discovery
+    question_t  question;
+    bool        answered;    // the question has become the answer
     port_t      ingress_port;
     bit<32>     ip_octets;   // that arrived, from the IP header on, padding included
     bit<32>     payload;     // octets behind the outer UDP header

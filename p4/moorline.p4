@@ -42,11 +42,11 @@
 // A packet's event is RX while it is on its way. The first control that gives it another one has
 // decided; the rest is passed by. Every packet is counted in port_events as RX and as what it became.
 //
-// What a switch does otherwise than a host: what passes goes to HOST_PORT, and address resolution
-// to the controller; the link-layer addresses are those of the table fib, where a host asks its
-// kernel for route and neighbour; a packet-out counts with its own three octets of header; and a UDP
-// checksum is verified up to the end of the frame, so that padding behind a packet that has one must
-// be zeros.
+// What a switch does otherwise than a host: what passes goes to HOST_PORT; address resolution is
+// answered, where the table own_address says so, or goes to the controller; the link-layer addresses
+// are those of the table fib, where a host asks its kernel for route and neighbour; a packet-out counts
+// with its own three octets of header; and a UDP checksum is verified up to the end of the frame, so
+// that padding behind a packet that has one must be zeros.
 
 #include <core.p4>
 #include <v1model.p4>
@@ -65,6 +65,7 @@
 #include "locator.p4"
 #include "metadata.p4"
 #include "outer.p4"
+#include "own_address.p4"
 #include "parser.p4"
 #include "ports.p4"
 #include "relay.p4"
@@ -214,6 +215,8 @@ control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
 
 control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     Ports() ports;
+    OwnAddress() own_address;
+    Answer() answer;
     FromUnderlay() from_underlay;
     FromAccess() from_access;
     Locators() locators;
@@ -230,9 +233,12 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             exit;
         }
         ports.apply(meta);
-        if (meta.role == Role.UNDERLAY) {
+        if (meta.resolution && meta.role != Role.UNASSIGNED) {
+            own_address.apply(hdr, meta, standard);
+        }
+        if (meta.event == Event.RX && meta.role == Role.UNDERLAY) {
             from_underlay.apply(hdr, meta, standard);
-        } else if (meta.role == Role.ACCESS) {
+        } else if (meta.event == Event.RX) {
             from_access.apply(hdr, meta);
         }
         if (meta.event == Event.RX) {
@@ -245,8 +251,11 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
                 to_underlay.apply(hdr, meta);
             }
         }
-        if (meta.event == Event.TX) {
+        if (meta.event == Event.TX || meta.question.own) {
             fib.apply(hdr, meta, standard);
+        }
+        if (meta.question.own) {
+            answer.apply(hdr, meta, standard);
         }
         count_events.apply(meta);
         if (meta.event != Event.TX) {
@@ -262,5 +271,5 @@ control egress(inout headers_t hdr, inout metadata_t meta, inout standard_metada
 }
 
 @pkginfo(name="moorline", version="1")
-V1Switch(MoorlineParser(), VerifyChecksums(), ingress(), egress(), ComputeIpv4Checksums(),
+V1Switch(MoorlineParser(), VerifyChecksums(), ingress(), egress(), ComputeChecksums(),
          MoorlineDeparser()) main;

@@ -36,7 +36,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
             ETHERTYPE_QINQ: parse_vlan;
             ETHERTYPE_IPV4: parse_ipv4;
             ETHERTYPE_IPV6: parse_ipv6;
-            ETHERTYPE_ARP:  parse_resolution;
+            ETHERTYPE_ARP:  parse_arp;
             default:        accept;
         }
     }
@@ -49,7 +49,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
             ETHERTYPE_QINQ: parse_second_vlan;
             ETHERTYPE_IPV4: parse_ipv4;
             ETHERTYPE_IPV6: parse_ipv6;
-            ETHERTYPE_ARP:  parse_resolution;
+            ETHERTYPE_ARP:  parse_arp;
             default:        accept;
         }
     }
@@ -60,7 +60,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         transition select(hdr.vlan[1].type) {
             ETHERTYPE_IPV4: parse_ipv4;
             ETHERTYPE_IPV6: parse_ipv6;
-            ETHERTYPE_ARP:  parse_resolution;
+            ETHERTYPE_ARP:  parse_arp;
             default:        accept;
         }
     }
@@ -117,16 +117,31 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         }
     }
 
+    state parse_arp {
+        meta.resolution = true;
+        packet.extract(hdr.arp);
+        transition accept;
+    }
+
     state parse_icmpv6 {
         transition select(packet.lookahead<bit<8>>()) {
-            NEIGHBOUR_SOLICITATION:  parse_resolution;
-            NEIGHBOUR_ADVERTISEMENT: parse_resolution;
+            NEIGHBOUR_SOLICITATION:  parse_neighbour;
+            NEIGHBOUR_ADVERTISEMENT: parse_neighbour;
             default:                 accept;
         }
     }
 
-    state parse_resolution {
+    state parse_neighbour {
         meta.resolution = true;
+        packet.extract(hdr.neighbour);
+        transition select(hdr.ipv6.payload_length) {
+            SOLICITATION_OCTETS + LINK_ADDRESS_OCTETS: parse_link_address;
+            default:                                   accept;
+        }
+    }
+
+    state parse_link_address {
+        packet.extract(hdr.link_address);
         transition accept;
     }
 

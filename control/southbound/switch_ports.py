@@ -13,7 +13,7 @@ from moorline.switch import SwitchPort
 from moorline.wire import ROUTER_HOPS, Tunnel
 
 _TENANT: Final = 0
-_TABLES: Final = ("uplink", "terminate", "port_role")
+_TABLES: Final = ("uplink", "terminate", "port_role", "own_address")
 
 
 class SwitchPorts:
@@ -48,6 +48,7 @@ class SwitchPorts:
             else:
                 access = {"tenant": _TENANT, "hops": ROUTER_HOPS}
                 yield self._row("port_role", "access", {"ingress_port": port.number}, **access)
+            yield from self._own_addresses(port)
 
     def _uplink(self, port: SwitchPort) -> Row:
         own = [address.packed for address in port.addresses]
@@ -55,6 +56,14 @@ class SwitchPorts:
         return self._row(
             "uplink", "set_source", {"port": port.number}, **source, vlan=port.vlan, mtu=port.mtu
         )
+
+    def _own_addresses(self, port: SwitchPort) -> Iterator[Row]:
+        """What the switch answers for of itself, also while the controller is away."""
+        router = int(port.role == "gateway")
+        for at in port.addresses:
+            match: dict[str, int | bytes] = {"port": port.number, "vlan": port.vlan}
+            match["address"] = mapped(at.packed)
+            yield self._row("own_address", "answer", match, mac=port.mac_octets, router=router)
 
     def _row(self, table: str, action: str, match: Mapping[str, int | bytes], **params: int | bytes) -> Row:
         return self._contract.row(table, match, action, params)

@@ -10,7 +10,7 @@ import pytest
 from tools.demo.download import Download
 from tools.lab import HostPlan, Lab, SwitchPlan
 from tools.lab.flow import CheckedStream
-from tools.lab.plain import PlainHost
+from tools.lab.plain import GATEWAY, PlainHost, virtual_address
 from tools.lab.underlay import move
 from tools.lab.waiting import wait_until
 from tools.lab.web import WebServer, random_file
@@ -125,3 +125,23 @@ def test_what_is_too_big_or_has_gone_too_far_is_told(lab: Lab, printer: PlainHos
     printer.place.run(*ping, address)
     big = printer.place.run(*ping, "-M", "do", "-s", "1450", address, check=False).stdout
     assert "mtu" in big
+
+
+def test_known_neighbours_find_the_switch_while_no_controller_is_there(lab: Lab, printer: PlainHost):
+    uplink = lab.switches[GATE].uplink
+    asking = [(uplink.router, uplink.router_interface, str(at.ip)) for at in uplink.addresses.values()]
+    asking += [(printer.place, "lan0", str(virtual_address(family, 1, GATEWAY).ip)) for family in (4, 6)]
+    for host in lab.hosts.values():
+        for address in (printer.ipv4, printer.ipv6):
+            host.place.run("ping", "-c", "1", "-W", "5", address)
+    lab.controller.kill()
+    try:
+        for place, interface, address in asking:
+            show = ("ip", "neighbour", "show", address, "dev", interface)
+            mac = place.run(*show).stdout.split()[2]
+            place.run("ip", "neighbour", "replace", address, "lladdr", mac, "dev", interface, "nud", "probe")
+            wait_until(lambda p=place, s=show: "REACHABLE" in p.run(*s).stdout, f"{address} had answered")
+    finally:
+        lab.controller.start()
+        for name in (*lab.hosts, *lab.switches):
+            lab.controller.wait_converged(name)

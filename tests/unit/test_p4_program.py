@@ -19,11 +19,11 @@ from tools import contract
 from tools.contract import P4, P4INFO, SWITCH
 
 TABLES = {"port_role": 1, "terminate": 2, "scid": 3, "connection": 4, "locator": 5, "uplink": 6, "origin": 7}
-SWITCH_ONLY = {"fib": 8}
+SWITCH_ONLY = {"fib": 8, "own_address": 9}
 _IN_ORDER = (
     *("unassigned", "underlay", "access", "leave", "open", "unknown_scid", "deliver", "miss", "encapsulate"),
     *("reject", "unknown_node", "set_paths", "no_uplink", "set_source", "relay", "stranger", "from_node"),
-    *("no_neighbour", "next_hop", "local"),
+    *("no_neighbour", "next_hop", "local", "not_own", "answer"),
 )
 ACTIONS = {name: number for number, name in enumerate(_IN_ORDER, start=1)}
 TABLE_IDS, ACTION_IDS, COUNTER_IDS, DIRECT_IDS, PACKET_IDS = (n << 24 for n in (0x02, 0x01, 0x12, 0x13, 0x04))

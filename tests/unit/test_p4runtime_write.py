@@ -503,7 +503,7 @@ async def test_a_large_batch_is_written(peer: Peer) -> None:
 
 
 async def test_a_table_of_switches_takes_nothing(peer: Peer) -> None:
-    (fib,) = peer.backend.binding.p4info.switch_only
+    fib, _ = peer.backend.binding.p4info.switch_only
     entry = p4r.TableEntry(table_id=fib)
     entry.match.add(field_id=1).exact.value = b"\1"
     counter = p4r.Update(

@@ -35,6 +35,13 @@ async def test_a_switch_gets_pipeline_and_the_rows_of_its_ports(tmp_path: Path) 
         v4 = int.from_bytes(bytes([10, 0, 1, 2]))
         v6 = int.from_bytes(V6)
         assert shown(plane, "uplink") == {(1,): {"src4": v4, "src6": v6, "vlan": 7, "mtu": 1500}}
+        mapped4, behind = (int.from_bytes(mapped(bytes(at))) for at in ([10, 0, 1, 2], [198, 19, 200, 1]))
+        macs = {number: 0x026D6C000000 + number for number in (1, 2)}
+        assert shown(plane, "own_address") == {
+            (1, 7, mapped4): {"mac": macs[1], "router": 0},
+            (1, 7, v6): {"mac": macs[1], "router": 0},
+            (2, 0, behind): {"mac": macs[2], "router": 1},
+        }
         opened = {(int.from_bytes(mapped(bytes([10, 0, 1, 2]))), 1), (v6, 1)}
         assert set(shown(plane, "terminate")) == opened
         node = await site.node()
