@@ -63,7 +63,8 @@ static inline int find_connection(struct packet *packet, const struct inner *inn
 	if (entry->action != ACTION_encapsulate)
 		return EVENT_DROP_CONNECTION_DENIED;
 	departure->node = entry->data.encapsulate.node;
-	departure->plan.scid = entry->data.encapsulate.scid;
+	departure->path_mtu = entry->data.encapsulate.mtu;
+	departure->plan.scid = scid_of(entry->data.encapsulate.scid);
 	departure->plan.path = entry->data.encapsulate.spi << 8 | entry->data.encapsulate.si;
 	departure->plan.tenant = tenant;
 	return CONTINUE;
@@ -102,6 +103,14 @@ static inline int is_for_node(struct packet *packet, const struct inner *inner)
 	return is_terminated(packet, TUNNEL_NONE, &destination);
 }
 
+/* Octets of the longest inner packet that fits the uplink, and the rest of the path. */
+static inline u32 room_for_inner(const struct departure *departure, u32 overhead)
+{
+	u32 room = departure->mtu > overhead ? departure->mtu - overhead : 0;
+
+	return departure->path_mtu < room ? departure->path_mtu : room;
+}
+
 static inline int from_access(hook_context *ctx, struct packet *packet,
 			      const struct port_role_entry *role)
 {
@@ -109,7 +118,7 @@ static inline int from_access(hook_context *ctx, struct packet *packet,
 	struct departure departure = {};
 	struct inner inner = {};
 	struct ethhdr *eth = take(&cursor, sizeof(*eth));
-	u32 available, overhead;
+	u32 available, overhead, room;
 	int event;
 	u8 hops;
 
@@ -139,9 +148,9 @@ static inline int from_access(hook_context *ctx, struct packet *packet,
 		return event;
 
 	overhead = outer_octets(!is_mapped(&departure.plan.destination));
-	if (longest_segment(ctx, packet, &cursor, &inner, sizeof(*eth)) + overhead >
-	    departure.mtu) {
-		packet->usable_mtu = departure.mtu - overhead;
+	room = room_for_inner(&departure, overhead);
+	if (longest_segment(ctx, packet, &cursor, &inner, sizeof(*eth)) > room) {
+		packet->usable_mtu = room;
 		return EVENT_PUNT_TOO_BIG;
 	}
 	if (inner.length + overhead > LONGEST_PACKET)

@@ -11,9 +11,18 @@ struct departure {
 	struct port_facts *out;
 	struct outer_plan plan;
 	u16 node;
-	u16 mtu;
+	u16 mtu;        /* the uplink's, of the outer packet */
+	u16 path_mtu;   /* of a packet new in its tunnel: the longest that the whole path carries */
 	u16 local_port; /* the other end's access port, where that is at this node; else 0 */
 };
+
+/* An SCID as entries hold it. */
+static inline u64 scid_of(const u8 *octets)
+{
+	const __be32 *words = (const __be32 *)octets;
+
+	return (u64)bpf_ntohl(words[0]) << 32 | bpf_ntohl(words[1]);
+}
 
 /* Finds the path to a node: which underlay port, which outer addresses. */
 static inline int find_path(struct packet *packet, struct departure *departure)

@@ -6,13 +6,6 @@
 #include "departure.h"
 #include "geneve.h"
 
-static inline u64 relay_scid(const u8 *octets)
-{
-	const __be32 *words = (const __be32 *)octets;
-
-	return (u64)bpf_ntohl(words[0]) << 32 | bpf_ntohl(words[1]);
-}
-
 /* Which of the entry's two nodes the packet goes to, and under which SCID. */
 static inline int find_way(struct packet *packet, const struct outer *outer,
 			   const struct scid_entry *entry, struct departure *departure)
@@ -28,10 +21,10 @@ static inline int find_way(struct packet *packet, const struct outer *outer,
 	node = origin->data.from_node.node;
 	if (node == entry->data.relay.node0) {
 		departure->node = entry->data.relay.node1;
-		departure->plan.scid = relay_scid(entry->data.relay.scid1);
+		departure->plan.scid = scid_of(entry->data.relay.scid1);
 	} else if (node == entry->data.relay.node1) {
 		departure->node = entry->data.relay.node0;
-		departure->plan.scid = relay_scid(entry->data.relay.scid0);
+		departure->plan.scid = scid_of(entry->data.relay.scid0);
 	}
 	return departure->plan.scid ? CONTINUE : EVENT_DROP_SOURCE;
 }

@@ -106,18 +106,18 @@ struct connection_entry {
 	u8 dst[16];
 	u8 pad0[4];
 	u32 action;
-	u32 pad1;
 	union {
 		struct {
-			u64 scid;
+			u8 scid[8];
 			u32 spi;
 			u16 node;
+			u16 mtu; /* octets of the longest inner packet that the whole path carries */
 			u8 si;
-			u8 pad;
+			u8 pad[3];
 		} encapsulate;
 		struct {
 			u16 port; /* the other end's; 0 = the packet is the kernel's */
-			u8 pad[6];
+			u8 pad[2];
 		} local;
 	} data;
 };

@@ -32,13 +32,15 @@ control Connections(inout metadata_t meta) {
         meta.event = Event.PUNT_CONNECTION_MISS;
     }
 
+    // mtu: octets of the longest inner packet that all nodes of the path let through.
     @id(0x01000009)
     action encapsulate(@id(1) scid_t scid, @id(2) node_t node, @id(3) bit<24> spi,
-                       @id(4) bit<8> si) {
+                       @id(4) bit<8> si, @id(5) bit<16> mtu) {
         meta.scid = scid;
         meta.node = node;
         meta.spi = spi;
         meta.si = si;
+        meta.path_mtu = mtu;
     }
 
     @id(0x0100000A)

@@ -98,6 +98,7 @@ struct metadata_t {
     node_t      node;        // at the connection's other end, or that a relayed packet goes to
     bit<24>     spi;
     bit<8>      si;
+    bit<16>     path_mtu;    // octets of the longest inner packet that the whole path carries
     bool        from_peer;   // the source is one of that node's, or was so a while ago
     bool        relayed;     // from one node to another
     relay_t     relay;

@@ -9,14 +9,20 @@
 
 // Whether the packet will still fit the path, and a length field, with the outer headers on.
 control CheckSize(inout metadata_t meta) {
-    bit<32> outer = meta.inner.length + meta.departure.overhead;
+    bit<16> room = meta.departure.mtu |-| (bit<16>)meta.departure.overhead;
 
     apply {
-        if (outer > (bit<32>)meta.departure.mtu) { // which is no more than a length field holds
-            if (meta.relayed) {
+        // The uplink's MTU is no more than a length field holds.
+        if (meta.relayed) {
+            if (meta.inner.length + meta.departure.overhead > (bit<32>)meta.departure.mtu) {
                 meta.event = Event.DROP_OUTER_TOO_BIG;
-            } else {
-                meta.usable_mtu = meta.departure.mtu - (bit<16>)meta.departure.overhead;
+            }
+        } else {
+            if (meta.path_mtu < room) {
+                room = meta.path_mtu;
+            }
+            if (meta.inner.length > (bit<32>)room) {
+                meta.usable_mtu = room;
                 meta.event = Event.PUNT_TOO_BIG;
             }
         }

@@ -23,7 +23,7 @@ SHAPES: Final = {
     ),
     ("scid", "relay"): (("scid",), ("tenant", "node0", "scid0", "node1", "scid1")),
     ("origin", "from_node"): (("source",), ("node",)),
-    ("connection", "encapsulate"): (("tenant", "src", "dst"), ("scid", "node", "spi", "si")),
+    ("connection", "encapsulate"): (("tenant", "src", "dst"), ("scid", "node", "spi", "si", "mtu")),
     ("connection", "local"): (("tenant", "src", "dst"), ("port",)),
     ("connection", "reject"): (("tenant", "src", "dst"), ()),
     ("locator", "set_paths"): (
@@ -91,7 +91,8 @@ class Entries:
             return ()
         local, peer = connection.ends_at(node)
         path = connection.path
-        towards = (canonical(path.scid_at(node)), canonical(path.neighbour_of(node).id), _NONE, _NONE)
+        scid, neighbour = canonical(path.scid_at(node)), canonical(path.neighbour_of(node).id)
+        towards = (scid, neighbour, _NONE, _NONE, canonical(connection.mtu))
         matches = _matches(connection.tenant, local, peer)
         return tuple(Row(self.connection_table, match, self.encapsulate, towards) for match in matches)
 

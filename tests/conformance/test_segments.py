@@ -12,8 +12,9 @@ from dataplane.bpf.hook import Hook
 from moorline.wire import OVERHEAD_IPV4, Event
 from tools.vectors.bpf_target import DROP, VERDICTS, BpfTarget
 from tools.vectors.cases.relay import RELAYING
-from tools.vectors.packets import Data
-from tools.vectors.world import SECOND, UNDERLAY
+from tools.vectors.entries import changed, connection
+from tools.vectors.packets import Data, sent
+from tools.vectors.world import ACCESS, SECOND, UNDERLAY, VIRTUAL4_LOCAL, VIRTUAL4_PEER
 
 PAYLOAD = Raw(bytes(2800))
 ROOM = SECOND.mtu - OVERHEAD_IPV4
@@ -46,3 +47,19 @@ def test_a_relay_judges_the_longest_segment(name: str, targets: dict[Hook, BpfTa
     assert dropped() == before
     assert verdict(ROOM - headers + 1) == verdict(0) == DROP[Hook.TC]
     assert dropped() == before + 2
+
+
+def test_so_does_an_access_port_for_what_the_path_carries(targets: dict[Hook, BpfTarget]) -> None:
+    target, room, headers = targets[Hook.TC], 1300, 40
+    target.load(changed(connection(VIRTUAL4_LOCAL, VIRTUAL4_PEER, mtu=room)))
+    frame = sent(IP(src=VIRTUAL4_LOCAL, dst=VIRTUAL4_PEER) / TCP() / PAYLOAD)
+
+    def punted(segment: int) -> int:
+        target.program.run(frame, target.bench.ifindexes[ACCESS.number], segment=segment)
+        counted = target.port_events().get((ACCESS.number, Event.PUNT_TOO_BIG))
+        return counted.packets if counted else 0
+
+    before = punted(room - headers)
+    assert punted(room - headers) == before
+    assert punted(room - headers + 1) == before + 1
+    assert punted(0) == before + 2

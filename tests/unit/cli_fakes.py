@@ -319,7 +319,13 @@ def two_entries() -> list[p4r.TableEntry]:
             "connection",
             {"tenant": b"\x03", "src": mapped + v4("198.18.0.2"), "dst": mapped + v4("198.18.0.1")},
             "encapsulate",
-            {"scid": SCID.to_bytes(8, "big").lstrip(b"\0"), "node": b"\x07", "spi": b"\0", "si": b"\0"},
+            {
+                "scid": SCID.to_bytes(8, "big").lstrip(b"\0"),
+                "node": b"\x07",
+                "spi": b"\0",
+                "si": b"\0",
+                "mtu": (1428).to_bytes(2, "big"),
+            },
         ),
         entry(
             "locator",

@@ -29,8 +29,9 @@ def test_an_entry_goes_into_memory_and_comes_back(pipeline: FakePipeline) -> Non
     key = bound.encode_key([(1, b"\x07"), (3, b"\xfd" + bytes(14) + b"\x02"), (2, b"\x01")])
     assert key == b"\x07\0\0\0" + bytes(15) + b"\x01" + b"\xfd" + bytes(14) + b"\x02" + bytes(4)
     action = pipeline.binding.p4info.action("encapsulate").id
-    data = bound.encode_action(action, [(1, b"\x12\x34"), (2, b"\x01\x00"), (3, b"\0"), (4, b"\xff")])
-    assert data == b"\x34\x12" + bytes(6) + bytes(4) + b"\x00\x01" + b"\xff\x00"
+    params = [(1, b"\x12\x34"), (2, b"\x01\x00"), (3, b"\0"), (4, b"\xff"), (5, b"\x05\xdc")]
+    data = bound.encode_action(action, params)
+    assert data == bytes(6) + b"\x12\x34" + bytes(4) + b"\x00\x01" + b"\xdc\x05" + b"\xff" + bytes(3)
     entry = p4r.TableEntry()
     bound.decode(RawEntry(key, action, data, 1, 2), entry)
     assert entry == p4r.TableEntry(
@@ -42,10 +43,7 @@ def test_an_entry_goes_into_memory_and_comes_back(pipeline: FakePipeline) -> Non
         action=p4r.TableAction(
             action=p4r.Action(
                 action_id=action,
-                params=[
-                    p4r.Action.Param(param_id=n, value=v)
-                    for n, v in [(1, b"\x12\x34"), (2, b"\x01\x00"), (3, b"\0"), (4, b"\xff")]
-                ],
+                params=[p4r.Action.Param(param_id=n, value=v) for n, v in params],
             )
         ),
     )

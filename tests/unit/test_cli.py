@@ -379,7 +379,7 @@ def test_table_dump(run: Run, agent: FakeAgent) -> None:
         "table": "connection",
         "match": {"tenant": 3, "src": "198.18.0.2", "dst": "198.18.0.1"},
         "action": "encapsulate",
-        "params": {"scid": HEX, "node": 7, "spi": 0, "si": 0},
+        "params": {"scid": HEX, "node": 7, "spi": 0, "si": 0, "mtu": 1428},
         "packets": 5,
         "bytes": 500,
     }

@@ -26,7 +26,7 @@ def entries(peer: Peer) -> list[p4r.TableEntry]:
         peer.entry("port_role", [b"\3"], "underlay"),
         peer.entry("connection", [*connection, b"\1"], "reject"),
         peer.entry("connection", [*connection, b"\2"], "reject", metadata=b"x"),
-        peer.entry("connection", [*connection, b"\3"], "encapsulate", [b"\1", b"\2", b"\3", b"\4"]),
+        peer.entry("connection", [*connection, b"\3"], "encapsulate", [b"\1", b"\2", b"\3", b"\4", b"\5"]),
     ]
 
 

@@ -491,7 +491,7 @@ async def test_without_a_primary_nobody_writes(tmp_path: Path) -> None:
 async def test_a_large_batch_is_written(peer: Peer) -> None:
     def connection(number: int) -> p4r.TableEntry:
         return peer.entry(
-            "connection", [b"\1", b"\2", number.to_bytes(3, "big").lstrip(b"\0")], "encapsulate", [b"\1"] * 4
+            "connection", [b"\1", b"\2", number.to_bytes(3, "big").lstrip(b"\0")], "encapsulate", [b"\1"] * 5
         )
 
     entries = [connection(n) for n in range(1, 5001)]

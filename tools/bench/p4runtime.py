@@ -147,4 +147,5 @@ def entries_of(connections: int) -> Iterator[p4r.Update]:
         deliver = {"port": 1, "tenant": 0, "node": 7, **ends, "hops": 0}
         yield tables.insert("scid", {"scid": scid}, "deliver", deliver)
         pair = {"tenant": 0, "src": _MAPPED | local, "dst": _MAPPED | peer}
-        yield tables.insert("connection", pair, "encapsulate", {"scid": scid, "node": 7, "spi": 0, "si": 0})
+        params = {"scid": scid, "node": 7, "spi": 0, "si": 0, "mtu": 1428}
+        yield tables.insert("connection", pair, "encapsulate", params)

@@ -215,7 +215,7 @@ class Model:
         """Rules A5 to A7."""
         flow = flow_hash(carried.packet)
         port, uplink, destination = self._way_to(connection["node"], flow)
-        room = _room(uplink, destination)
+        room = max(0, min(_room(uplink, destination), connection["mtu"]))
         if len(carried.packet) > room:
             end(Event.PUNT_TOO_BIG, room)
         packet = _lowered(carried, role["hops"])

@@ -8,6 +8,7 @@ from typing import Final
 
 from moorline.wire import Event
 from tools.vectors.entries import (
+    LONGEST,
     NOWHERE,
     access,
     connection_key,
@@ -35,6 +36,8 @@ from tools.vectors.world import (
 
 LOCAL4, LOCAL6 = "10.77.0.1", "fd77::1"
 SECOND_VLAN, SECOND_MTU = 300, 1400
+NARROW, NARROW_MTU = (3, 4), 1320
+"""Peers beyond a narrower link than the uplink, and what that carries."""
 DENIED4, DENIED6 = "10.77.0.200", "fd77::200"
 
 
@@ -84,6 +87,11 @@ class Peer:
     def scid(self) -> int:
         """The connection's SCID."""
         return (0xC0FFEE_0000 + self.number) << 24 | 0x000100 + self.number
+
+    @property
+    def mtu(self) -> int:
+        """Octets of the longest packet that all of its path carries."""
+        return NARROW_MTU if self.number in NARROW else LONGEST
 
     @property
     def path(self) -> tuple[int, int]:
@@ -177,7 +185,13 @@ def _scid(peer: Peer) -> Entry:
 
 def _connection(peer: Peer, source: str, destination: str) -> Entry:
     spi, si = peer.path
-    params: dict[str, Value] = {"scid": f"{peer.scid:#018x}", "node": peer.number, "spi": spi, "si": si}
+    params: dict[str, Value] = {
+        "scid": f"{peer.scid:#018x}",
+        "node": peer.number,
+        "spi": spi,
+        "si": si,
+        "mtu": peer.mtu,
+    }
     return Entry("connection", connection_key(source, destination), "encapsulate", params)
 
 

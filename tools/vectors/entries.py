@@ -11,6 +11,9 @@ from . import world
 from .model import Entry, Value
 from .world import ACCESS, GATEWAY, SECOND, TENANT, UNDERLAY, Access, Underlay
 
+LONGEST = 0xFFFF
+"""An MTU of a path that leaves it to the uplink what fits."""
+
 NOWHERE = "::"
 """An address parameter that holds none."""
 
@@ -105,10 +108,22 @@ def origin(address: str, node: int) -> Entry:
 
 
 def connection(
-    source: str, destination: str, *, node: int = world.PEER_NODE, spi: int = 0, si: int = 0
+    source: str,
+    destination: str,
+    *,
+    node: int = world.PEER_NODE,
+    spi: int = 0,
+    si: int = 0,
+    mtu: int = LONGEST,
 ) -> Entry:
     """Encapsulate what the local virtual address sends to the peer's."""
-    params: dict[str, Value] = {"scid": f"{world.SCID:#018x}", "node": node, "spi": spi, "si": si}
+    params: dict[str, Value] = {
+        "scid": f"{world.SCID:#018x}",
+        "node": node,
+        "spi": spi,
+        "si": si,
+        "mtu": mtu,
+    }
     return Entry("connection", connection_key(source, destination), "encapsulate", params)
 
 

@@ -43,7 +43,7 @@ def _action(name: str, *params: tuple[int, bytes]) -> p4r.TableEntry:
     return made
 
 
-ALL = ((1, b"\5"), (2, b"\6"), (3, b"\0"), (4, b"\0"))
+ALL = ((1, b"\5"), (2, b"\6"), (3, b"\0"), (4, b"\0"), (5, b"\5\xdc"))
 """The parameters of ``encapsulate``."""
 
 
@@ -192,12 +192,12 @@ def _(s: Session) -> str:
 
 @case("a parameter missing", "INVALID_ARGUMENT")
 def _(s: Session) -> str:
-    return s.insert(_action("encapsulate", *ALL[:3]))
+    return s.insert(_action("encapsulate", *ALL[:4]))
 
 
 @case("an unknown parameter", "INVALID_ARGUMENT")
 def _(s: Session) -> str:
-    return s.insert(_action("encapsulate", *ALL[:3], (9, b"\1")))
+    return s.insert(_action("encapsulate", *ALL[:4], (9, b"\1")))
 
 
 @case("a parameter too many", "INVALID_ARGUMENT")
@@ -212,12 +212,12 @@ def _(s: Session) -> str:
 
 @case("a parameter too wide", "OUT_OF_RANGE")
 def _(s: Session) -> str:
-    return s.insert(_action("encapsulate", *ALL[:3], (4, b"\1\0")))
+    return s.insert(_action("encapsulate", *ALL[:3], (4, b"\1\0"), ALL[4]))
 
 
 @case("a parameter without octets", "OUT_OF_RANGE")
 def _(s: Session) -> str:
-    return s.insert(_action("encapsulate", *ALL[:3], (4, b"")))
+    return s.insert(_action("encapsulate", *ALL[:3], (4, b""), ALL[4]))
 
 
 @case("leading zeros", "OK, taken away")

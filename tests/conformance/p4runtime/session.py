@@ -307,7 +307,7 @@ def refusal(number: int, **fields: Any) -> p4r.TableEntry:
 
 def way(scid: int, number: int = 1, **fields: Any) -> p4r.TableEntry:
     """An entry of ``connection`` that has parameters."""
-    values = [scid.to_bytes(8).lstrip(b"\0") or b"\0", b"\7", b"\0", b"\0"]
+    values = [scid.to_bytes(8).lstrip(b"\0") or b"\0", b"\7", b"\0", b"\0", b"\5\xdc"]
     return entry("connection", [b"\1", b"\2", bytes([number])], "encapsulate", values, **fields)
 
 

@@ -42,7 +42,7 @@ ROWS: dict[str, tuple[Named, tuple[str, Named], tuple[str, Named]]] = {
     ),
     "connection": (
         {"tenant": "7", "src": HERE, "dst": THERE},
-        ("encapsulate", {"scid": SCID, "node": "9", "spi": "0", "si": "0"}),
+        ("encapsulate", {"scid": SCID, "node": "9", "spi": "0", "si": "0", "mtu": "1428"}),
         ("reject", {}),
     ),
     "locator": tuple(

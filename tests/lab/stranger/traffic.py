@@ -68,7 +68,8 @@ def packets(situation: dict[str, Any]) -> dict[str, Any]:
     metadata = {names[m.metadata_id]: int.from_bytes(m.value, "big") for m in packet.metadata}
     match = {"tenant": "0", "src": mapped(situation["source"]), "dst": mapped(situation["nobody"])}
     node = neighbour(situation)
-    typed("connection", match, "encapsulate", {"scid": SCID, "node": node, "spi": "0", "si": "0"}).insert()
+    params = {"scid": SCID, "node": node, "spi": "0", "si": "0", "mtu": "1428"}
+    typed("connection", match, "encapsulate", params).insert()
     sh.PacketOut(packet.payload, ingress_port=str(metadata["ingress_port"])).send()
     return {"metadata": metadata, "carried": carried(match), "lost": lost(sh.client)}
 

@@ -303,6 +303,7 @@ class FakeNode:
         self.access_port = 1
         self.ports: list[pb.Port] = []
         self.addresses: list[str] = []
+        self.mtu = 1500
         self.port = 0
         self._generations = itertools.count(1)
         self.generation = 0
@@ -382,7 +383,7 @@ class FakeNode:
         return pb.LocatorsChanged(
             generation=self.generation,
             locators=[
-                pb.Locator(address=ip_address(a).packed, port=2 + n, interface=f"eth{n}", mtu=1500)
+                pb.Locator(address=ip_address(a).packed, port=2 + n, interface=f"eth{n}", mtu=self.mtu)
                 for n, a in enumerate(self.addresses)
             ],
         )

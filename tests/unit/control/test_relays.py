@@ -15,6 +15,7 @@ from finsy.proto import p4r
 from control.store.base import Transaction
 from moorline.addresses import mapped
 from moorline.api.v1 import moorline_pb2 as pb
+from moorline.wire import OVERHEAD_IPV6
 from tests.unit.control.fake_node import FakeNode
 from tests.unit.control.refusal import refused
 from tests.unit.control.site import Site
@@ -68,6 +69,19 @@ def neighbours(node: FakeNode) -> set[int]:
     return {int.from_bytes(key[0], "big") for key in node.plane.tables["locator"]}
 
 
+def carried(node: FakeNode) -> set[int]:
+    """The longest packets that the entries of ``connection`` let into a tunnel."""
+    rows = node.plane.tables["connection"].values()
+    return {int.from_bytes(node.plane.params(row)["mtu"], "big") for row in rows}
+
+
+async def report_mtu(site: Site, node: FakeNode, mtu: int) -> None:
+    node.mtu = mtu
+    await node.report(node.addresses)
+    known = site.controller.state.nodes[node.name]
+    await site.until(lambda: known.locators[0].mtu == mtu)
+
+
 def towards(node: FakeNode, table: str) -> set[int]:
     """The nodes that the entries of ``scid`` or ``connection`` name."""
     found = (node.plane.params(entry) for entry in node.plane.tables[table].values())
@@ -100,6 +114,17 @@ async def test_a_relay_passes_packets_on_and_the_ends_know_only_the_relay(tmp_pa
         assert (shown.connections, shown.relayed_connections) == (0, 1)
         listed = await site.connections.ListConnections(pb.ListConnectionsRequest(node="gate"))
         assert [c.scid for c in listed.connections] == [answer.scid]
+
+
+async def test_senders_are_told_what_the_narrowest_node_carries(tmp_path: Path) -> None:
+    async with Site(tmp_path, grace_seconds=LONG) as site:
+        one, gate, two = await relayed(site)
+        await report_mtu(site, gate, 1400)
+        scid = (await site.lookup("laptop.demo", "files.demo")).scid
+        assert carried(one) == carried(two) == {1400 - OVERHEAD_IPV6}
+        await set_node(site, "one", via="")
+        rotated = await rotate(site, scid)
+        assert carried(one) == carried(two) == {1500 - OVERHEAD_IPV6} == {rotated.parameters.mtu}
 
 
 async def test_agents_are_told_of_their_neighbours_and_a_relay_of_no_key(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ _POOLS: Final[Mapping[str, Sequence[Value]]] = {
     "spi": (0, 1, 0xFFFFFF),
     "si": (0, 1, 255),
     "vlan": (0, 1, 300, 4095, 0x2123),
-    "mtu": (68, 104, 124, 200, 576, 1280, 1499, 1500),
+    "mtu": (0, 68, 104, 124, 200, 576, 1280, 1429, 1448, 1499, 1500),
 }
 """Values worth trying, by the name of the parameter. No MTU above the interfaces' own: Linux minds it too."""
 
