@@ -7,6 +7,7 @@ family only, so that the two legs between them differ.
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import grpc
 import pytest
 
 from moorline.api.v1 import moorline_pb2 as api
+from moorline.wire import OVERHEAD_IPV6
 from tests.lab.traffic import go_on, iperf3_loses_nothing, nothing_lost
 from tools.lab import HostPlan, Lab, SwitchPlan
 from tools.lab.flow import CheckedStream, PacedFlow
@@ -29,6 +31,7 @@ from tools.lab.waiting import wait_until
 from tools.vectors.packets import Data, inner4
 
 GRACE = 1.0
+NARROW_MTU = 1400
 ENOUGH = 1_000_000
 """Octets after which a stream is believed to go on."""
 
@@ -223,6 +226,48 @@ def test_at_a_border_the_two_legs_have_nothing_in_common(lab: Lab, server: Servi
         streamed(stream)
     assert [near.scids, far.scids] == [{leg.scid} for leg in found.legs]
     assert near.scids != far.scids
+
+
+@pytest.fixture
+def narrow(lab: Lab) -> Iterator[int]:
+    """The gate's cable takes less than all others; what that leaves for packets inside."""
+    ordinary = lab["gate"].uplink.mtu
+    change_mtu(lab, NARROW_MTU)
+    yield NARROW_MTU - OVERHEAD_IPV6
+    change_mtu(lab, ordinary)
+
+
+def change_mtu(lab: Lab, mtu: int) -> None:
+    lab["gate"].uplink.set_mtu(mtu)
+    wait_until(
+        lambda: {at.mtu for at in lab.controller.node("gate").locators} == {mtu}, "the MTU was reported"
+    )
+
+
+@HOSTS_ONLY
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_a_sender_is_told_what_a_narrower_relay_carries(lab: Lab, server: Service, family: str, narrow: int):
+    assert connection(lab, server).parameters.mtu == narrow
+    ping = ("ping", "-c", "1", "-W", "5", "-M", "do", getattr(server, family))
+    said = lab["laptop"].place.run(*ping, "-s", str(narrow), check=False).stdout
+    assert re.search(rf"mtu ?= ?{narrow}\b", said), said
+    headers = 48 if family == "ipv6" else 28
+    lab["laptop"].place.run(*ping, "-s", str(narrow - headers))
+
+
+@HOSTS_ONLY
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+@pytest.mark.parametrize("outwards", [True, False])
+def test_a_stream_finds_out_what_a_narrower_relay_carries(
+    lab: Lab, server: Service, family: str, outwards: bool, narrow: int
+):
+    laptop = lab["laptop"].register(lab.controller, f"laptop{next(_numbers)}.test")
+    sender, receiver = (laptop, server) if outwards else (server, laptop)
+    assert connection(lab, receiver, sender.name).parameters.mtu == narrow
+    with CheckedStream(sender.host.place, receiver.host.place, getattr(receiver, family)) as stream:
+        streamed(stream)
+    events = lab.controller.events("gate")
+    assert (lab["gate"].uplink.interface, "drop_outer_too_big") not in events
 
 
 @HOSTS_ONLY

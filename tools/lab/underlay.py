@@ -44,13 +44,17 @@ class Uplink:
     def lay(self) -> None:
         """Lay the cable and give both ends their first addresses."""
         connect(self.host, self.interface, self.router, self.router_interface)
-        self.host.set_link(self.interface, mtu=self.mtu)
-        self.router.set_link(self.router_interface, mtu=self.mtu)
+        self.set_mtu(self.mtu)
         for family in self.families:
             for subnet in range(SUBNETS):
                 gateway = subnet_address(family, self.cable, subnet, 1)
                 self.router.add_address(self.router_interface, gateway)
             self.give(family)
+
+    def set_mtu(self, mtu: int) -> None:
+        """Change what the cable takes, at both ends, until it is laid anew."""
+        self.host.set_link(self.interface, mtu=mtu)
+        self.router.set_link(self.router_interface, mtu=mtu)
 
     def cut(self) -> None:
         """Take the interface away under whatever uses it; :meth:`lay` brings it back."""
