@@ -25,12 +25,12 @@ from control.errors import (
     PreconditionError,
 )
 from control.events import Events, Kind
-from control.legs import inner_mtu, lay, route
+from control.legs import lay, route
 from control.records import Connection, Node, Path, Service, Status
 from control.rejects import Rejects
 from control.rules import RuleBook
 from control.sessions import Sessions
-from control.southbound.contract import Row
+from control.southbound.contract import MODIFY, Row
 from control.southbound.dataplanes import DataPlanes
 from control.state import State, pair_of
 from control.store.base import Store, Transaction
@@ -171,7 +171,6 @@ class Connections:
             secrets.token_bytes(_KEY_OCTETS),
             path,
             Status.LOCAL if local else Status.UP,
-            inner_mtu(nodes),
             0 if local else self._idle_timeout_seconds,
             time.time_ns(),
         )
@@ -229,6 +228,26 @@ class Connections:
         changed = replace(connection, status=status, former=())
         await self._store.commit(Transaction(puts={connection.key: changed.encode()}))
         connection.status, connection.former = status, ()
+
+    # ---- what it carries -----------------------------------------------------------------------------------
+
+    async def mtu_changed(self, node: Node) -> None:
+        """Let the senders know what the ways over ``node`` carry now."""
+        connections = [*node.connections.values(), *node.relayed.values()]
+        for start in range(0, len(connections), _CHUNK):
+            some = connections[start : start + _CHUNK]
+            await asyncio.gather(*(self.run_alone(c, self._tell_senders(c)) for c in some))
+
+    async def _tell_senders(self, connection: Connection) -> None:
+        if self._gone(connection) or connection.status is not Status.UP:
+            return
+        connection.answers = None
+        waiting: list[asyncio.Future[None]] = []
+        for node in connection.nodes:
+            rows = self._planes.entries.sending(connection, node)
+            waiting += self._planes.try_put(node, [(MODIFY, row) for row in rows], [])
+        await asyncio.gather(*waiting, return_exceptions=True)  # a node that is away is reconciled later
+        self._events.publish(Kind.CHANGED, connection)
 
     # ---- the end -------------------------------------------------------------------------------------------
 

@@ -11,11 +11,9 @@ from control.errors import ControlError
 from control.records import Node, Path
 from control.slots import free_slot
 from control.state import State
-from moorline.wire import OVERHEAD_IPV6, SLOT_BITS
+from moorline.wire import SLOT_BITS
 
 _RANDOM_BITS: Final = 64 - SLOT_BITS
-_SMALLEST_MTU: Final = 1280
-"""What IPv6 asks of every link (RFC 8200, section 5)."""
 
 
 def route(state: State, one: Node, other: Node) -> tuple[Node, ...]:
@@ -44,12 +42,6 @@ def lay(state: State, nodes: tuple[Node, ...]) -> Path:
             state.release_slots(path)
         raise
     return Path(nodes, tuple(scid for path in laid for scid in path.scids))
-
-
-def inner_mtu(nodes: tuple[Node, ...]) -> int:
-    """Octets of the largest inner packet, whatever family the channel takes after some address change."""
-    smallest = min((at.mtu for node in nodes for at in node.locators), default=_SMALLEST_MTU)
-    return max(smallest - OVERHEAD_IPV6, _SMALLEST_MTU)
 
 
 def _runs(nodes: tuple[Node, ...]) -> Iterator[tuple[Node, ...]]:

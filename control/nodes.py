@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, Final
 
@@ -236,14 +237,19 @@ class Nodes:
         generation = node.generation
         log.info("node_moved", node=node.name, generation=generation, peers=len(node.peers))
         self._planes.update_paths(node, gone)
+        if node.learn_mtu():
+            self._begin(self._connections.mtu_changed(node))
         self._rejects.clear()  # of pairs that had no address family in common, say
         for number in node.peers:
             self._sessions.peer(self._state.nodes_by_id[number], node)
         asyncio.get_running_loop().call_later(self._grace_seconds, self._end_grace, node, generation)
         if self._events.watched:
-            task = asyncio.create_task(self._tell_watchers(node))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._tell_watchers(node))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _end_grace(self, node: Node, generation: int) -> None:
         if node.generation == generation and node.previous:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 from control.usage import Usage
 from moorline.paths import Locator
 from moorline.switch import SwitchConfig
+from moorline.wire import OVERHEAD_IPV6
 
 NODE: Final = "node/"
 SERVICE: Final = "service/"
@@ -24,6 +25,9 @@ RULE: Final = "rule/"
 TOKEN: Final = "token/"  # noqa: S105 - a prefix of keys
 USAGE: Final = "usage/"
 """Prefixes of the keys in the store."""
+
+_SMALLEST_MTU: Final = 1280
+"""What IPv6 asks of every link (RFC 8200, section 5)."""
 
 
 class Status(IntEnum):
@@ -75,11 +79,12 @@ class SwitchFacts:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A node; its fields from ``previous`` on are not stored.
+    """A node; its fields from ``mtu`` on are not stored.
 
     ``via`` names the relay through which its channels go, if any; at a ``border`` they change their SCID.
     ``switch`` is None for a host, whose agent reports; of a switch all comes from its operator.
 
+    ``mtu`` is the least of its locators' MTUs, or was so when it last had one; 0: it never had any.
     ``previous`` holds the addresses of before its last change, during the grace time; ``peers`` counts the
     paths on which each other node is its neighbour, by its number, and ``origins`` those among them that it
     relays; ``services`` are those that it hosts, by name; ``connections`` those with an end here, ``relayed``
@@ -100,6 +105,7 @@ class Node:
     via: str = ""
     border: bool = False
     switch: SwitchFacts | None = None
+    mtu: int = 0
     previous: tuple[bytes, ...] = ()
     peers: dict[int, int] = field(default_factory=dict)
     origins: dict[int, int] = field(default_factory=dict)
@@ -108,6 +114,14 @@ class Node:
     relayed: dict[int, Connection] = field(default_factory=dict)
     registering: int = 0
     leaving: bool = False
+
+    def __post_init__(self) -> None:
+        self.learn_mtu()
+
+    def learn_mtu(self) -> bool:
+        """Take ``mtu`` over from the locators; whether it has changed."""
+        before, self.mtu = self.mtu, min((at.mtu for at in self.locators), default=self.mtu)
+        return self.mtu != before
 
     @property
     def key(self) -> str:
@@ -234,6 +248,12 @@ class Path(NamedTuple):
         return self.nodes[1:-1]
 
     @property
+    def mtu(self) -> int:
+        """Octets of the largest inner packet, whatever family the legs take after some address change."""
+        smallest = min((node.mtu for node in self.nodes if node.mtu), default=0)
+        return max(smallest - OVERHEAD_IPV6, _SMALLEST_MTU)
+
+    @property
     def neighbours(self) -> Iterator[tuple[Node, Node]]:
         """Each node with each of its neighbours."""
         for one, other, _ in self.legs:
@@ -286,7 +306,6 @@ class Connection:
     secret: bytes
     path: Path
     status: Status
-    mtu: int
     idle_timeout_seconds: int
     created_ns: int
     upcoming: Path | None = None
@@ -304,6 +323,11 @@ class Connection:
     def scid(self) -> int:
         """The SCID of the leg at its client, by which users name it."""
         return self.path.scids[0]
+
+    @property
+    def mtu(self) -> int:
+        """Octets of the largest packet that is let into its tunnel."""
+        return self.path.mtu
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -331,7 +355,6 @@ class Connection:
             "server": self.server.name,
             "secret": self.secret.hex(),
             "status": int(self.status),
-            "mtu": self.mtu,
             "idle": self.idle_timeout_seconds,
             "created": self.created_ns,
         }
@@ -367,7 +390,6 @@ class Connection:
             bytes.fromhex(data["secret"]),
             path(data.get("path", ([], [f"{number:x}"]))),
             Status(data["status"]),
-            data["mtu"],
             data["idle"],
             data["created"],
             path(data["upcoming"]) if "upcoming" in data else None,

@@ -20,7 +20,7 @@ import structlog
 from control.connections import Connections
 from control.errors import ControlError, ExhaustedError, NodeAwayError, NotFoundError, PreconditionError
 from control.events import Events, Kind
-from control.legs import inner_mtu, lay, route
+from control.legs import lay, route
 from control.records import Connection, Path, Status
 from control.sessions import Sessions
 from control.southbound.dataplanes import DataPlanes
@@ -142,13 +142,7 @@ class Rotations:
         """Let both ends send on the upcoming path."""
         before, path = connection.path, connection.upcoming
         assert path is not None
-        changed = replace(
-            connection,
-            path=path,
-            upcoming=None,
-            former=(*connection.former, before),
-            mtu=inner_mtu(path.nodes),
-        )
+        changed = replace(connection, path=path, upcoming=None, former=(*connection.former, before))
         await self._store.commit(Transaction(puts={connection.key: changed.encode()}))
         self._take_over(connection, changed)
         try:
@@ -179,7 +173,7 @@ class Rotations:
     async def _replace_unused(self, connection: Connection, path: Path) -> None:
         """Give a connection whose channel is down another path: nothing of either is programmed."""
         before = connection.path
-        changed = replace(connection, path=path, mtu=inner_mtu(path.nodes))
+        changed = replace(connection, path=path)
         await self._put(changed, path)
         self._take_over(connection, changed)
         self._state.add_path(connection, path)
@@ -205,9 +199,8 @@ class Rotations:
 
     @staticmethod
     def _take_over(connection: Connection, changed: Connection) -> None:
-        connection.path, connection.mtu = changed.path, changed.mtu
-        connection.upcoming, connection.former = changed.upcoming, changed.former
-        connection.answers = None
+        connection.path, connection.upcoming = changed.path, changed.upcoming
+        connection.former, connection.answers = changed.former, None
 
     def _tell(self, connection: Connection, before: Path) -> None:
         for node in connection.nodes:

@@ -271,6 +271,17 @@ def test_a_stream_finds_out_what_a_narrower_relay_carries(
 
 
 @HOSTS_ONLY
+def test_a_stream_goes_on_when_a_relay_becomes_narrower(lab: Lab, server: Service):
+    wide = connection(lab, server).parameters.mtu
+    with CheckedStream(lab["laptop"].place, lab["server"].place, server.ipv4) as stream:
+        streamed(stream)
+        for mtu, carried in ((NARROW_MTU, NARROW_MTU - OVERHEAD_IPV6), (lab["gate"].uplink.mtu, wide)):
+            change_mtu(lab, mtu)
+            assert connection(lab, server).parameters.mtu == carried
+            streamed(stream)
+
+
+@HOSTS_ONLY
 def test_agents_and_the_controller_are_killed_and_come_back(lab: Lab, server: Service):
     with undisturbed(lab, server) as flow:
         for program in (lab["gate"], lab.controller, lab["laptop"], lab["gate"]):

@@ -20,7 +20,6 @@ from moorline.wire import SLOT_BITS
 
 _AT_ONCE = 10_000
 _MTU = 1500
-_INNER_MTU = 1428
 
 
 def fill_store(state_dir: Path, services: int) -> list[tuple[str, str]]:
@@ -48,7 +47,7 @@ def fill_store(state_dir: Path, services: int) -> list[tuple[str, str]]:
 
 def _connection(client: Service, server: Service, scid: int) -> Connection:
     path = ConnectionPath((client.node, server.node), (scid,))
-    return Connection(scid, client, server, secrets.token_bytes(32), path, Status.UP, _INNER_MTU, 0, 1)
+    return Connection(scid, client, server, secrets.token_bytes(32), path, Status.UP, 0, 1)
 
 
 async def _store(path: Path, records: Sequence[Node | Service | Connection]) -> None:

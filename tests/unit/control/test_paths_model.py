@@ -54,9 +54,7 @@ class Paths(RuleBasedStateMachine):
         if client is server or self.state.between(client, server):
             return
         path = lay(self.state, route(self.state, client.node, server.node))
-        self.state.add_connection(
-            Connection(path.scids[0], client, server, b"k", path, Status.UP, 1400, 0, 1)
-        )
+        self.state.add_connection(Connection(path.scids[0], client, server, b"k", path, Status.UP, 0, 1))
 
     @precondition(lambda self: self.connections)
     @rule(number=numbers)
@@ -142,7 +140,7 @@ class Paths(RuleBasedStateMachine):
             stored = connection.encode()
             back = Connection.decode(connection.key, stored, self.state.services, self.state.nodes)
             assert back is not None
-            for name in ("id", "path", "upcoming", "former", "status", "mtu", "secret"):
+            for name in ("id", "path", "upcoming", "former", "status", "secret"):
                 assert getattr(back, name) == getattr(connection, name)
             assert replace(back, former=()).encode() == replace(connection, former=()).encode()
 

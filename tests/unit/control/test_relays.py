@@ -127,6 +127,35 @@ async def test_senders_are_told_what_the_narrowest_node_carries(tmp_path: Path) 
         assert carried(one) == carried(two) == {1500 - OVERHEAD_IPV6} == {rotated.parameters.mtu}
 
 
+async def test_senders_are_told_when_a_node_carries_less_or_more(tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        one, gate, two = await relayed(site)
+        scid = (await site.lookup("laptop.demo", "files.demo")).scid
+        changes = (
+            (gate, 1400, 1400),
+            (two, 1390, 1390),
+            (two, 1500, 1400),
+            (gate, 1500, 1500),
+        )
+        for node, mtu, least in changes:
+            await report_mtu(site, node, mtu)
+            for end in (one, two):
+                await end.plane.until(lambda end=end, least=least: carried(end) == {least - OVERHEAD_IPV6})
+            answer = await site.lookup("laptop.demo", "files.demo")
+            assert answer.parameters.mtu == least - OVERHEAD_IPV6
+        await gate.report([])
+        await site.until(lambda: not site.controller.state.nodes["gate"].locators)
+        assert (await site.connection(scid)).parameters.mtu == 1500 - OVERHEAD_IPV6
+        two.plane.writes.clear()
+        await gate.report(["127.78.0.7"])  # elsewhere, but as wide: no row of a connection is written
+        await two.plane.until(lambda: bool(two.plane.writes))
+        assert not any(
+            update.entity.table_entry.table_id == site.controller.planes.entries.connection_table
+            for updates in two.plane.writes
+            for update in updates
+        )
+
+
 async def test_agents_are_told_of_their_neighbours_and_a_relay_of_no_key(tmp_path: Path) -> None:
     async with Site(tmp_path) as site:
         one, gate, two = await relayed(site)
