@@ -20,7 +20,7 @@ from moorline.cli import probes
 from moorline.cli.options import Options
 from moorline.cli.output import Column, Output, OutputOption, show_rows
 from moorline.errors import MoorlineError
-from moorline.wire import OVERHEAD_IPV4, OVERHEAD_IPV6
+from moorline.wire import OVERHEAD_IPV6
 
 if TYPE_CHECKING:
     from moorline.cli.settings import Settings
@@ -201,7 +201,7 @@ def check_mtu(settings: Settings) -> Iterator[Finding]:
 
 def _judged_gateway_mtu(name: str, mtu: int, settings: Settings) -> Finding:
     underlay = (probes.interface_mtu(port.name) for port in settings.node.ports if port.role == "underlay")
-    largest = min(filter(None, underlay), default=0) - OVERHEAD_IPV4
+    largest = max(min(filter(None, underlay), default=0) - OVERHEAD_IPV6, SMALLEST_INNER_MTU)
     if mtu < largest:
         found = f"{mtu}: other nodes send packets of up to {largest}, and what is larger than {mtu} is lost"
         return warn(name, found, f"raise it to {largest}")
@@ -209,7 +209,7 @@ def _judged_gateway_mtu(name: str, mtu: int, settings: Settings) -> Finding:
 
 
 def _judged_mtu(name: str, mtu: int) -> Finding:
-    found = f"{mtu}: packets inside up to {mtu - OVERHEAD_IPV4} over IPv4, {mtu - OVERHEAD_IPV6} over IPv6"
+    found = f"{mtu}: packets inside up to {mtu - OVERHEAD_IPV6}"  # IPv4 may become IPv6 by an address change
     needed = SMALLEST_INNER_MTU + OVERHEAD_IPV6
     if mtu < needed:
         return fail(name, found, f"raise it to {needed} or more, else IPv6 inside cannot work")

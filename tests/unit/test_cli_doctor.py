@@ -142,8 +142,8 @@ def test_a_link_of_plain_hosts_takes_what_other_nodes_send(monkeypatch: pytest.M
     mtus = {"eth0": 1500, "lan0": 1400}
     monkeypatch.setattr(probes, "interface_mtu", mtus.get)
     _, lan = doctor.check_mtu(TWO_PORTS)
-    assert (lan.state, lan.mend) == (State.WARN, "raise it to 1448")
-    mtus["lan0"] = 1448
+    assert (lan.state, lan.mend) == (State.WARN, "raise it to 1428")
+    mtus["lan0"] = 1428
     _, lan = doctor.check_mtu(TWO_PORTS)
     assert lan.state is State.OK
 
@@ -172,7 +172,7 @@ def test_a_machine_without_ports() -> None:
 
 
 def test_mtu_tells_what_is_left_inside() -> None:
-    assert "1448 over IPv4, 1428 over IPv6" in next(doctor.check_mtu(TWO_PORTS)).found
+    assert "packets inside up to 1428" in next(doctor.check_mtu(TWO_PORTS)).found
 
 
 def test_xdp_on_a_veth_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
