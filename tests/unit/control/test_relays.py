@@ -12,6 +12,7 @@ import grpc
 import pytest
 from finsy.proto import p4r
 
+from control.southbound.contract import read_row
 from control.store.base import Transaction
 from moorline.addresses import mapped
 from moorline.api.v1 import moorline_pb2 as pb
@@ -130,7 +131,7 @@ async def test_senders_are_told_what_the_narrowest_node_carries(tmp_path: Path) 
 async def test_senders_are_told_when_a_node_carries_less_or_more(tmp_path: Path) -> None:
     async with Site(tmp_path) as site:
         one, gate, two = await relayed(site)
-        scid = (await site.lookup("laptop.demo", "files.demo")).scid
+        await site.lookup("laptop.demo", "files.demo")
         changes = (
             (gate, 1400, 1400),
             (two, 1390, 1390),
@@ -143,17 +144,26 @@ async def test_senders_are_told_when_a_node_carries_less_or_more(tmp_path: Path)
                 await end.plane.until(lambda end=end, least=least: carried(end) == {least - OVERHEAD_IPV6})
             answer = await site.lookup("laptop.demo", "files.demo")
             assert answer.parameters.mtu == least - OVERHEAD_IPV6
+
+
+async def test_a_node_that_moves_and_is_as_wide_as_before_has_no_connection_rewritten(tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        _, gate, two = await relayed(site)
+        await report_mtu(site, gate, 1400)
+        scid = (await site.lookup("laptop.demo", "files.demo")).scid
+        two.plane.writes.clear()
         await gate.report([])
         await site.until(lambda: not site.controller.state.nodes["gate"].locators)
-        assert (await site.connection(scid)).parameters.mtu == 1500 - OVERHEAD_IPV6
-        two.plane.writes.clear()
-        await gate.report(["127.78.0.7"])  # elsewhere, but as wide: no row of a connection is written
-        await two.plane.until(lambda: bool(two.plane.writes))
-        assert not any(
-            update.entity.table_entry.table_id == site.controller.planes.entries.connection_table
-            for updates in two.plane.writes
-            for update in updates
-        )
+        assert (await site.connection(scid)).parameters.mtu == 1400 - OVERHEAD_IPV6
+        await gate.report(["127.78.0.7"])
+        await site.until(lambda: bool(site.controller.state.nodes["gate"].locators))
+        await site.converged("gate")
+        await site.register("other.demo", "one")
+        # The rows of connections are written in order: before these there would be others.
+        other = (await site.lookup("other.demo", "files.demo")).scid
+        entries = site.controller.planes.entries
+        rows = [read_row(update.entity.table_entry) for updates in two.plane.writes for update in updates]
+        assert {entries.scid_of(row) for row in rows if row.table == entries.connection_table} == {other}
 
 
 async def test_agents_are_told_of_their_neighbours_and_a_relay_of_no_key(tmp_path: Path) -> None:
