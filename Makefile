@@ -11,10 +11,12 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 PROTO := moorline/api/v1/moorline.proto
+# Lab tests of relays and gateways, half of all.
+WAYS = tests/lab/test_relays.py tests/lab/test_gateway.py
 C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit bench fuzz fuzz-diff p4 stubs format clean
+.PHONY: help setup demo test lint unit conformance lab ways bench fuzz fuzz-diff p4 stubs format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -25,9 +27,23 @@ setup:
 demo: setup
 	@$(PYTHON) -m tools.demo
 
+# Most of a lab test is waiting, and labs have names of their own: four parts side by side. Each says what it
+# did when it has ended.
 test: setup lint
 	@tools/p4runtime-shell/setup
-	@$(PYTHON) -m pytest
+	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target unit conformance lab ways
+
+unit: setup
+	@$(PYTHON) -m pytest tests/unit
+
+conformance: setup
+	@$(PYTHON) -m pytest tests/conformance
+
+lab: setup
+	@$(PYTHON) -m pytest tests/lab $(addprefix --ignore=,$(WAYS))
+
+ways: setup
+	@$(PYTHON) -m pytest $(WAYS)
 
 lint: setup
 	@$(PYTHON) -m ruff check .

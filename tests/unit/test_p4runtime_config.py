@@ -107,7 +107,8 @@ async def test_saved_then_committed(peer: Peer) -> None:
 
 async def test_another_pipeline_is_refused_by_name(peer: Peer) -> None:
     other = config(peer)
-    other.p4info.tables[2].match_fields[0].bitwidth = 32
+    scid = next(table for table in other.p4info.tables if table.preamble.alias == "scid")
+    scid.match_fields[0].bitwidth = 32
     for action in (Set.VERIFY, Set.VERIFY_AND_SAVE, Set.VERIFY_AND_COMMIT, Set.RECONCILE_AND_COMMIT):
         code, told = await refused(peer, action, other)
         assert code == StatusCode.INVALID_ARGUMENT

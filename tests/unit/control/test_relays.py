@@ -601,8 +601,9 @@ async def test_a_rotation_over_a_border_changes_every_leg(tmp_path: Path) -> Non
         after = {leg.scid for leg in (await rotate(site, scid)).legs}
         assert len(before | after) == 4
         await retired(site, scid)
-        assert accepted(gate) == after
-        assert accepted(one) | accepted(two) == after
+        await gate.plane.until(lambda: accepted(gate) == after)
+        for end in (one, two):
+            await end.plane.until(lambda: accepted(one) | accepted(two) == after)
 
 
 async def test_channels_that_are_down_find_their_new_relay(tmp_path: Path) -> None:
