@@ -69,7 +69,8 @@ class Bench:
         PortMap(pipeline.ports, pipeline.port_ifindex).write(_port_entries(interfaces))
 
     def load(self, entries: Sequence[Entry]) -> None:
-        """Hold exactly these entries, with counters at zero."""
+        """Hold exactly these entries, with counters at zero and no packet-in of before."""
+        self.fetch_punted()
         for entry in self._loaded:
             self.tables.remove(entry.table, _numbers(entry.key))
         self._loaded = ()
