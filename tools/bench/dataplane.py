@@ -33,6 +33,8 @@ UPLINK, ACCESS = 1, 2
 _REDIRECTS = (4, 7)  # XDP_REDIRECT, TC_ACT_REDIRECT
 _SIZES = {"scid": 1 << 20, "connection": 1 << 20}
 _NODE = 7
+_MTU = 1428
+"""Octets of the longest inner packet: more than any that is measured."""
 _INTERFACES = {UPLINK: "up0", ACCESS: "ml0p"}
 
 T = TypeVar("T")
@@ -88,7 +90,7 @@ class MeasuredDataPlane:
             own = {"port": ACCESS, "node": _NODE, "local4": here, "peer4": there}
             scid.insert(deliver.key({"scid": scid_of(n)}), deliver.action, deliver.data(own))
             pair = {"src": mapped(here), "dst": mapped(there)}
-            sent = {"scid": scid_of(n), "node": _NODE}
+            sent = {"scid": scid_of(n), "node": _NODE, "mtu": _MTU}
             connection.insert(encapsulate.key(pair), encapsulate.action, encapsulate.data(sent))
         self._filled = connections
 
