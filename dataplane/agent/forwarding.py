@@ -17,6 +17,7 @@ from typing import Any, Final
 import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
+from dataplane.agent.dumps import dump
 from dataplane.agent.marks import PROTOCOL
 from dataplane.agent.sysctl import read_sysctl, write_sysctl
 
@@ -90,7 +91,7 @@ async def _rules(netlink: Any, family: int) -> list[_Rule]:
     """The rules of this kind that an agent made."""
     return [
         _Rule(found.get_attr("FRA_IIFNAME"), found.get_attr("FRA_DST"), found["dst_len"], family)
-        async for found in await netlink.rule("dump", family=family)
+        for found in await dump(netlink, "rule", family=family)
         if found.get_attr("FRA_PROTOCOL") == PROTOCOL and found.get_attr("FRA_PRIORITY") == RULE_PRIORITY
     ]
 

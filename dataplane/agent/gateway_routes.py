@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
+from dataplane.agent.dumps import dump
 from dataplane.agent.marks import PROTOCOL
 
 log = structlog.get_logger(__name__)
@@ -124,7 +125,7 @@ class GatewayRoutes:
 
     async def _present_rules(self) -> AsyncIterator[_Rule]:
         for family in (AF_INET, AF_INET6):
-            async for found in await self._netlink.rule("dump", family=family):
+            for found in await dump(self._netlink, "rule", family=family):
                 priority = found.get_attr("FRA_PRIORITY")
                 if found.get_attr("FRA_PROTOCOL") != PROTOCOL or priority not in (HANDED_ON, AS_GATEWAY, OWN):
                     continue
@@ -141,7 +142,7 @@ class GatewayRoutes:
 
     async def _present_routes(self) -> AsyncIterator[_Route]:
         for family in (AF_INET, AF_INET6):
-            async for found in await self._netlink.route("dump", family=family):
+            for found in await dump(self._netlink, "route", family=family):
                 if found.get_attr("RTA_TABLE") != TABLE or found["type"] != _UNICAST:
                     continue
                 yield _Route(

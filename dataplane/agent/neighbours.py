@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
+from dataplane.agent.dumps import dump
 from dataplane.agent.marks import PROTOCOL
 from moorline.addresses import unmapped
 
@@ -60,7 +61,7 @@ class Neighbours:
         """
         return {
             (found["ifindex"], found.get_attr("NDA_DST"))
-            async for found in await self._netlink.neigh("dump")
+            for found in await dump(self._netlink, "neigh")
             if found.get_attr("NDA_PROTOCOL") == PROTOCOL
         }
 
@@ -74,7 +75,7 @@ class Neighbours:
         sought = {str(unmapped(destination)) for destination in destinations}
         waiting = [
             (found["ifindex"], found.get_attr("NDA_DST"))
-            async for found in await self._netlink.neigh("dump")
+            for found in await dump(self._netlink, "neigh")
             if found["state"] == _NUD_INCOMPLETE and found["ifindex"] in interfaces
         ]
         for asked in waiting:

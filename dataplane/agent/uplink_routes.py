@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
+from dataplane.agent.dumps import dump
 from dataplane.agent.marks import PROTOCOL
 
 log = structlog.get_logger(__name__)
@@ -99,7 +100,7 @@ class UplinkRoutes:
 
     async def _routes(self) -> AsyncIterator[tuple[_Route, int]]:
         """All IPv6 routes, one for each next hop, and who made them."""
-        async for found in await self._netlink.route("dump", family=AF_INET6):
+        for found in await dump(self._netlink, "route", family=AF_INET6):
             if found["type"] != _UNICAST:
                 continue
             for hop in found.get_attr("RTA_MULTIPATH") or [found]:
@@ -116,7 +117,7 @@ class UplinkRoutes:
 
     async def _rules(self) -> AsyncIterator[tuple[str, int]]:
         """Interfaces and tables of the rules that an agent made."""
-        async for found in await self._netlink.rule("dump", family=AF_INET6):
+        for found in await dump(self._netlink, "rule", family=AF_INET6):
             name = found.get_attr("FRA_OIFNAME")
             ours = found.get_attr("FRA_PROTOCOL") == PROTOCOL
             if ours and found.get_attr("FRA_PRIORITY") == RULE_PRIORITY:
