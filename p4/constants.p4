@@ -44,9 +44,14 @@ const bit<32> OPTION_MAGIC       = 0xFF4D8103; // class 0xFF4D, type 0x81, 3 wor
 const bit<32> OPTION_MAGIC_MASK  = 0xFFFFFF1F; // but for the reserved bits of the length
 const bit<24> OPTION_CLASS_TYPE  = 0xFF4D81;
 const bit<6>  OPTION_TOTAL_WORDS = 4; // the option with its own header
+const bit<8>  OPTION_MOST_WORDS  = 63;
 
 const bit<96> MAPPED        = 0x0000FFFF; // upper bits of an IPv4 address in its mapped form
 const bit<4>  IPV4_WORDS    = 5;          // IHL of a header without options
+const bit<8>  IPV4_PLAIN    = 0x45;       // version and IHL of such a header
+const bit<32> FRAGMENT_BITS = 0x3FFF;     // of an IPv4 packet that is one: more to come, or its offset
+const bit<32> OFFSET_BITS   = 0x1FFF;
+const bit<32> ATOMIC        = 0x4000;     // RFC 6864: no identification, DF
 const bit<8>  OUTER_TTL     = 64;
 
 const bit<32> ETHERNET_OCTETS    = 14;

@@ -3,6 +3,7 @@
 #ifndef MOORLINE_DIGEST_P4
 #define MOORLINE_DIGEST_P4
 
+#include "headers.p4"
 #include "metadata.p4"
 
 // A packet with an SCID that is not in the table: of a connection that should be here, or a guess.
@@ -15,10 +16,10 @@ struct scid_unknown {
 
 const bit<32> DIGEST_RECEIVER = 1; // v1model has it, and gives it no meaning
 
-control TellScidUnknown(in metadata_t meta) {
+control TellScidUnknown(in headers_t hdr, in metadata_t meta) {
     apply {
-        if (meta.event == Event.DROP_SCID_UNKNOWN) {
-            digest<scid_unknown>(DIGEST_RECEIVER, {meta.ingress_port, meta.scid, meta.source});
+        if (meta.event == Event.DROP_SCID_UNKNOWN && hdr.option.isValid()) {
+            digest<scid_unknown>(DIGEST_RECEIVER, {meta.ingress_port, hdr.option.scid, meta.source});
         }
     }
 }

@@ -9,27 +9,28 @@
 #include "metadata.p4"
 
 control Ecn(inout headers_t hdr, inout metadata_t meta) {
-    bit<2> outer = hdr.ipv6.ecn;
-    bit<2> combined = meta.inner.ecn; // RFC 6040, figure 4
+    bit<2> outer = hdr.ipv6.traffic_class[1:0];
+    bit<2> inner = meta.inner.traffic_class[1:0];
+    bit<2> combined = inner; // RFC 6040, figure 4
 
     apply {
         if (hdr.ipv4.isValid()) {
-            outer = hdr.ipv4.ecn;
+            outer = hdr.ipv4.traffic_class[1:0];
         }
         if (outer == ECN_CE) {
             combined = ECN_CE;
-            if (meta.inner.ecn == ECN_NOT_ECT) {
+            if (inner == ECN_NOT_ECT) {
                 meta.event = Event.DROP_INNER_ECN;
             }
-        } else if (outer == ECN_ECT1 && meta.inner.ecn == ECN_ECT0) {
+        } else if (outer == ECN_ECT1 && inner == ECN_ECT0) {
             combined = ECN_ECT1;
         }
         if (meta.inner.ipv6) {
-            hdr.inner_ipv6.ecn = combined;
+            hdr.inner_ipv6.traffic_class[1:0] = combined;
         } else {
             hdr.inner_ipv4.checksum = checksum_replaced(
-                hdr.inner_ipv4.checksum, (bit<16>)meta.inner.ecn, (bit<16>)combined);
-            hdr.inner_ipv4.ecn = combined;
+                hdr.inner_ipv4.checksum, (bit<16>)inner, (bit<16>)combined);
+            hdr.inner_ipv4.traffic_class[1:0] = combined;
         }
     }
 }

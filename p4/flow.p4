@@ -30,9 +30,9 @@ control Flow(in headers_t hdr, inout metadata_t meta) {
             sum = mixed(HASH_SEED, meta.inner.src[31:0] ++ meta.inner.dst[31:0]);
         }
         sum = mixed(sum, 24w0 ++ meta.inner.protocol ++ ports);
+        meta.departure.setValid();
         meta.departure.flow = sum[63:32];
-        meta.departure.dscp = meta.inner.dscp;
-        meta.departure.ecn = meta.inner.ecn;
+        meta.departure.traffic_class = meta.inner.traffic_class;
         meta.departure.ttl = OUTER_TTL;
     }
 }

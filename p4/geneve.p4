@@ -11,19 +11,19 @@ control Geneve(in headers_t hdr, inout metadata_t meta) {
     bit<32> octets = GENEVE_OCTETS + ((bit<32>)hdr.geneve.option_words << 2);
 
     apply {
-        if (hdr.option.isValid() && meta.payload >= DATA_HEADER_OCTETS) {
+        if (hdr.option.isValid() && (bit<32>)hdr.udp.length >= UDP_OCTETS + DATA_HEADER_OCTETS) {
             // Control messages are not forwarded.
             if (hdr.geneve.control_packet == 1 || (hdr.geneve.protocol != ETHERTYPE_IPV4 &&
                                                    hdr.geneve.protocol != ETHERTYPE_IPV6)) {
                 meta.event = Event.DROP_GENEVE_PROTOCOL;
-            } else if (meta.scid == 0) {
+            } else if (hdr.option.scid == 0) {
                 meta.event = Event.DROP_SCID_ZERO;
             }
-        } else if (!hdr.geneve.isValid() || meta.payload < GENEVE_OCTETS) {
+        } else if (!hdr.geneve.isValid() || (bit<32>)hdr.udp.length < UDP_OCTETS + GENEVE_OCTETS) {
             meta.event = Event.DROP_GENEVE_TRUNCATED;
         } else if (hdr.geneve.version != 0) {
             meta.event = Event.DROP_GENEVE_VERSION;
-        } else if (octets > meta.payload) {
+        } else if (octets > (bit<32>)hdr.udp.length - UDP_OCTETS) {
             meta.event = Event.DROP_GENEVE_TRUNCATED;
         } else if (meta.options.too_long) {
             meta.event = Event.DROP_GENEVE_OPTIONS;

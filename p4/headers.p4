@@ -36,16 +36,10 @@ header vlan_t {
 }
 
 header ipv4_t {
-    bit<4>  version;
-    bit<4>  ihl;
-    bit<6>  dscp;
-    bit<2>  ecn;
+    bit<8>  version_ihl;
+    bit<8>  traffic_class; // DSCP and ECN
     bit<16> total_length;
-    bit<16> id;
-    bit<1>  reserved;
-    bit<1>  dont_fragment;
-    bit<1>  more_fragments;
-    bit<13> fragment_offset;
+    bit<32> fragmentation; // identification, flags, offset
     bit<8>  ttl;
     bit<8>  protocol;
     bit<16> checksum;
@@ -53,15 +47,51 @@ header ipv4_t {
     bit<32> dst;
 }
 
-// Four octets of options, of IPv4 or of Geneve.
-header option_word_t {
-    bit<32> word;
+// Options of IPv4 or of Geneve, in pieces of 1, 2, 4... words: any number of words is a sum of them. A
+// switch pays for each header that it could find, also in packets that have none.
+header words1_t {
+    bit<32> words;
+}
+
+header words2_t {
+    bit<64> words;
+}
+
+header words4_t {
+    bit<128> words;
+}
+
+header words8_t {
+    bit<256> words;
+}
+
+header words16_t {
+    bit<512> words;
+}
+
+header words32_t {
+    bit<1024> words;
+}
+
+struct ipv4_options_t {
+    words8_t words8;
+    words4_t words4;
+    words2_t words2;
+    words1_t words1;
+}
+
+struct geneve_options_t {
+    words32_t words32;
+    words16_t words16;
+    words8_t  words8;
+    words4_t  words4;
+    words2_t  words2;
+    words1_t  words1;
 }
 
 header ipv6_t {
     bit<4>    version;
-    bit<6>    dscp;
-    bit<2>    ecn;
+    bit<8>    traffic_class; // DSCP and ECN
     bit<20>   flow_label;
     bit<16>   payload_length;
     bit<8>    next_header;
@@ -148,7 +178,7 @@ struct headers_t {
     option_t            tunnel_option;
     // What the frame held: at an underlay port the outer headers, at an access port the packet.
     ipv4_t              ipv4;
-    option_word_t[10]   ipv4_options;
+    ipv4_options_t      ipv4_options;
     ipv6_t              ipv6;
     ipv6_fragment_t     ipv6_fragment;
     arp_t               arp;
@@ -158,10 +188,10 @@ struct headers_t {
     udp_t               udp;
     geneve_t            geneve;
     option_t            option;
-    option_word_t[63]   foreign_options; // kept only to be passed on
+    geneve_options_t    foreign_options; // kept only to be passed on
     // The packet in a tunnel.
     ipv4_t              inner_ipv4;
-    option_word_t[10]   inner_ipv4_options;
+    ipv4_options_t      inner_ipv4_options;
     ipv6_t              inner_ipv6;
 }
 

@@ -9,10 +9,10 @@
 #include "metadata.p4"
 
 // available: octets up to the end of what carries the packet.
-control CheckIpv4(in ipv4_t ip, in option_word_t[10] options, in bit<32> available,
+control CheckIpv4(in ipv4_t ip, in ipv4_options_t options, in bit<32> available,
                   inout metadata_t meta) {
     OptionSum() option_sum;
-    bit<32> header_octets = (bit<32>)ip.ihl << 2;
+    bit<32> header_octets = (bit<32>)ip.version_ihl[3:0] << 2;
     bit<32> total = (bit<32>)ip.total_length;
     bit<32> sum;
 
@@ -20,9 +20,9 @@ control CheckIpv4(in ipv4_t ip, in option_word_t[10] options, in bit<32> availab
         option_sum.apply(options, sum);
         if (!ip.isValid() || available < IPV4_OCTETS) {
             meta.event = Event.DROP_INNER_TRUNCATED;
-        } else if (ip.version != 4) {
+        } else if (ip.version_ihl[7:4] != 4) {
             meta.event = Event.DROP_INNER_VERSION;
-        } else if (ip.ihl < IPV4_WORDS) {
+        } else if (ip.version_ihl[3:0] < IPV4_WORDS) {
             meta.event = Event.DROP_INNER_HEADER_LENGTH;
         } else if (header_octets > available) {
             meta.event = Event.DROP_INNER_TRUNCATED;
@@ -31,8 +31,8 @@ control CheckIpv4(in ipv4_t ip, in option_word_t[10] options, in bit<32> availab
         } else if (total < header_octets || total > available) {
             meta.event = Event.DROP_INNER_LENGTH;
         }
-        meta.inner = {false, ip.fragment_offset != 0 || ip.more_fragments == 1, header_octets, total,
-                      ip.dscp, ip.ecn, ip.protocol, MAPPED ++ ip.src, MAPPED ++ ip.dst};
+        meta.inner = {false, ip.fragmentation & FRAGMENT_BITS != 0, 0, header_octets, total,
+                      ip.traffic_class, ip.protocol, MAPPED ++ ip.src, MAPPED ++ ip.dst};
     }
 }
 
@@ -47,7 +47,7 @@ control CheckIpv6(in ipv6_t ip, in bit<32> available, inout metadata_t meta) {
         } else if (total > available) {
             meta.event = Event.DROP_INNER_LENGTH;
         }
-        meta.inner = {true, false, IPV6_OCTETS, total, ip.dscp, ip.ecn, ip.next_header, ip.src,
+        meta.inner = {true, false, 0, IPV6_OCTETS, total, ip.traffic_class, ip.next_header, ip.src,
                       ip.dst};
     }
 }

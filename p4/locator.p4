@@ -54,7 +54,7 @@ control CheckSource(in headers_t hdr, inout metadata_t meta) {
     apply {
         if (!meta.from_peer || is_nobody(meta.source, hdr.ipv6.isValid())) {
             meta.event = Event.DROP_SOURCE;
-        } else if (meta.spi != 0) {
+        } else if (hdr.option.spi != 0) {
             meta.event = Event.DROP_SERVICE_PATH;
         }
     }

@@ -12,30 +12,36 @@ enum bit<2> Role {
     ACCESS     = 2
 }
 
+// A group that not every packet has is a header, although it is never on the wire: a switch sets all other
+// metadata to zeros for each packet, field by field.
+
 // The list of options of a Geneve packet that is not in our own fixed form.
-struct options_t {
-    bit<8> words_left;       // of the list
-    bit<8> option_words_left; // of the option at hand
-    bool   own;
-    bool   unknown_critical;
-    bool   too_long; // an option is longer than the list
+header options_t {
+    bit<8>    words_left;        // of the list
+    bit<8>    words_before;      // the list, in its field
+    bit<8>    option_words_left; // of the option at hand
+    bool      own;
+    bool      unknown_critical;
+    bool      too_long; // an option is longer than the list
+    bit<5>    pad;
+    bit<2016> list; // what is left of it comes first
 }
 
 // The packet that a connection carries, once it is found to be sound.
-struct inner_t {
+header inner_t {
     bool      ipv6;
     bool      fragment; // no transport header to rely on
+    bit<6>    pad;
     bit<32>   header_octets; // octets of its IP header
     bit<32>   length;   // octets of the packet, by its own header
-    bit<6>    dscp;
-    bit<2>    ecn;
+    bit<8>    traffic_class;
     bit<8>    protocol;
     address_t src;
     address_t dst;
 }
 
 // The connection's own addresses; zeros where it has none of a family.
-struct addresses_t {
+header addresses_t {
     bit<32>   local4;
     bit<32>   peer4;
     address_t local6;
@@ -44,7 +50,7 @@ struct addresses_t {
 
 // A connection that is passed on between two nodes: what comes from one goes to the other, under the
 // SCID given for that one; 0 = that way is closed.
-struct relay_t {
+header relay_t {
     node_t node0;
     scid_t scid0;
     node_t node1;
@@ -52,24 +58,24 @@ struct relay_t {
 }
 
 // Of a packet that asks for an address of a switch.
-struct question_t {
-    bool      own;    // it does
+header question_t {
     bit<48>   mac;    // of the port
     bit<1>    router;
+    bit<7>    pad;
     address_t target;
     bit<48>   asker;  // link-layer addresses of the question
     bit<48>   asked;
 }
 
 // What a packet becomes on its way into a tunnel.
-struct departure_t {
+header departure_t {
     bit<32>   flow; // hash
-    bit<6>    dscp; // of the outer packet, as the next two
-    bit<2>    ecn;
+    bit<8>    traffic_class; // of the outer packet, as the next one
     bit<8>    ttl;
     port_t    port;
-    address_t dst;
     bool      ipv6; // the outer packet
+    bit<6>    pad;
+    address_t dst;
     bit<32>   overhead;
     bit<32>   src4;
     address_t src6;
@@ -85,7 +91,6 @@ struct metadata_t {
     bool        answered;    // the question has become the answer
     port_t      ingress_port;
     bit<32>     ip_octets;   // that arrived, from the IP header on, padding included
-    bit<32>     payload;     // octets behind the outer UDP header
     bit<16>     zero;        // stays that: what is left of a sum with its right checksum
     bit<8>      tunnel;      // 0: no packet to the port of a tunnel
     address_t   source;      // outer addresses of a packet in a tunnel

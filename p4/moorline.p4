@@ -105,7 +105,7 @@ control ToAccess(inout headers_t hdr, inout metadata_t meta) {
     Ttl() ttl;
     Ecn() ecn;
     Decapsulate() decapsulate;
-    bit<32> available = meta.payload - DATA_HEADER_OCTETS;
+    bit<32> available = (bit<32>)hdr.udp.length - UDP_OCTETS - DATA_HEADER_OCTETS;
 
     apply {
         check_source.apply(hdr, meta);
@@ -251,15 +251,15 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
                 to_underlay.apply(hdr, meta);
             }
         }
-        if (meta.event == Event.TX || meta.question.own) {
+        if (meta.event == Event.TX || meta.question.isValid()) {
             fib.apply(hdr, meta, standard);
         }
-        if (meta.question.own) {
+        if (meta.question.isValid()) {
             answer.apply(hdr, meta, standard);
         }
         count_events.apply(meta);
         if (meta.event != Event.TX) {
-            tell_scid_unknown.apply(meta);
+            tell_scid_unknown.apply(hdr, meta);
             leave.apply(hdr, meta, standard);
         }
     }

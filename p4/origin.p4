@@ -24,8 +24,10 @@ control Origins(in headers_t hdr, inout metadata_t meta) {
         meta.scid = node == meta.relay.node0 ? meta.relay.scid1
                                              : (node == meta.relay.node1 ? meta.relay.scid0 : 0);
         // What the path and the size of the new packet follow from.
+        meta.departure.setValid();
+        meta.inner.setValid();
         meta.departure.flow = 4w0 ++ hdr.ports.src[13:0] ++ hdr.ports.src[13:0];
-        meta.inner.length = meta.payload - DATA_HEADER_OCTETS;
+        meta.inner.length = (bit<32>)hdr.udp.length - UDP_OCTETS - DATA_HEADER_OCTETS;
     }
 
     @id(0x02000007)

@@ -19,7 +19,7 @@ control CheckOuterIpv4(in headers_t hdr, inout metadata_t meta, in standard_meta
     bit<16> total = hdr.ipv4.total_length;
 
     apply {
-        if (hdr.ipv4.ihl != IPV4_WORDS) {
+        if (hdr.ipv4.version_ihl != IPV4_PLAIN) {
             meta.event = Event.DROP_OUTER_HEADER_LENGTH;
         } else if (standard.checksum_error == 1) {
             if (fold(ipv4_sum(hdr.ipv4)) != 0xFFFF) {
@@ -29,7 +29,7 @@ control CheckOuterIpv4(in headers_t hdr, inout metadata_t meta, in standard_meta
         if (meta.event == Event.RX) {
             if ((bit<32>)total < IPV4_OCTETS + UDP_OCTETS || (bit<32>)total > meta.ip_octets) {
                 meta.event = Event.DROP_OUTER_LENGTH;
-            } else if (hdr.ipv4.more_fragments == 1) {
+            } else if (hdr.ipv4.fragmentation & FRAGMENT_BITS != 0) {
                 meta.event = Event.DROP_OUTER_FRAGMENT;
             } else if ((bit<32>)hdr.udp.length != (bit<32>)total - IPV4_OCTETS) {
                 meta.event = Event.DROP_UDP_LENGTH;

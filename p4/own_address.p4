@@ -49,7 +49,7 @@ control OwnAddress(in headers_t hdr, inout metadata_t meta, in standard_metadata
     // router: whether hosts on the link may send through here.
     @id(0x01000016)
     action answer(@id(1) bit<48> mac, @id(2) bit<1> router) {
-        meta.question = {true, mac, router, target, hdr.ethernet.src, hdr.ethernet.dst};
+        meta.question = {mac, router, 0, target, hdr.ethernet.src, hdr.ethernet.dst};
     }
 
     @switch_only
@@ -77,7 +77,7 @@ control OwnAddress(in headers_t hdr, inout metadata_t meta, in standard_metadata
         if (target != 0 && !hdr.vlan[1].isValid()) {
             own_address.apply();
         }
-        if (meta.question.own) {
+        if (meta.question.isValid()) {
             meta.port = meta.ingress_port;
             meta.event = Event.PASS;
         }
@@ -88,35 +88,34 @@ control OwnAddress(in headers_t hdr, inout metadata_t meta, in standard_metadata
 // fib has put that on, or another one, or none. A link-local address is nobody's next hop, and asks for
 // itself alone.
 control Answer(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
-    question_t question = meta.question;
-    bool known = meta.event == Event.PASS && hdr.ethernet.dst == question.asker;
-    bool for_us = question.asked == question.mac || question.asked[40:40] == 1; // or for a group
+    bool known = meta.event == Event.PASS && hdr.ethernet.dst == meta.question.asker;
+    bool for_us = meta.question.asked == meta.question.mac || meta.question.asked[40:40] == 1; // or for a group
 
     apply {
         meta.event = Event.PASS;
         known = known || meta.next[127:118] == 0x3FA; // fe80::/10
-        if (known && for_us && question.asker[40:40] == 0) {
+        if (known && for_us && meta.question.asker[40:40] == 0) {
             meta.answered = true;
-            hdr.ethernet.dst = question.asker;
-            hdr.ethernet.src = question.mac;
+            hdr.ethernet.dst = meta.question.asker;
+            hdr.ethernet.src = meta.question.mac;
             if (hdr.arp.isValid()) {
                 hdr.arp.kind = ARP_REPLY;
                 hdr.arp.target_mac = hdr.arp.sender_mac;
                 hdr.arp.target = hdr.arp.sender;
-                hdr.arp.sender_mac = question.mac;
-                hdr.arp.sender = question.target[31:0];
+                hdr.arp.sender_mac = meta.question.mac;
+                hdr.arp.sender = meta.question.target[31:0];
             } else if (hdr.neighbour.isValid() && hdr.ipv6.isValid()) {
                 hdr.ipv6.dst = hdr.ipv6.src;
-                hdr.ipv6.src = question.target;
+                hdr.ipv6.src = meta.question.target;
                 hdr.ipv6.payload_length = SOLICITATION_OCTETS + LINK_ADDRESS_OCTETS;
                 hdr.neighbour.type = NEIGHBOUR_ADVERTISEMENT;
-                hdr.neighbour.flags = question.router ++ SOLICITED_OVERRIDE;
+                hdr.neighbour.flags = meta.question.router ++ SOLICITED_OVERRIDE;
                 hdr.link_address.setValid();
-                hdr.link_address = {TARGET_LINK_ADDRESS, question.mac};
+                hdr.link_address = {TARGET_LINK_ADDRESS, meta.question.mac};
             }
         } else {
-            hdr.ethernet.dst = question.asked;
-            hdr.ethernet.src = question.asker;
+            hdr.ethernet.dst = meta.question.asked;
+            hdr.ethernet.src = meta.question.asker;
         }
     }
 }

@@ -69,35 +69,63 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         packet.extract(hdr.ipv4);
         meta.source = MAPPED ++ hdr.ipv4.src;
         meta.destination = MAPPED ++ hdr.ipv4.dst;
-        transition select(hdr.ipv4.version, hdr.ipv4.ihl) {
-            (4, 0 .. 5): parse_ipv4_transport;
-            (4, _):      begin_ipv4_options;
-            default:     accept;
+        transition select(hdr.ipv4.version_ihl, hdr.ipv4.fragmentation, hdr.ipv4.protocol) {
+            (IPV4_PLAIN, 0 &&& OFFSET_BITS, PROTOCOL_UDP): parse_udp_ports;
+            (0x40 .. 0x45, _, _):                          parse_ipv4_transport;
+            (0x46 .. 0x4F, _, _):                          parse_ipv4_options;
+            default:                                       accept;
         }
-    }
-
-    state begin_ipv4_options {
-        meta.options.words_left = (bit<8>)hdr.ipv4.ihl - (bit<8>)IPV4_WORDS;
-        transition parse_ipv4_options;
     }
 
     state parse_ipv4_options {
-        packet.extract(hdr.ipv4_options.next);
-        meta.options.words_left = meta.options.words_left - 1;
-        transition select(meta.options.words_left) {
-            0:       parse_ipv4_transport;
-            default: parse_ipv4_options;
+        transition select(hdr.ipv4.version_ihl) {
+            0x4D .. 0x4F: parse_ipv4_words8;
+            0x49 .. 0x4C: parse_ipv4_words4;
+            0x47 .. 0x48: parse_ipv4_words2;
+            default:      parse_ipv4_words1;
         }
     }
 
+    state parse_ipv4_words8 {
+        packet.extract(hdr.ipv4_options.words8);
+        transition select(hdr.ipv4.version_ihl) {
+            0x4D:    parse_ipv4_transport;
+            0x4F:    parse_ipv4_words2;
+            default: parse_ipv4_words1;
+        }
+    }
+
+    state parse_ipv4_words4 {
+        packet.extract(hdr.ipv4_options.words4);
+        transition select(hdr.ipv4.version_ihl) {
+            0x49:         parse_ipv4_transport;
+            0x4B .. 0x4C: parse_ipv4_words2;
+            default:      parse_ipv4_words1;
+        }
+    }
+
+    state parse_ipv4_words2 {
+        packet.extract(hdr.ipv4_options.words2);
+        transition select(hdr.ipv4.version_ihl) {
+            0x48:    parse_ipv4_words1;
+            0x4C:    parse_ipv4_words1;
+            default: parse_ipv4_transport;
+        }
+    }
+
+    state parse_ipv4_words1 {
+        packet.extract(hdr.ipv4_options.words1);
+        transition parse_ipv4_transport;
+    }
+
     state parse_ipv4_transport {
-        transition select(hdr.ipv4.fragment_offset, hdr.ipv4.protocol) {
-            (0, PROTOCOL_UDP):     parse_udp_ports;
-            (0, PROTOCOL_TCP):     parse_ports;
-            (0, PROTOCOL_DCCP):    parse_ports;
-            (0, PROTOCOL_SCTP):    parse_ports;
-            (0, PROTOCOL_UDPLITE): parse_ports;
-            default:               accept;
+        transition select(hdr.ipv4.fragmentation, hdr.ipv4.protocol) {
+            (0 &&& OFFSET_BITS, PROTOCOL_UDP):     parse_udp_ports;
+            (0 &&& OFFSET_BITS, PROTOCOL_TCP):     parse_ports;
+            (0 &&& OFFSET_BITS, PROTOCOL_DCCP):    parse_ports;
+            (0 &&& OFFSET_BITS, PROTOCOL_SCTP):    parse_ports;
+            (0 &&& OFFSET_BITS, PROTOCOL_UDPLITE): parse_ports;
+            default:                               accept;
         }
     }
 
@@ -169,32 +197,23 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     state parse_udp {
         meta.tunnel = TUNNEL_GENEVE;
         packet.extract(hdr.udp);
-        meta.payload = (bit<32>)hdr.udp.length - UDP_OCTETS;
         packet.extract(hdr.geneve);
         transition select(hdr.geneve.version, hdr.geneve.option_words, hdr.geneve.critical) {
             (0, OPTION_TOTAL_WORDS, 1): parse_first_option;
-            (0, _, _):                  begin_options;
+            (0, _, _):                  parse_options;
             default:                    accept;
         }
-    }
-
-    state begin_options {
-        meta.options.words_left = (bit<8>)hdr.geneve.option_words;
-        transition parse_next_option;
     }
 
     state parse_first_option {
         transition select(packet.lookahead<bit<32>>()) {
             OPTION_MAGIC &&& OPTION_MAGIC_MASK: parse_own_option;
-            default:                            begin_options;
+            default:                            parse_options;
         }
     }
 
     state parse_own_option {
         packet.extract(hdr.option);
-        meta.scid = hdr.option.scid;
-        meta.spi = hdr.option.spi;
-        meta.si = hdr.option.si;
         transition select(hdr.geneve.protocol) {
             ETHERTYPE_IPV4: parse_inner_ipv4;
             ETHERTYPE_IPV6: parse_inner_ipv6;
@@ -202,15 +221,123 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         }
     }
 
-    state parse_next_option {
-        transition select(meta.options.words_left) {
-            0:       accept;
-            default: parse_foreign_option;
+    // The whole list, then option by option. A frame that ends inside the list is judged by its length.
+    state parse_options {
+        meta.options.setValid();
+        meta.options.words_left = (bit<8>)hdr.geneve.option_words;
+        meta.options.words_before = OPTION_MOST_WORDS - (bit<8>)hdr.geneve.option_words;
+        meta.options.own = false;
+        meta.options.unknown_critical = false;
+        meta.options.too_long = false;
+        meta.options.list = 0;
+        transition select(hdr.geneve.option_words) {
+            0x20 &&& 0x20: parse_words32;
+            default:       choose_words16;
         }
     }
 
-    state parse_foreign_option {
-        bit<32> head = packet.lookahead<bit<32>>();
+    state parse_words32 {
+        packet.extract(hdr.foreign_options.words32);
+        meta.options.list = (bit<2016>)hdr.foreign_options.words32.words;
+        transition choose_words16;
+    }
+
+    state choose_words16 {
+        transition select(hdr.geneve.option_words) {
+            0x10 &&& 0x10: parse_words16;
+            default:       choose_words8;
+        }
+    }
+
+    state parse_words16 {
+        packet.extract(hdr.foreign_options.words16);
+        // v1model's shifts go as far as 256.
+        meta.options.list = (meta.options.list << 256) |
+                            (bit<2016>)hdr.foreign_options.words16.words[511:256];
+        meta.options.list = (meta.options.list << 256) |
+                            (bit<2016>)hdr.foreign_options.words16.words[255:0];
+        transition choose_words8;
+    }
+
+    state choose_words8 {
+        transition select(hdr.geneve.option_words) {
+            0x08 &&& 0x08: parse_words8;
+            default:       choose_words4;
+        }
+    }
+
+    state parse_words8 {
+        packet.extract(hdr.foreign_options.words8);
+        meta.options.list = (meta.options.list << 256) |
+                            (bit<2016>)hdr.foreign_options.words8.words;
+        transition choose_words4;
+    }
+
+    state choose_words4 {
+        transition select(hdr.geneve.option_words) {
+            0x04 &&& 0x04: parse_words4;
+            default:       choose_words2;
+        }
+    }
+
+    state parse_words4 {
+        packet.extract(hdr.foreign_options.words4);
+        meta.options.list = (meta.options.list << 128) |
+                            (bit<2016>)hdr.foreign_options.words4.words;
+        transition choose_words2;
+    }
+
+    state choose_words2 {
+        transition select(hdr.geneve.option_words) {
+            0x02 &&& 0x02: parse_words2;
+            default:       choose_words1;
+        }
+    }
+
+    state parse_words2 {
+        packet.extract(hdr.foreign_options.words2);
+        meta.options.list = (meta.options.list << 64) |
+                            (bit<2016>)hdr.foreign_options.words2.words;
+        transition choose_words1;
+    }
+
+    state choose_words1 {
+        transition select(hdr.geneve.option_words) {
+            0x01 &&& 0x01: parse_words1;
+            default:       begin_list;
+        }
+    }
+
+    state parse_words1 {
+        packet.extract(hdr.foreign_options.words1);
+        meta.options.list = (meta.options.list << 32) |
+                            (bit<2016>)hdr.foreign_options.words1.words;
+        transition begin_list;
+    }
+
+    // The list goes to the upper end of its field, where its first option is read.
+    state begin_list {
+        transition select(meta.options.words_before) {
+            0:       judge_option;
+            default: move_list;
+        }
+    }
+
+    state move_list {
+        meta.options.list = meta.options.list << 32;
+        meta.options.words_before = meta.options.words_before - 1;
+        transition begin_list;
+    }
+
+    state judge_option {
+        transition select(meta.options.words_left) {
+            0:       accept;
+            default: judge_foreign_option;
+        }
+    }
+
+    state judge_foreign_option {
+        bit<32> head = meta.options.list[2015:1984];
         bool own = head[31:8] == OPTION_CLASS_TYPE;
 
         meta.options.own = meta.options.own || own;
@@ -219,40 +346,61 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         meta.options.too_long = meta.options.option_words_left > meta.options.words_left;
         transition select(meta.options.too_long) {
             true:  accept;
-            false: parse_foreign_word;
+            false: pass_word;
         }
     }
 
-    state parse_foreign_word {
-        packet.extract(hdr.foreign_options.next);
+    state pass_word {
+        meta.options.list = meta.options.list << 32;
         meta.options.words_left = meta.options.words_left - 1;
         meta.options.option_words_left = meta.options.option_words_left - 1;
         transition select(meta.options.option_words_left) {
-            0:       parse_next_option;
-            default: parse_foreign_word;
+            0:       judge_option;
+            default: pass_word;
         }
     }
 
     state parse_inner_ipv4 {
         packet.extract(hdr.inner_ipv4);
-        transition select(hdr.inner_ipv4.version, hdr.inner_ipv4.ihl) {
-            (4, 6 .. 15): begin_inner_ipv4_options;
+        transition select(hdr.inner_ipv4.version_ihl) {
+            0x4D .. 0x4F: parse_inner_words8;
+            0x49 .. 0x4C: parse_inner_words4;
+            0x47 .. 0x48: parse_inner_words2;
+            0x46:         parse_inner_words1;
             default:      accept;
         }
     }
 
-    state begin_inner_ipv4_options {
-        meta.options.words_left = (bit<8>)hdr.inner_ipv4.ihl - (bit<8>)IPV4_WORDS;
-        transition parse_inner_ipv4_options;
+    state parse_inner_words8 {
+        packet.extract(hdr.inner_ipv4_options.words8);
+        transition select(hdr.inner_ipv4.version_ihl) {
+            0x4D:    accept;
+            0x4F:    parse_inner_words2;
+            default: parse_inner_words1;
+        }
     }
 
-    state parse_inner_ipv4_options {
-        packet.extract(hdr.inner_ipv4_options.next);
-        meta.options.words_left = meta.options.words_left - 1;
-        transition select(meta.options.words_left) {
-            0:       accept;
-            default: parse_inner_ipv4_options;
+    state parse_inner_words4 {
+        packet.extract(hdr.inner_ipv4_options.words4);
+        transition select(hdr.inner_ipv4.version_ihl) {
+            0x49:         accept;
+            0x4B .. 0x4C: parse_inner_words2;
+            default:      parse_inner_words1;
         }
+    }
+
+    state parse_inner_words2 {
+        packet.extract(hdr.inner_ipv4_options.words2);
+        transition select(hdr.inner_ipv4.version_ihl) {
+            0x48:    parse_inner_words1;
+            0x4C:    parse_inner_words1;
+            default: accept;
+        }
+    }
+
+    state parse_inner_words1 {
+        packet.extract(hdr.inner_ipv4_options.words1);
+        transition accept;
     }
 
     state parse_inner_ipv6 {

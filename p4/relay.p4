@@ -25,14 +25,14 @@ control Relay(in headers_t hdr, inout metadata_t meta) {
 // What new outer headers of the other family take over from those that the packet came with.
 control TakeOver(in headers_t hdr, inout metadata_t meta) {
     apply {
+        meta.spi = hdr.option.spi;
+        meta.si = hdr.option.si;
         meta.inner.ipv6 = hdr.geneve.protocol == ETHERTYPE_IPV6;
         if (hdr.ipv6.isValid()) {
-            meta.departure.dscp = hdr.ipv6.dscp;
-            meta.departure.ecn = hdr.ipv6.ecn;
+            meta.departure.traffic_class = hdr.ipv6.traffic_class;
             meta.departure.ttl = hdr.ipv6.hop_limit - 1;
         } else {
-            meta.departure.dscp = hdr.ipv4.dscp;
-            meta.departure.ecn = hdr.ipv4.ecn;
+            meta.departure.traffic_class = hdr.ipv4.traffic_class;
             meta.departure.ttl = hdr.ipv4.ttl - 1;
         }
     }
@@ -51,9 +51,7 @@ control Rewrite(inout headers_t hdr, inout metadata_t meta) {
     }
 
     @hidden action rewrite_ipv4() {
-        hdr.ipv4.id = 0;
-        hdr.ipv4.reserved = 0;
-        hdr.ipv4.dont_fragment = 1;
+        hdr.ipv4.fragmentation = ATOMIC;
         hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
         hdr.ipv4.src = meta.departure.src4;
         hdr.ipv4.dst = meta.departure.dst[31:0];

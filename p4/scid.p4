@@ -43,7 +43,7 @@ control Scids(in headers_t hdr, inout metadata_t meta) {
     @id(0x02000003)
     table scid {
         key = {
-            meta.scid : exact @id(1) @name("scid");
+            hdr.option.scid : exact @id(1) @name("scid");
         }
         actions = {
             deliver;

@@ -9,10 +9,8 @@
 control PutOuterIpv4(inout headers_t hdr, in metadata_t meta) {
     apply {
         hdr.tunnel_ipv4 = {
-            4, IPV4_WORDS, meta.departure.dscp, meta.departure.ecn,
-            (bit<16>)(meta.inner.length + OVERHEAD_IPV4),
-            0, 0, 1, 0, 0, // an atomic datagram, RFC 6864: no identification, DF
-            meta.departure.ttl, PROTOCOL_UDP, 0, meta.departure.src4, meta.departure.dst[31:0]
+            IPV4_PLAIN, meta.departure.traffic_class,
+            (bit<16>)(meta.inner.length + OVERHEAD_IPV4), ATOMIC, meta.departure.ttl, PROTOCOL_UDP, 0, meta.departure.src4, meta.departure.dst[31:0]
         };
     }
 }
@@ -20,7 +18,7 @@ control PutOuterIpv4(inout headers_t hdr, in metadata_t meta) {
 control PutOuterIpv6(inout headers_t hdr, in metadata_t meta) {
     apply {
         hdr.tunnel_ipv6 = {
-            6, meta.departure.dscp, meta.departure.ecn, (bit<20>)meta.departure.flow[31:15],
+            6, meta.departure.traffic_class, (bit<20>)meta.departure.flow[31:15],
             (bit<16>)(meta.inner.length + UDP_OCTETS + DATA_HEADER_OCTETS),
             PROTOCOL_UDP, meta.departure.ttl, meta.departure.src6, meta.departure.dst
         };

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.bmv2
 
 FRAMES = 4_000
 SEED = 3
-TTL = '"0x40"'
+TTL = '"ttl"]}, {"type": "hexstr", "value": "0x40"'
 """The TTL of an outer header, as the compiled program has it."""
 
 
@@ -46,7 +46,7 @@ def broken(tmp_path: Path) -> Iterator[Bmv2Target]:
     program = (P4 / SWITCH).read_text()
     assert program.count(TTL)
     altered = tmp_path / "altered.json"
-    altered.write_text(program.replace(TTL, '"0x3f"'))
+    altered.write_text(program.replace(TTL, TTL.replace("0x40", "0x3f")))
     json.loads(altered.read_text())
     with bmv2_target(altered) as target:
         yield target
