@@ -10,7 +10,7 @@
 
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
-PROTO := moorline/api/v1/moorline.proto
+PROTOS = $(wildcard moorline/api/v1/*.proto)
 # Lab tests of relays and gateways, half of all.
 WAYS = tests/lab/test_relays.py tests/lab/test_gateway.py
 C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c)
@@ -64,7 +64,7 @@ p4: setup
 	@$(PYTHON) -m tools.contract
 
 stubs: setup
-	@$(PYTHON) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)
+	@$(PYTHON) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
 
 format: setup
 	@$(PYTHON) -m ruff check --fix-only .

@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from control.errors import ControlError, UnauthenticatedError
-from moorline.api.v1 import moorline_pb2 as pb
+from moorline.api.v1 import moorline_pb2, peers_pb2
 from moorline.errors import MoorlineError
 from moorline.tls import Identity, Kind, peer_identity
 
@@ -32,6 +32,13 @@ FAULT: Final = "the controller failed at this request: look into its log"
 """What a caller is told of a defect."""
 
 
+_SERVICES: Final = {
+    name: service
+    for file in (moorline_pb2, peers_pb2)
+    for name, service in file.DESCRIPTOR.services_by_name.items()
+}
+"""The services of all proto files by name."""
+
 Admit = Callable[[Identity], None]
 """Raises an error for a caller who is not let in."""
 
@@ -41,11 +48,11 @@ def bind(server: Any, name: str, servicer: object, admit: Admit | None) -> str:
 
     Args:
         server: a ``grpc.aio.Server``.
-        name: the service in the proto file.
+        name: the service, in whichever proto file.
         servicer: what answers.
         admit: who is let in, beyond having an identity; None: anybody, and callers have no identity.
     """
-    service = pb.DESCRIPTOR.services_by_name[name]
+    service = _SERVICES[name]
     handlers = {
         method.name: _handler(method, getattr(servicer, method.name), admit) for method in service.methods
     }

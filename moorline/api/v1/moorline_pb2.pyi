@@ -1,3 +1,4 @@
+from moorline.api.v1 import peers_pb2 as _peers_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -366,19 +367,21 @@ class Node(_message.Message):
     def __init__(self, name: _Optional[str] = ..., id: _Optional[int] = ..., connected: _Optional[bool] = ..., converged: _Optional[bool] = ..., locators: _Optional[_Iterable[_Union[Locator, _Mapping]]] = ..., generation: _Optional[int] = ..., version: _Optional[str] = ..., services: _Optional[int] = ..., connections: _Optional[int] = ..., connection_capacity: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., last_seen_ns: _Optional[int] = ..., problem: _Optional[str] = ..., switch: _Optional[_Union[Switch, _Mapping]] = ..., via: _Optional[str] = ..., border: _Optional[bool] = ..., relayed_connections: _Optional[int] = ..., unknown_scids: _Optional[int] = ...) -> None: ...
 
 class Switch(_message.Message):
-    __slots__ = ("p4runtime", "device_id", "ports", "pipeline")
+    __slots__ = ("p4runtime", "device_id", "ports", "pipeline", "peers")
     P4RUNTIME_FIELD_NUMBER: _ClassVar[int]
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
     p4runtime: str
     device_id: int
     ports: _containers.RepeatedCompositeFieldContainer[SwitchPort]
     pipeline: PipelineState
-    def __init__(self, p4runtime: _Optional[str] = ..., device_id: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[SwitchPort, _Mapping]]] = ..., pipeline: _Optional[_Union[PipelineState, str]] = ...) -> None: ...
+    peers: _containers.RepeatedCompositeFieldContainer[SwitchPeer]
+    def __init__(self, p4runtime: _Optional[str] = ..., device_id: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[SwitchPort, _Mapping]]] = ..., pipeline: _Optional[_Union[PipelineState, str]] = ..., peers: _Optional[_Iterable[_Union[SwitchPeer, _Mapping]]] = ...) -> None: ...
 
 class SwitchPort(_message.Message):
-    __slots__ = ("number", "role", "addresses", "gateways", "mtu", "vlan", "mac", "interface")
+    __slots__ = ("number", "role", "addresses", "gateways", "mtu", "vlan", "mac", "interface", "tenant", "prefixes", "tunnels")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     ADDRESSES_FIELD_NUMBER: _ClassVar[int]
@@ -387,6 +390,9 @@ class SwitchPort(_message.Message):
     VLAN_FIELD_NUMBER: _ClassVar[int]
     MAC_FIELD_NUMBER: _ClassVar[int]
     INTERFACE_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    TUNNELS_FIELD_NUMBER: _ClassVar[int]
     number: int
     role: str
     addresses: _containers.RepeatedScalarFieldContainer[str]
@@ -395,10 +401,39 @@ class SwitchPort(_message.Message):
     vlan: int
     mac: str
     interface: str
-    def __init__(self, number: _Optional[int] = ..., role: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., gateways: _Optional[_Iterable[str]] = ..., mtu: _Optional[int] = ..., vlan: _Optional[int] = ..., mac: _Optional[str] = ..., interface: _Optional[str] = ...) -> None: ...
+    tenant: int
+    prefixes: _containers.RepeatedScalarFieldContainer[str]
+    tunnels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, number: _Optional[int] = ..., role: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., gateways: _Optional[_Iterable[str]] = ..., mtu: _Optional[int] = ..., vlan: _Optional[int] = ..., mac: _Optional[str] = ..., interface: _Optional[str] = ..., tenant: _Optional[int] = ..., prefixes: _Optional[_Iterable[str]] = ..., tunnels: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SwitchPeer(_message.Message):
+    __slots__ = ("name", "kind", "ports", "macs", "header", "by_mac", "addresses", "rewrites", "spare", "local", "remote")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    MACS_FIELD_NUMBER: _ClassVar[int]
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    BY_MAC_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    REWRITES_FIELD_NUMBER: _ClassVar[int]
+    SPARE_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_FIELD_NUMBER: _ClassVar[int]
+    REMOTE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    ports: _containers.RepeatedScalarFieldContainer[int]
+    macs: _containers.RepeatedScalarFieldContainer[str]
+    header: str
+    by_mac: bool
+    addresses: _containers.RepeatedScalarFieldContainer[str]
+    rewrites: bool
+    spare: bool
+    local: str
+    remote: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., ports: _Optional[_Iterable[int]] = ..., macs: _Optional[_Iterable[str]] = ..., header: _Optional[str] = ..., by_mac: _Optional[bool] = ..., addresses: _Optional[_Iterable[str]] = ..., rewrites: _Optional[bool] = ..., spare: _Optional[bool] = ..., local: _Optional[str] = ..., remote: _Optional[str] = ...) -> None: ...
 
 class Port(_message.Message):
-    __slots__ = ("number", "interface", "role", "hook", "up", "mtu", "addresses")
+    __slots__ = ("number", "interface", "role", "hook", "up", "mtu", "addresses", "prefixes", "tenant")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     INTERFACE_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -406,6 +441,8 @@ class Port(_message.Message):
     UP_FIELD_NUMBER: _ClassVar[int]
     MTU_FIELD_NUMBER: _ClassVar[int]
     ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     number: int
     interface: str
     role: str
@@ -413,7 +450,9 @@ class Port(_message.Message):
     up: bool
     mtu: int
     addresses: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, number: _Optional[int] = ..., interface: _Optional[str] = ..., role: _Optional[str] = ..., hook: _Optional[str] = ..., up: _Optional[bool] = ..., mtu: _Optional[int] = ..., addresses: _Optional[_Iterable[str]] = ...) -> None: ...
+    prefixes: _containers.RepeatedScalarFieldContainer[str]
+    tenant: int
+    def __init__(self, number: _Optional[int] = ..., interface: _Optional[str] = ..., role: _Optional[str] = ..., hook: _Optional[str] = ..., up: _Optional[bool] = ..., mtu: _Optional[int] = ..., addresses: _Optional[_Iterable[str]] = ..., prefixes: _Optional[_Iterable[str]] = ..., tenant: _Optional[int] = ...) -> None: ...
 
 class ListNodesRequest(_message.Message):
     __slots__ = ()
@@ -470,16 +509,18 @@ class JoinToken(_message.Message):
     def __init__(self, node: _Optional[str] = ..., token: _Optional[str] = ..., expires_ns: _Optional[int] = ...) -> None: ...
 
 class AddSwitchRequest(_message.Message):
-    __slots__ = ("name", "p4runtime", "device_id", "ports")
+    __slots__ = ("name", "p4runtime", "device_id", "ports", "peers")
     NAME_FIELD_NUMBER: _ClassVar[int]
     P4RUNTIME_FIELD_NUMBER: _ClassVar[int]
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
     name: str
     p4runtime: str
     device_id: int
     ports: _containers.RepeatedCompositeFieldContainer[SwitchPort]
-    def __init__(self, name: _Optional[str] = ..., p4runtime: _Optional[str] = ..., device_id: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[SwitchPort, _Mapping]]] = ...) -> None: ...
+    peers: _containers.RepeatedCompositeFieldContainer[SwitchPeer]
+    def __init__(self, name: _Optional[str] = ..., p4runtime: _Optional[str] = ..., device_id: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[SwitchPort, _Mapping]]] = ..., peers: _Optional[_Iterable[_Union[SwitchPeer, _Mapping]]] = ...) -> None: ...
 
 class ReplacePipelineRequest(_message.Message):
     __slots__ = ("name",)
@@ -558,30 +599,34 @@ class JoinResponse(_message.Message):
     def __init__(self, certificate: _Optional[bytes] = ..., authority: _Optional[bytes] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("hello", "locators", "ports")
+    __slots__ = ("hello", "locators", "ports", "feature_peers")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     LOCATORS_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_PEERS_FIELD_NUMBER: _ClassVar[int]
     hello: NodeHello
     locators: LocatorsChanged
     ports: PortsChanged
-    def __init__(self, hello: _Optional[_Union[NodeHello, _Mapping]] = ..., locators: _Optional[_Union[LocatorsChanged, _Mapping]] = ..., ports: _Optional[_Union[PortsChanged, _Mapping]] = ...) -> None: ...
+    feature_peers: FeaturePeersChanged
+    def __init__(self, hello: _Optional[_Union[NodeHello, _Mapping]] = ..., locators: _Optional[_Union[LocatorsChanged, _Mapping]] = ..., ports: _Optional[_Union[PortsChanged, _Mapping]] = ..., feature_peers: _Optional[_Union[FeaturePeersChanged, _Mapping]] = ...) -> None: ...
 
 class NodeHello(_message.Message):
-    __slots__ = ("version", "p4runtime_port", "connection_capacity", "locators", "ports", "access_port")
+    __slots__ = ("version", "p4runtime_port", "connection_capacity", "locators", "ports", "access_port", "feature_peers")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     P4RUNTIME_PORT_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_CAPACITY_FIELD_NUMBER: _ClassVar[int]
     LOCATORS_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
     ACCESS_PORT_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_PEERS_FIELD_NUMBER: _ClassVar[int]
     version: str
     p4runtime_port: int
     connection_capacity: int
     locators: LocatorsChanged
     ports: _containers.RepeatedCompositeFieldContainer[Port]
     access_port: int
-    def __init__(self, version: _Optional[str] = ..., p4runtime_port: _Optional[int] = ..., connection_capacity: _Optional[int] = ..., locators: _Optional[_Union[LocatorsChanged, _Mapping]] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., access_port: _Optional[int] = ...) -> None: ...
+    feature_peers: _containers.RepeatedCompositeFieldContainer[_peers_pb2.FeaturePeer]
+    def __init__(self, version: _Optional[str] = ..., p4runtime_port: _Optional[int] = ..., connection_capacity: _Optional[int] = ..., locators: _Optional[_Union[LocatorsChanged, _Mapping]] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., access_port: _Optional[int] = ..., feature_peers: _Optional[_Iterable[_Union[_peers_pb2.FeaturePeer, _Mapping]]] = ...) -> None: ...
 
 class LocatorsChanged(_message.Message):
     __slots__ = ("generation", "locators")
@@ -596,6 +641,12 @@ class PortsChanged(_message.Message):
     PORTS_FIELD_NUMBER: _ClassVar[int]
     ports: _containers.RepeatedCompositeFieldContainer[Port]
     def __init__(self, ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ...) -> None: ...
+
+class FeaturePeersChanged(_message.Message):
+    __slots__ = ("feature_peers",)
+    FEATURE_PEERS_FIELD_NUMBER: _ClassVar[int]
+    feature_peers: _containers.RepeatedCompositeFieldContainer[_peers_pb2.FeaturePeer]
+    def __init__(self, feature_peers: _Optional[_Iterable[_Union[_peers_pb2.FeaturePeer, _Mapping]]] = ...) -> None: ...
 
 class NodeUpdate(_message.Message):
     __slots__ = ("welcome", "endpoints", "peer", "peer_removed", "translation", "translation_removed", "synchronized", "several")
