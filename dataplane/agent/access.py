@@ -14,7 +14,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from dataplane.agent.features import Feature, switch
 from dataplane.agent.netlink import HostTable, Link
-from dataplane.agent.spread import spread_receiving
+from dataplane.agent.spread import keep_flows_together, spread_receiving
 from dataplane.agent.sysctl import write_sysctl
 from dataplane.agent.watch import read_host
 from dataplane.bpf.attach import driver_of
@@ -103,6 +103,7 @@ class AccessPair:
             "set", index=pair.near.index, mtu=mtu, flags=_IFF_NOARP | 1, change=_IFF_NOARP | 1
         )
         await spread_receiving(self._near, self._far)
+        await keep_flows_together(self._netlink, pair.near)
         switch(self._near, Feature.RECEIVE_JOINING, on=True)
         switch(self._near, Feature.TRANSMIT_CHECKSUMS, on=not checksums_in_software)
         return self._find(read_host())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts a loaded program on an interface, at XDP or at TC ingress, and takes it off again.
+"""Puts a loaded program on an interface, at XDP or at TC, and takes it off again.
 
 A program that is there is replaced in one step, so that no packet passes between the old one and the new one.
 What is attached stays when the process ends.
@@ -30,6 +30,7 @@ _NATIVE_XDP: Final = frozenset(
 
 _XDP_FLAGS_DRV_MODE: Final = 1 << 2
 _INGRESS: Final = "ffff:fff2"
+_EGRESS: Final = "ffff:fff3"
 _INGRESS_PARENT: Final = 0xFFFFFFF2
 _EGRESS_PARENT: Final = 0xFFFFFFF3
 _FILTER_NAME: Final = "moorline"
@@ -109,11 +110,29 @@ async def attach(netlink: Any, interface: str, index: int, hook: Hook, program: 
         if hook is Hook.XDP:
             await _set_xdp(netlink, index, program)
         else:
-            await _set_filter(netlink, index, program)
+            await _set_filter(netlink, index, program, _INGRESS)
     except NetlinkError as error:
         mend = 'set its hook to "tc"' if hook is Hook.XDP else "free its TC ingress"
         raise AttachError(
             f"interface {interface} does not take the program at {hook} ({os.strerror(error.code)}): {mend}"
+        ) from error
+
+
+async def attach_to_departures(netlink: Any, interface: str, index: int, program: int) -> None:
+    """Put a program of the TC hook where packets leave by an interface, in the place of what Moorline had
+    there.
+
+    Arguments as for :func:`attach`. It goes with the interface.
+
+    Raises:
+        AttachError: the kernel refused.
+    """
+    try:
+        await _set_filter(netlink, index, program, _EGRESS)
+    except NetlinkError as error:
+        raise AttachError(
+            f"interface {interface} does not take a program for what leaves ({os.strerror(error.code)}): "
+            "free its TC egress"
         ) from error
 
 
@@ -151,7 +170,7 @@ async def _set_xdp(netlink: Any, index: int, program: int) -> None:
     await netlink.link("set", index=index, xdp={"attrs": settings})
 
 
-async def _set_filter(netlink: Any, index: int, program: int) -> None:
+async def _set_filter(netlink: Any, index: int, program: int, parent: str) -> None:
     try:
         await netlink.tc("add", "clsact", index)
     except NetlinkError as error:
@@ -164,7 +183,7 @@ async def _set_filter(netlink: Any, index: int, program: int) -> None:
         _FILTER_HANDLE,
         fd=program,
         name=_FILTER_NAME,
-        parent=_INGRESS,
+        parent=parent,
         prio=_PRIORITY,
         protocol=_PROTOCOL_ALL,
         direct_action=True,

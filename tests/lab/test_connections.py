@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from dataplane.bpf import sys as bpf
 from moorline.api.v1 import moorline_pb2 as api
 from tools.lab import Lab
+from tools.lab.namespace import Namespace
 from tools.lab.programs import Service
 from tools.lab.tcp import abort, connect, family_of, listen, retransmits
 from tools.lab.waiting import wait_until
@@ -192,3 +194,33 @@ def test_all_processors_work_on_what_crosses_the_access_pair(lab: Lab):
     shown = host.run("unshare", "--mount", "sh", "-c", f"mount -t sysfs sysfs /sys && {masks}").stdout.split()
     assert len(shown) >= 2
     assert {int(mask.replace(",", ""), 16).bit_count() for mask in shown} == {os.cpu_count()}
+
+
+HASH_IS_DROPPED = bytes.fromhex(
+    "6110440000000000"  # r0 = skb->hash, as it stands
+    "1500010000000000"  # 0: on, with r0 = TC_ACT_OK
+    "b700000002000000"  # r0 = TC_ACT_SHOT
+    "9500000000000000"
+)
+
+
+@pytest.fixture
+def laptop_without_hashes(lab: Lab) -> Iterator[Namespace]:
+    """The laptop, where a packet that leaves by ``ml0`` with the hash of its socket gets lost."""
+    place = lab["laptop"].place
+    where = {"index": place.index("ml0"), "handle": 1, "parent": "ffff:fff3", "prio": 6082, "protocol": 3}
+    program = bpf.load_program(3, "hash_is_dropped", HASH_IS_DROPPED)
+    try:
+        place.request("tc", "add-filter", "bpf", fd=program, name="test", direct_action=True, **where)
+    finally:
+        os.close(program)
+    yield place
+    place.request("tc", "del-filter", "bpf", **where)
+
+
+def test_flows_are_not_spread_by_the_numbers_of_their_sockets(
+    laptop_without_hashes: Namespace, lab: Lab, fresh_pair: tuple[Service, Service]
+):
+    client, server = fresh_pair
+    with listen(lab["server"].place, server.ipv4, 8008):
+        connect(laptop_without_hashes, server.ipv4, 8008, source=client.ipv4, timeout=3.0).close()

@@ -18,7 +18,7 @@ from tools.lab.tcp import connect, listen
 from tools.lab.waiting import wait_until
 
 PAIR = ("server", "laptop")
-PORTS = ("up0", "ml0p")
+PROGRAMS = (("up0", "ingress"), ("ml0p", "ingress"), ("ml0", "egress"))
 
 pytestmark = pytest.mark.usefixtures("laptop")
 
@@ -44,11 +44,12 @@ def shown(lab: Lab, host: Host) -> bool:
 
 
 def programs(host: Host) -> dict[str, set[int]]:
-    """Numbers of the programs at the ports."""
+    """Numbers of the programs on the interfaces."""
     found = {}
-    for port in PORTS:
-        filters = json.loads(host.place.run("tc", "-json", "filter", "show", "dev", port, "ingress").stdout)
-        found[port] = {f["options"]["prog"]["id"] for f in filters if "prog" in f.get("options", {})}
+    for interface, direction in PROGRAMS:
+        shown = host.place.run("tc", "-json", "filter", "show", "dev", interface, direction).stdout
+        filters = json.loads(shown)
+        found[interface] = {f["options"]["prog"]["id"] for f in filters if "prog" in f.get("options", {})}
     return found
 
 
@@ -79,7 +80,7 @@ def test_the_program_of_an_earlier_version_is_replaced_under_traffic(lab: Lab, f
         start_agents(lab, host.name)
     after = programs(host)
     assert all(after.values())
-    assert not any(before[port] & after[port] for port in PORTS)
+    assert not any(before[interface] & after[interface] for interface in before)
 
 
 def test_what_changes_while_the_controller_is_away(
