@@ -42,7 +42,9 @@ static inline int classify(hook_context *ctx, struct packet *packet)
 		return EVENT_PASS;
 	if (role->action == ACTION_underlay)
 		return from_underlay(ctx, packet);
-	return from_access(ctx, packet, role);
+	if (role->action == ACTION_access)
+		return from_access(ctx, packet, role);
+	return EVENT_PASS;
 }
 
 static inline int pipeline(hook_context *ctx)

@@ -47,7 +47,7 @@ struct assoc_bucket {
 	u64 way[ASSOC_WAYS];
 };
 
-/* What a port is for: the kernel's (no entry), underlay, or access of a tenant. */
+/* What a port is for: the kernel's (no entry), underlay, access of a tenant, edge, or feature peer. */
 struct port_role_entry {
 	u16 ingress_port;
 	u16 pad0;
@@ -58,6 +58,17 @@ struct port_role_entry {
 			u8 hops; /* by how much the inner TTL is lowered */
 			u8 pad[3];
 		} access;
+		struct {
+			u32 tenant;
+			u8 hops;
+			u8 pad[3];
+		} edge;
+		struct {
+			u32 tenant;
+			u8 header; /* kind (moorline.wire.PeerHeader) that its packets come with */
+			u8 by_mac; /* whether the source of a frame says which path it is on */
+			u8 pad[2];
+		} peer;
 	} data;
 };
 SLOT_TABLE(port_role, cpu);

@@ -21,6 +21,15 @@ CONTROLLER_PORT: Final = 6083
 JOIN_PORT: Final = 6084
 """TCP port on which the controller admits new nodes (TLS, join token required)."""
 
+OAM_PORT: Final = 6083
+"""UDP destination port of the probes that trace a service path."""
+
+VXLAN_PORT: Final = 4789
+"""UDP destination port of VXLAN (RFC 7348)."""
+
+FIRST_SI: Final = 255
+"""Service index at the start of a path: one less behind each feature peer (RFC 8300)."""
+
 P4RUNTIME_PORT: Final = 9559
 """TCP port of an agent's P4Runtime server, as registered with IANA."""
 
@@ -47,10 +56,35 @@ EVENTS_PER_PORT: Final = 64
 
 
 class Tunnel(IntEnum):
-    """Kind of tunnel in the key of the table ``terminate``; NONE: plain packets for the node itself."""
+    """Kind of tunnel, as in the keys of ``terminate`` and ``device``.
+
+    NONE: plain packets for the node itself. IPIP: IPv4 or IPv6 in IPv4 or IPv6.
+    """
 
     NONE = 0
     GENEVE = 1
+    VXLAN = 2
+    GRE = 3
+    IPIP = 4
+
+
+class PeerHeader(IntEnum):
+    """What stands between Ethernet and packet on the way to a feature peer, and back."""
+
+    NONE = 0
+    VLAN = 1
+    QINQ = 2
+    MPLS = 3
+    GRE = 4
+    PBB = 5
+
+
+class PeerCheck(IntEnum):
+    """What a packet back from a feature peer is compared with (action ``resume_path``)."""
+
+    NONE = 0
+    CONNECTION = 1
+    CLASS = 2
 
 
 class Event(IntEnum):
@@ -99,6 +133,16 @@ class Event(IntEnum):
     DROP_NO_ROOM = 38
     DROP_OUTER_TTL = 39
     DROP_OUTER_TOO_BIG = 40
+    DROP_SERVICE_INDEX = 41
+    DROP_PEER_UNKNOWN = 42
+    DROP_PEER_UNEXPECTED = 43
+    DROP_PEER_DOWN = 44
+    DROP_CLASSIFIER_DENIED = 45
+    DROP_DEVICE_UNKNOWN = 46
+    DROP_DEVICE_ADDRESS = 47
+    DROP_PEER_HEADER = 48
+    DROP_TUNNEL_HEADER = 49
+    DROP_PROBE_END = 50
 
     @property
     def is_drop(self) -> bool:

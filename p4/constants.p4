@@ -40,6 +40,7 @@ const bit<31> SOLICITED_OVERRIDE   = 0x60000000; // flags behind the one of rout
 
 const bit<8>  TUNNEL_GENEVE      = 1;
 const bit<16> GENEVE_PORT        = 6081;
+const bit<16> OAM_PORT           = 6083;
 const bit<32> OPTION_MAGIC       = 0xFF4D8103; // class 0xFF4D, type 0x81, 3 words
 const bit<32> OPTION_MAGIC_MASK  = 0xFFFFFF1F; // but for the reserved bits of the length
 const bit<24> OPTION_CLASS_TYPE  = 0xFF4D81;

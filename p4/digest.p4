@@ -14,12 +14,31 @@ struct scid_unknown {
     address_t source; // outer
 }
 
+// A probe at a place of a service path where it was decided what comes next.
+struct path_trace {
+    port_t  ingress_port;
+    bit<24> spi;
+    bit<8>  si;
+    bit<16> instance; // of the peer that it goes to
+    bit<16> probe;    // its UDP source port
+}
+
 const bit<32> DIGEST_RECEIVER = 1; // v1model has it, and gives it no meaning
 
 control TellScidUnknown(in headers_t hdr, in metadata_t meta) {
     apply {
         if (meta.event == Event.DROP_SCID_UNKNOWN && hdr.option.isValid()) {
             digest<scid_unknown>(DIGEST_RECEIVER, {meta.ingress_port, hdr.option.scid, meta.source});
+        }
+    }
+}
+
+control TellPathTrace(in metadata_t meta) {
+    apply {
+        if (meta.hop.kind != Hop.NONE && meta.inner.protocol == PROTOCOL_UDP &&
+            meta.class.dst_port == OAM_PORT) {
+            digest<path_trace>(DIGEST_RECEIVER, {meta.ingress_port, meta.spi, meta.si,
+                                                 meta.hop.instance, meta.class.src_port});
         }
     }
 }

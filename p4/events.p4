@@ -44,7 +44,17 @@ enum bit<8> Event {
     DROP_NO_NEIGHBOUR            = 37,
     DROP_NO_ROOM                 = 38,
     DROP_OUTER_TTL               = 39,
-    DROP_OUTER_TOO_BIG           = 40
+    DROP_OUTER_TOO_BIG           = 40,
+    DROP_SERVICE_INDEX           = 41,
+    DROP_PEER_UNKNOWN            = 42,
+    DROP_PEER_UNEXPECTED         = 43,
+    DROP_PEER_DOWN               = 44,
+    DROP_CLASSIFIER_DENIED       = 45,
+    DROP_DEVICE_UNKNOWN          = 46,
+    DROP_DEVICE_ADDRESS          = 47,
+    DROP_PEER_HEADER             = 48,
+    DROP_TUNNEL_HEADER           = 49,
+    DROP_PROBE_END               = 50
 }
 
 #endif

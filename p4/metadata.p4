@@ -6,10 +6,12 @@
 #include "constants.p4"
 #include "events.p4"
 
-enum bit<2> Role {
+enum bit<3> Role {
     UNASSIGNED = 0,
     UNDERLAY   = 1,
-    ACCESS     = 2
+    ACCESS     = 2,
+    EDGE       = 3,
+    PEER       = 4
 }
 
 // A group that not every packet has is a header, although it is never on the wire: a switch sets all other
@@ -83,6 +85,71 @@ header departure_t {
     bit<16>   mtu;
 }
 
+// What a frame from a feature peer says of the path that it is on.
+struct steering_t {
+    bit<8>  kind;     // of header at its port
+    bit<1>  by_mac;   // its source counts
+    bit<32> label;
+    bit<48> src_mac;
+    bit<2>  check;    // what has to agree
+    bool    by_class; // the path is that of its class,
+    bit<8>  position; // so many peers behind the start
+}
+
+// What of a packet the classifier sees, beside its addresses.
+struct class_t {
+    bit<12> vlan;
+    bit<48> src_mac;
+    bit<16> src_port;
+    bit<16> dst_port;
+}
+
+// What comes next on a service path.
+enum bit<3> Hop {
+    NONE  = 0,
+    PEER  = 1,
+    NODE  = 2,
+    GROUP = 3,
+    END   = 4
+}
+
+struct hop_t {
+    Hop       kind;
+    bit<16>   instance;       // of the peer
+    bit<16>   group;          // from which it is chosen,
+    bit<1>    by_destination; // by this address
+    address_t customer;
+    bit<8>    header_kind;    // towards the peer, as all that follows
+    bit<32>   label;
+    bit<32>   label2;
+    bit<48>   src_mac;
+    bit<48>   dst_mac;
+    address_t local;
+    address_t remote;
+}
+
+// How a packet leaves that is on no path, or at its end.
+enum bit<2> Way {
+    NONE   = 0,
+    PORT   = 1,
+    NODE   = 2,
+    TUNNEL = 3
+}
+
+struct way_t {
+    Way       kind;
+    bit<16>   vlan;   // by a port
+    bit<8>    tunnel; // into a user's tunnel
+    bit<32>   key;
+}
+
+// A user device that came through a tunnel.
+struct device_t {
+    bit<32>   key;     // of the tunnel
+    address_t address; // what the inner source is to be
+    address_t mask;
+}
+
 struct metadata_t {
     Event       event;
     Role        role;
@@ -112,6 +179,11 @@ struct metadata_t {
     inner_t     inner;
     addresses_t addresses;
     departure_t departure;
+    steering_t  steering;
+    class_t     class;
+    hop_t       hop;
+    way_t       way;
+    device_t    device;
     bit<16>     usable_mtu;  // of a packet that is too big: the longest that would go through
 }
 

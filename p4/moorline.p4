@@ -52,8 +52,10 @@
 #include <v1model.p4>
 
 #include "checksum.p4"
+#include "classify.p4"
 #include "connection.p4"
 #include "deparser.p4"
+#include "device.p4"
 #include "digest.p4"
 #include "ecn.p4"
 #include "fib.p4"
@@ -67,8 +69,11 @@
 #include "outer.p4"
 #include "own_address.p4"
 #include "parser.p4"
+#include "path.p4"
 #include "ports.p4"
 #include "relay.p4"
+#include "resume.p4"
+#include "route.p4"
 #include "scid.p4"
 #include "ttl.p4"
 #include "tunnel.p4"
@@ -213,12 +218,48 @@ control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
     }
 }
 
+// Packets of edge and peer ports, along service paths.
+control Graph(inout metadata_t meta) {
+    Devices() devices;
+    Resume() resume;
+    Classify() classify;
+    PathHops() path_hops;
+    ChooseInstance() choose_instance;
+    Routes() routes;
+    TellPathTrace() tell_path_trace;
+
+    apply {
+        if (meta.role == Role.PEER) {
+            resume.apply(meta);
+        } else if (meta.tunnel != 0) {
+            devices.apply(meta);
+        }
+        if (meta.event == Event.RX) {
+            classify.apply(meta);
+        }
+        if (meta.event == Event.RX && meta.spi != 0) {
+            path_hops.apply(meta);
+        }
+        if (meta.event == Event.RX && meta.hop.kind == Hop.GROUP) {
+            choose_instance.apply(meta);
+        }
+        if (meta.event == Event.RX && meta.hop.kind == Hop.END) {
+            routes.apply(meta);
+        }
+        if (meta.event == Event.RX) {
+            tell_path_trace.apply(meta);
+            meta.event = Event.PASS;
+        }
+    }
+}
+
 control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     Ports() ports;
     OwnAddress() own_address;
     Answer() answer;
     FromUnderlay() from_underlay;
     FromAccess() from_access;
+    Graph() graph;
     Locators() locators;
     ToAccess() to_access;
     ToUnderlay() to_underlay;
@@ -238,8 +279,10 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
         }
         if (meta.event == Event.RX && meta.role == Role.UNDERLAY) {
             from_underlay.apply(hdr, meta, standard);
-        } else if (meta.event == Event.RX) {
+        } else if (meta.event == Event.RX && meta.role == Role.ACCESS) {
             from_access.apply(hdr, meta);
+        } else if (meta.event == Event.RX) {
+            graph.apply(meta);
         }
         if (meta.event == Event.RX) {
             locators.apply(meta);

@@ -30,6 +30,24 @@ control Ports(inout metadata_t meta) {
         meta.hops = hops;
     }
 
+    // Where users and other networks are: what comes in is led by classifier and route.
+    @id(0x01000017)
+    action edge(@id(1) tenant_t tenant, @id(2) bit<8> hops) {
+        meta.role = Role.EDGE;
+        meta.tenant = tenant;
+        meta.hops = hops;
+    }
+
+    // Where a feature peer is. header: kind (moorline.wire.PeerHeader) that its packets come with. by_mac: whether the source of a
+    // frame says which path it is on.
+    @id(0x01000018)
+    action peer(@id(1) tenant_t tenant, @id(2) @name("header") bit<8> kind, @id(3) bit<1> by_mac) {
+        meta.role = Role.PEER;
+        meta.tenant = tenant;
+        meta.steering.kind = kind;
+        meta.steering.by_mac = by_mac;
+    }
+
     @id(0x02000001)
     table port_role {
         key = {
@@ -38,6 +56,8 @@ control Ports(inout metadata_t meta) {
         actions = {
             underlay;
             access;
+            edge;
+            peer;
             @defaultonly unassigned;
         }
         const default_action = unassigned();

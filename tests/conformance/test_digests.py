@@ -17,7 +17,7 @@ from tools.vectors import files
 from tools.vectors.bpf_target import P4INFO, BpfTarget
 from tools.vectors.model import Step
 
-P4_DIGEST = next(iter(load_p4info(P4INFO).digests))
+(P4_DIGEST,) = (d.id for d in load_p4info(P4INFO).digests.values() if d.name == "scid_unknown")
 MAPPED = bytes(10) + b"\xff\xff"
 FLOOD = 100_000
 DELIVERED = {  # SCID and outer source in the frame

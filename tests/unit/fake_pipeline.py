@@ -39,7 +39,11 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
             ["ingress_port", U16],
             ["pad0", U16],
             ["action", U32],
-            union(access=[["tenant", U32], ["hops", U8], ["pad", U8, [3]]]),
+            union(
+                access=[["tenant", U32], ["hops", U8], ["pad", U8, [3]]],
+                edge=[["tenant", U32], ["hops", U8], ["pad", U8, [3]]],
+                peer=[["tenant", U32], ["header", U8], ["by_mac", U8], ["pad", U8, [2]]],
+            ),
         ),
     ),
     "terminate": (

@@ -157,8 +157,9 @@ def test_what_no_table_in_memory_can_do_is_refused() -> None:
 
 def test_what_only_a_switch_has_is_no_table_in_memory(pipeline: FakePipeline) -> None:
     p4info = load_p4info(P4INFO)
-    assert [table.name for table in p4info.switch_only.values()] == ["fib", "own_address"]
-    assert not {"fib", "own_address"} & set(pipeline.binding.by_name)
+    names = {table.name for table in p4info.switch_only.values()}
+    assert {"fib", "own_address"} <= names
+    assert not names & set(pipeline.binding.by_name)
     assert p4info.table("fib") in p4info.every_table.values()
 
 

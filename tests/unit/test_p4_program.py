@@ -19,11 +19,17 @@ from tools import contract
 from tools.contract import P4, P4INFO, SWITCH
 
 TABLES = {"port_role": 1, "terminate": 2, "scid": 3, "connection": 4, "locator": 5, "uplink": 6, "origin": 7}
-SWITCH_ONLY = {"fib": 8, "own_address": 9}
+SWITCH_ONLY = {
+    **{"fib": 8, "own_address": 9, "shortcut": 10, "classifier": 11, "device": 12, "path_hop": 13},
+    **{"affinity": 14, "member": 15, "resume": 16, "route": 17},
+}
 _IN_ORDER = (
     *("unassigned", "underlay", "access", "leave", "open", "unknown_scid", "deliver", "miss", "encapsulate"),
     *("reject", "unknown_node", "set_paths", "no_uplink", "set_source", "relay", "stranger", "from_node"),
-    *("no_neighbour", "next_hop", "local", "not_own", "answer"),
+    *("no_neighbour", "next_hop", "local", "not_own", "answer", "edge", "peer", "jump", "no_shortcut"),
+    *("set_path", "bypass", "deny", "unclassified", "admit", "stranger_device", "to_peer", "to_node"),
+    *("to_group", "end", "closed", "unknown_path", "pin", "unpinned", "choose", "no_member", "resume_path"),
+    *("resume_class", "unknown_peer", "route_port", "route_node", "route_tunnel", "no_way"),
 )
 ACTIONS = {name: number for number, name in enumerate(_IN_ORDER, start=1)}
 TABLE_IDS, ACTION_IDS, COUNTER_IDS, DIRECT_IDS, PACKET_IDS = (n << 24 for n in (0x02, 0x01, 0x12, 0x13, 0x04))
@@ -32,6 +38,7 @@ TABLE_IDS, ACTION_IDS, COUNTER_IDS, DIRECT_IDS, PACKET_IDS = (n << 24 for n in (
 CONSTANTS = {
     "TUNNEL_GENEVE": wire.Tunnel.GENEVE,
     "GENEVE_PORT": wire.GENEVE_PORT,
+    "OAM_PORT": wire.OAM_PORT,
     "OPTION_MAGIC": wire.OPTION_CLASS << 16 | wire.OPTION_TYPE << 8 | wire.OPTION_WORDS,
     "OPTION_CLASS_TYPE": wire.OPTION_CLASS << 8 | wire.OPTION_TYPE,
     "OPTION_TOTAL_WORDS": wire.OPTION_WORDS + 1,
@@ -94,8 +101,8 @@ def test_numbers_once_given_stay(p4info: P4Info) -> None:
     assert {a.name: a.id - ACTION_IDS for a in p4info.actions.values()} == ACTIONS
     assert {t.name: t.counter - DIRECT_IDS for t in tables} == TABLES | SWITCH_ONLY
     assert {c.name: c.id - COUNTER_IDS for c in p4info.counters.values()} == {"port_events": 1}
-    (digest,) = p4info.message.digests
-    assert (digest.preamble.alias, digest.preamble.id) == ("scid_unknown", 0x17EE51F4)
+    digests = {digest.name: digest.id for digest in p4info.digests.values()}
+    assert digests == {"scid_unknown": 0x17EE51F4, "path_trace": 0x172E8903}
     packets = {p.preamble.name: p.preamble.id for p in p4info.message.controller_packet_metadata}
     assert packets == {"packet_in": PACKET_IDS + 1, "packet_out": PACKET_IDS + 2}
     for thing in (*p4info.actions.values(), *tables):

@@ -60,7 +60,7 @@ async def test_an_absent_key_gives_nothing(peer: Peer) -> None:
 
 
 async def test_a_table_of_switches_is_empty(peer: Peer) -> None:
-    fib, _ = peer.backend.binding.p4info.switch_only
+    fib = peer.backend.binding.p4info.table("fib").id
     entry = p4r.TableEntry(table_id=fib)
     assert await peer.read_table(table_id=fib) == []
     assert await peer.read_table(table_id=fib, is_default_action=True) == []

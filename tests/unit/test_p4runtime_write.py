@@ -51,7 +51,8 @@ async def test_every_table_takes_every_action(peer: Peer) -> None:
                 entry.match.add(field_id=field.id).exact.value = bytes([field.id])
             entry.action.action.action_id = action.id
             for param in action.params:
-                entry.action.action.params.add(param_id=param.id, value=bytes([param.id]))
+                value = min(param.id, (1 << param.width) - 1)
+                entry.action.action.params.add(param_id=param.id, value=bytes([value]))
             await peer.write(insert(entry))
             assert await peer.read_table(table_id=table.id) == [entry]
             await peer.write(modify(entry))
@@ -503,7 +504,7 @@ async def test_a_large_batch_is_written(peer: Peer) -> None:
 
 
 async def test_a_table_of_switches_takes_nothing(peer: Peer) -> None:
-    fib, _ = peer.backend.binding.p4info.switch_only
+    fib = peer.backend.binding.p4info.table("fib").id
     entry = p4r.TableEntry(table_id=fib)
     entry.match.add(field_id=1).exact.value = b"\1"
     counter = p4r.Update(

@@ -132,7 +132,7 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
 
     async def digest(self, list_id: int, *scids: int) -> None:
         """Packets with unknown SCIDs, told to the primary."""
-        (digest,) = self._p4info.digests
+        (digest,) = (one for one in self._p4info.digests if one.preamble.alias == "scid_unknown")
         told = p4r.DigestList(digest_id=digest.preamble.id, list_id=list_id)
         for scid in scids:
             members = told.data.add().struct.members

@@ -377,7 +377,7 @@ async def test_answers_to_senders_are_limited(tmp_path: Path, monkeypatch: pytes
 async def test_unknown_scids_are_counted_and_told(tmp_path: Path) -> None:
     async with SwitchSite(tmp_path) as site:
         plane = await adopted(site, tmp_path)
-        assert len(plane.digests) == 1
+        assert len(plane.digests) == 2
         reads = plane.reads
         await plane.digest(11, 1, 2, 3)
         await plane.digest(12, 4)
@@ -413,6 +413,6 @@ async def test_a_restarted_controller_asks_for_digests_where_that_is_not_so(tmp_
             await site.start()
             await site.programmed()
             assert plane.digests == before
-            assert plane.digest_writes == (0 if found == before else 1)
+            assert plane.digest_writes == (0 if found == before else len(before))
         await plane.digest(1, 99)
         await plane.until(lambda: plane.acknowledged == [1])

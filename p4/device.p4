@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// User devices that come through a tunnel of their own.
+#ifndef MOORLINE_DEVICE_P4
+#define MOORLINE_DEVICE_P4
+
+#include "metadata.p4"
+#include "sizes.p4"
+
+control Devices(inout metadata_t meta) {
+    @id(0x1300000C)
+    direct_counter(CounterType.packets_and_bytes) device_counter;
+
+    @id(0x01000020)
+    action stranger_device() {
+        meta.event = Event.DROP_DEVICE_UNKNOWN;
+    }
+
+    // address, mask: what the sources of the device's packets begin with.
+    @id(0x0100001F)
+    action admit(@id(1) tenant_t tenant, @id(2) address_t address, @id(3) address_t mask) {
+        meta.tenant = tenant;
+        meta.device.address = address;
+        meta.device.mask = mask;
+    }
+
+    @switch_only
+    @id(0x0200000C)
+    table device {
+        key = {
+            meta.source     : exact @id(1) @name("source");
+            meta.tunnel     : exact @id(2) @name("tunnel");
+            meta.device.key : exact @id(3) @name("key"); // 0 = none
+        }
+        actions = {
+            admit;
+            @defaultonly stranger_device;
+        }
+        const default_action = stranger_device();
+        counters = device_counter;
+        size = SIZE_DEVICE;
+    }
+
+    apply {
+        device.apply();
+    }
+}
+
+#endif

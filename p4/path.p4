@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// A place on a service path: what comes next there, and which instance of a peer takes the packet.
+#ifndef MOORLINE_PATH_P4
+#define MOORLINE_PATH_P4
+
+#include "flow.p4"
+#include "metadata.p4"
+#include "sizes.p4"
+
+control PathHops(inout metadata_t meta) {
+    @id(0x1300000D)
+    direct_counter(CounterType.packets_and_bytes) path_hop_counter;
+
+    @id(0x01000026)
+    action unknown_path() {
+        meta.event = Event.DROP_SERVICE_PATH;
+    }
+
+    // label2: the inner one of two. local, remote: ends of a GRE tunnel.
+    @id(0x01000021)
+    action to_peer(@id(1) port_t port, @id(2) @name("header") bit<8> kind, @id(3) bit<32> label,
+                   @id(4) bit<32> label2, @id(5) bit<48> src_mac, @id(6) bit<48> dst_mac,
+                   @id(7) address_t local, @id(8) address_t remote) {
+        meta.hop.kind = Hop.PEER;
+        meta.port = port;
+        meta.hop.header_kind = kind;
+        meta.hop.label = label;
+        meta.hop.label2 = label2;
+        meta.hop.src_mac = src_mac;
+        meta.hop.dst_mac = dst_mac;
+        meta.hop.local = local;
+        meta.hop.remote = remote;
+    }
+
+    @id(0x01000022)
+    action to_node(@id(1) node_t node) {
+        meta.hop.kind = Hop.NODE;
+        meta.node = node;
+    }
+
+    // One of several instances takes the packet: looked up again with it.
+    @id(0x01000023)
+    action to_group(@id(1) bit<16> group, @id(2) bit<1> by_destination) {
+        meta.hop.kind = Hop.GROUP;
+        meta.hop.group = group;
+        meta.hop.by_destination = by_destination;
+    }
+
+    @id(0x01000024)
+    action end() {
+        meta.hop.kind = Hop.END;
+    }
+
+    @id(0x01000025)
+    action closed() {
+        meta.event = Event.DROP_PEER_DOWN;
+    }
+
+    @switch_only
+    @id(0x0200000D)
+    table path_hop {
+        key = {
+            meta.spi          : exact @id(1) @name("spi");
+            meta.si           : exact @id(2) @name("si");
+            meta.hop.instance : exact @id(3) @name("instance"); // 0 = not chosen yet
+        }
+        actions = {
+            to_peer;
+            to_node;
+            to_group;
+            end;
+            closed;
+            @defaultonly unknown_path;
+        }
+        const default_action = unknown_path();
+        counters = path_hop_counter;
+        size = SIZE_PATH_HOP;
+    }
+
+    apply {
+        path_hop.apply();
+    }
+}
+
+// Customers who stay with an instance, however the others are spread.
+control Affinity(inout metadata_t meta, out bool found) {
+    @id(0x1300000E)
+    direct_counter(CounterType.packets_and_bytes) affinity_counter;
+
+    @id(0x01000028)
+    action unpinned() {
+    }
+
+    @id(0x01000027)
+    action pin(@id(1) bit<16> instance) {
+        meta.hop.instance = instance;
+    }
+
+    @switch_only
+    @id(0x0200000E)
+    table affinity {
+        key = {
+            meta.hop.group    : exact @id(1) @name("group");
+            meta.hop.customer : exact @id(2) @name("customer");
+        }
+        actions = {
+            pin;
+            @defaultonly unpinned;
+        }
+        const default_action = unpinned();
+        counters = affinity_counter;
+        support_timeout = true;
+        size = SIZE_AFFINITY;
+    }
+
+    apply {
+        found = affinity.apply().hit;
+    }
+}
+
+control Members(inout metadata_t meta) {
+    bit<64> sum = mixed(mixed(HASH_SEED, meta.hop.customer[127:64]), meta.hop.customer[63:0]);
+    bit<32> slot = 8w0 ++ meta.hop.group ++ sum[39:32];
+
+    @id(0x1300000F)
+    direct_counter(CounterType.packets_and_bytes) member_counter;
+
+    @id(0x0100002A)
+    action no_member() {
+        meta.event = Event.DROP_PEER_DOWN;
+    }
+
+    @id(0x01000029)
+    action choose(@id(1) bit<16> instance) {
+        meta.hop.instance = instance;
+    }
+
+    // slot: the group, and one of its 256 buckets.
+    @switch_only
+    @id(0x0200000F)
+    table member {
+        key = {
+            slot : exact @id(1) @name("slot");
+        }
+        actions = {
+            choose;
+            @defaultonly no_member;
+        }
+        const default_action = no_member();
+        counters = member_counter;
+        size = SIZE_MEMBER;
+    }
+
+    apply {
+        member.apply();
+    }
+}
+
+// Which instance of a group takes the packet. The customer's address decides, which is the source on
+// forward paths and the destination on reverse ones, so that both directions take the same.
+control ChooseInstance(inout metadata_t meta) {
+    Affinity() affinity;
+    Members() members;
+    bool found;
+
+    apply {
+        meta.hop.customer = meta.hop.by_destination == 1 ? meta.inner.dst : meta.inner.src;
+        affinity.apply(meta, found);
+        if (!found) {
+            members.apply(meta);
+        }
+    }
+}
+
+#endif
