@@ -44,6 +44,7 @@ const bit<16> OAM_PORT           = 6083;
 const bit<32> OPTION_MAGIC       = 0xFF4D8103; // class 0xFF4D, type 0x81, 3 words
 const bit<32> OPTION_MAGIC_MASK  = 0xFFFFFF1F; // but for the reserved bits of the length
 const bit<24> OPTION_CLASS_TYPE  = 0xFF4D81;
+const bit<16> DATA_FORM          = 0x0440;     // version 0, 4 words of options, critical
 const bit<6>  OPTION_TOTAL_WORDS = 4; // the option with its own header
 const bit<8>  OPTION_MOST_WORDS  = 63;
 

@@ -12,10 +12,7 @@ control MoorlineDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.vlan);
         packet.emit(hdr.tunnel_ipv4);
         packet.emit(hdr.tunnel_ipv6);
-        packet.emit(hdr.tunnel_ports);
-        packet.emit(hdr.tunnel_udp);
-        packet.emit(hdr.tunnel_geneve);
-        packet.emit(hdr.tunnel_option);
+        packet.emit(hdr.tunnel_data);
         packet.emit(hdr.ipv4);
         packet.emit(hdr.ipv4_options);
         packet.emit(hdr.ipv6);

@@ -32,6 +32,7 @@ control Flow(in headers_t hdr, inout metadata_t meta) {
         sum = mixed(sum, 24w0 ++ meta.inner.protocol ++ ports);
         meta.departure.setValid();
         meta.departure.flow = sum[63:32];
+        meta.departure.path = sum[46:46];
         meta.departure.traffic_class = meta.inner.traffic_class;
         meta.departure.ttl = OUTER_TTL;
     }

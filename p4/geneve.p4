@@ -25,6 +25,8 @@ control Geneve(in headers_t hdr, inout metadata_t meta) {
             meta.event = Event.DROP_GENEVE_VERSION;
         } else if (octets > (bit<32>)hdr.udp.length - UDP_OCTETS) {
             meta.event = Event.DROP_GENEVE_TRUNCATED;
+        } else if (!meta.options.isValid()) {
+            meta.event = Event.PASS; // it has none
         } else if (meta.options.too_long) {
             meta.event = Event.DROP_GENEVE_OPTIONS;
         } else if (meta.options.unknown_critical) {

@@ -164,6 +164,22 @@ header option_t {
     bit<8>  si;
 }
 
+// UDP, Geneve and our option, as encapsulation puts them on: docs/wire-format.md.
+header data_header_t {
+    bit<16>  src_port;
+    bit<16>  dst_port;
+    bit<16>  length;
+    bit<16>  checksum;
+    bit<16>  form; // of Geneve: version, length of options, flags
+    bit<16>  protocol;
+    tenant_t vni;
+    bit<8>   reserved;
+    bit<32>  magic;
+    scid_t   scid;
+    bit<24>  spi;
+    bit<8>   si;
+}
+
 struct headers_t {
     packet_in_t         packet_in;
     packet_out_t        packet_out;
@@ -172,10 +188,7 @@ struct headers_t {
     // What encapsulation puts on.
     ipv4_t              tunnel_ipv4;
     ipv6_t              tunnel_ipv6;
-    ports_t             tunnel_ports;
-    udp_t               tunnel_udp;
-    geneve_t            tunnel_geneve;
-    option_t            tunnel_option;
+    data_header_t       tunnel_data;
     // What the frame held: at an underlay port the outer headers, at an access port the packet.
     ipv4_t              ipv4;
     ipv4_options_t      ipv4_options;

@@ -26,7 +26,7 @@ control CheckIpv4(in ipv4_t ip, in ipv4_options_t options, in bit<32> available,
             meta.event = Event.DROP_INNER_HEADER_LENGTH;
         } else if (header_octets > available) {
             meta.event = Event.DROP_INNER_TRUNCATED;
-        } else if (fold(ipv4_sum(ip) + sum) != 0xFFFF) {
+        } else if (fold(IPV4_SUM(ip) + sum) != 0xFFFF) {
             meta.event = Event.DROP_INNER_CHECKSUM;
         } else if (total < header_octets || total > available) {
             meta.event = Event.DROP_INNER_LENGTH;

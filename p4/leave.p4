@@ -13,8 +13,9 @@ control CountEvents(in metadata_t meta) {
     counter(SIZE_PORT_EVENTS, CounterType.packets_and_bytes) port_events;
 
     apply {
-        port_events.count((bit<32>)(meta.ingress_port ++ ((bit<8>)Event.RX)[5:0]));
-        port_events.count((bit<32>)(meta.ingress_port ++ ((bit<8>)meta.event)[5:0]));
+        bit<32> first = (bit<32>)meta.ingress_port << 6; // RX
+        port_events.count(first);
+        port_events.count(first + (bit<32>)(bit<8>)meta.event);
     }
 }
 

@@ -74,10 +74,9 @@ header departure_t {
     bit<32>   flow; // hash
     bit<8>    traffic_class; // of the outer packet, as the next one
     bit<8>    ttl;
-    port_t    port;
+    bit<1>    path; // which of two
     bool      ipv6; // the outer packet
     bit<6>    pad;
-    address_t dst;
     bit<32>   overhead;
     bit<32>   src4;
     address_t src6;
@@ -86,7 +85,7 @@ header departure_t {
 }
 
 // What a frame from a feature peer says of the path that it is on.
-struct steering_t {
+header steering_t {
     bit<8>  kind;     // of header at its port
     bit<1>  by_mac;   // its source counts
     bit<32> label;
@@ -94,14 +93,16 @@ struct steering_t {
     bit<2>  check;    // what has to agree
     bool    by_class; // the path is that of its class,
     bit<8>  position; // so many peers behind the start
+    bit<4>  pad;
 }
 
 // What of a packet the classifier sees, beside its addresses.
-struct class_t {
+header class_t {
     bit<12> vlan;
     bit<48> src_mac;
     bit<16> src_port;
     bit<16> dst_port;
+    bit<4>  pad;
 }
 
 // What comes next on a service path.
@@ -113,7 +114,7 @@ enum bit<3> Hop {
     END   = 4
 }
 
-struct hop_t {
+header hop_t {
     Hop       kind;
     bit<16>   instance;       // of the peer
     bit<16>   group;          // from which it is chosen,
@@ -126,6 +127,7 @@ struct hop_t {
     bit<48>   dst_mac;
     address_t local;
     address_t remote;
+    bit<4>    pad;
 }
 
 // How a packet leaves that is on no path, or at its end.
@@ -136,15 +138,16 @@ enum bit<2> Way {
     TUNNEL = 3
 }
 
-struct way_t {
+header way_t {
     Way       kind;
     bit<16>   vlan;   // by a port
     bit<8>    tunnel; // into a user's tunnel
     bit<32>   key;
+    bit<6>    pad;
 }
 
 // A user device that came through a tunnel.
-struct device_t {
+header device_t {
     bit<32>   key;     // of the tunnel
     address_t address; // what the inner source is to be
     address_t mask;
@@ -172,7 +175,6 @@ struct metadata_t {
     bit<8>      si;
     bit<16>     path_mtu;    // octets of the longest inner packet that the whole path carries
     bool        from_peer;   // the source is one of that node's, or was so a while ago
-    bool        relayed;     // from one node to another
     relay_t     relay;
     port_t      port;        // where the packet leaves
     address_t   next;        // and whom its link-layer header is to lead to

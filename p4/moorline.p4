@@ -79,23 +79,38 @@
 #include "tunnel.p4"
 #include "uplink.p4"
 
-// From an underlay port to the question which node sent the packet, or which it goes on to: rules U1
+// Whether a packet over IPv4 keeps the rules U5 to U9, as nearly all do. Which one another packet
+// breaks, if any, is found out rule by rule.
+#define SOUND(hdr, meta, standard)                                                                 \
+    (hdr.option.isValid() && hdr.ipv4.isValid() && standard.checksum_error == 0 &&                 \
+     hdr.ipv4.version_ihl == IPV4_PLAIN && hdr.ipv4.fragmentation & FRAGMENT_BITS == 0 &&          \
+     (bit<32>)hdr.ipv4.total_length <= meta.ip_octets &&                                           \
+     (bit<32>)hdr.ipv4.total_length == IPV4_OCTETS + (bit<32>)hdr.udp.length &&                    \
+     hdr.udp.length >= (bit<16>)(UDP_OCTETS + DATA_HEADER_OCTETS) &&                               \
+     hdr.geneve.control_packet == 0 && hdr.geneve.protocol == ETHERTYPE_IPV4 &&                    \
+     hdr.option.scid != 0)
+
+// From an underlay port to the question which node sent the packet, or which it goes on to: rules U4
 // to U10, U13 and U14.
 control FromUnderlay(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
     Outer() outer;
+    CheckOuter() check_outer;
     Geneve() geneve;
     Scids() scids;
     Relay() relay;
 
     apply {
-        outer.apply(hdr, meta, standard);
-        if (meta.event == Event.RX) {
-            geneve.apply(hdr, meta);
+        outer.apply(hdr, meta);
+        if (meta.event == Event.RX && !SOUND(hdr, meta, standard)) {
+            check_outer.apply(hdr, meta, standard);
+            if (meta.event == Event.RX) {
+                geneve.apply(hdr, meta);
+            }
         }
         if (meta.event == Event.RX) {
             scids.apply(hdr, meta);
         }
-        if (meta.event == Event.RX && meta.relayed) {
+        if (meta.event == Event.RX && meta.relay.isValid()) {
             relay.apply(hdr, meta);
         }
     }
@@ -189,31 +204,33 @@ control FromAccess(inout headers_t hdr, inout metadata_t meta) {
 // From there, or from a relay, to the underlay port: rules A4 to A7 and U15.
 control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
     Uplinks() uplinks;
+    CheckSize() check_size;
     Ttl() ttl;
     Rewrite() rewrite;
     TakeOver() take_over;
     TakeOff() take_off;
     Encapsulate() encapsulate;
-    Finish() finish;
 
     apply {
         uplinks.apply(meta);
-        if (meta.event == Event.RX) {
-            if (!meta.relayed) {
-                ttl.apply(hdr.ipv4, hdr.ipv6, meta);
-                if (meta.event == Event.RX) {
-                    encapsulate.apply(hdr, meta);
-                }
-            } else if (meta.departure.ipv6 == hdr.ipv6.isValid()) {
-                rewrite.apply(hdr, meta);
-            } else {
+        if (meta.event == Event.RX && meta.relay.isValid() &&
+            (meta.next[127:32] == MAPPED) == hdr.ipv4.isValid()) {
+            rewrite.apply(hdr, meta);
+        } else if (meta.event == Event.RX) {
+            if (meta.relay.isValid()) {
                 take_over.apply(hdr, meta);
-                take_off.apply(hdr);
+            }
+            check_size.apply(meta);
+            if (meta.event == Event.RX) {
+                if (meta.relay.isValid()) {
+                    take_off.apply(hdr);
+                } else {
+                    ttl.apply(hdr.ipv4, hdr.ipv6, meta);
+                }
+            }
+            if (meta.event == Event.RX) {
                 encapsulate.apply(hdr, meta);
             }
-        }
-        if (meta.event == Event.RX) {
-            finish.apply(hdr, meta);
         }
     }
 }
@@ -229,6 +246,10 @@ control Graph(inout metadata_t meta) {
     TellPathTrace() tell_path_trace;
 
     apply {
+        meta.class = {0, 0, 0, 0, 0};
+        meta.hop = {Hop.NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+        meta.way = {Way.NONE, 0, 0, 0, 0};
+        meta.device = {0, 0, 0};
         if (meta.role == Role.PEER) {
             resume.apply(meta);
         } else if (meta.tunnel != 0) {
@@ -274,21 +295,25 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             exit;
         }
         ports.apply(meta);
-        if (meta.resolution && meta.role != Role.UNASSIGNED) {
-            own_address.apply(hdr, meta, standard);
-        }
-        if (meta.event == Event.RX && meta.role == Role.UNDERLAY) {
+        if (meta.role == Role.UNDERLAY && meta.tunnel != 0) {
             from_underlay.apply(hdr, meta, standard);
-        } else if (meta.event == Event.RX && meta.role == Role.ACCESS) {
-            from_access.apply(hdr, meta);
-        } else if (meta.event == Event.RX) {
-            graph.apply(meta);
+        } else {
+            if (meta.resolution && meta.role != Role.UNASSIGNED) {
+                own_address.apply(hdr, meta, standard);
+            }
+            if (meta.role == Role.UNDERLAY) {
+                meta.event = Event.PASS;
+            } else if (meta.event == Event.RX && meta.role == Role.ACCESS) {
+                from_access.apply(hdr, meta);
+            } else if (meta.event == Event.RX) {
+                graph.apply(meta);
+            }
         }
         if (meta.event == Event.RX) {
             locators.apply(meta);
         }
         if (meta.event == Event.RX) {
-            if (meta.role == Role.UNDERLAY && !meta.relayed) {
+            if (meta.role == Role.UNDERLAY && !meta.relay.isValid()) {
                 to_access.apply(hdr, meta);
             } else {
                 to_underlay.apply(hdr, meta);
@@ -297,14 +322,14 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
         if (meta.event == Event.TX || meta.question.isValid()) {
             fib.apply(hdr, meta, standard);
         }
-        if (meta.question.isValid()) {
-            answer.apply(hdr, meta, standard);
-        }
-        count_events.apply(meta);
         if (meta.event != Event.TX) {
+            if (meta.question.isValid()) {
+                answer.apply(hdr, meta, standard);
+            }
             tell_scid_unknown.apply(hdr, meta);
             leave.apply(hdr, meta, standard);
         }
+        count_events.apply(meta);
     }
 }
 

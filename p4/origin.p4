@@ -18,16 +18,21 @@ control Origins(in headers_t hdr, inout metadata_t meta) {
         meta.scid = 0;
     }
 
+    // The path follows from the source port as docs/wire-format.md has it, rule U15.
+
     @id(0x01000011)
     action from_node(@id(1) node_t node) {
-        meta.node = node == meta.relay.node0 ? meta.relay.node1 : meta.relay.node0;
-        meta.scid = node == meta.relay.node0 ? meta.relay.scid1
-                                             : (node == meta.relay.node1 ? meta.relay.scid0 : 0);
-        // What the path and the size of the new packet follow from.
+        if (node == meta.relay.node0) {
+            meta.node = meta.relay.node1;
+            meta.scid = meta.relay.scid1;
+        } else if (node == meta.relay.node1) {
+            meta.node = meta.relay.node0;
+            meta.scid = meta.relay.scid0;
+        } else {
+            meta.scid = 0;
+        }
         meta.departure.setValid();
-        meta.inner.setValid();
-        meta.departure.flow = 4w0 ++ hdr.ports.src[13:0] ++ hdr.ports.src[13:0];
-        meta.inner.length = (bit<32>)hdr.udp.length - UDP_OCTETS - DATA_HEADER_OCTETS;
+        meta.departure.path = hdr.ports.src[0:0];
     }
 
     @id(0x02000007)

@@ -22,7 +22,7 @@ control CheckOuterIpv4(in headers_t hdr, inout metadata_t meta, in standard_meta
         if (hdr.ipv4.version_ihl != IPV4_PLAIN) {
             meta.event = Event.DROP_OUTER_HEADER_LENGTH;
         } else if (standard.checksum_error == 1) {
-            if (fold(ipv4_sum(hdr.ipv4)) != 0xFFFF) {
+            if (fold(IPV4_SUM(hdr.ipv4)) != 0xFFFF) {
                 meta.event = Event.DROP_OUTER_CHECKSUM;
             }
         }
@@ -52,10 +52,26 @@ control CheckOuterIpv6(in headers_t hdr, inout metadata_t meta) {
     }
 }
 
-control Outer(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
+// Rules U5 to U7, one by one.
+control CheckOuter(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
     CheckOuterIpv4() check_ipv4;
     CheckOuterIpv6() check_ipv6;
 
+    apply {
+        if (!hdr.udp.isValid()) {
+            meta.event = Event.DROP_OUTER_TRUNCATED;
+        } else if (hdr.ipv4.isValid()) {
+            check_ipv4.apply(hdr, meta, standard);
+        } else {
+            check_ipv6.apply(hdr, meta);
+        }
+        if (standard.checksum_error == 1 && meta.event == Event.RX && hdr.udp.checksum != 0) {
+            meta.event = Event.DROP_UDP_CHECKSUM;
+        }
+    }
+}
+
+control Outer(in headers_t hdr, inout metadata_t meta) {
     @id(0x13000002)
     direct_counter(CounterType.packets_and_bytes) terminate_counter;
 
@@ -87,19 +103,10 @@ control Outer(in headers_t hdr, inout metadata_t meta, in standard_metadata_t st
 
     apply {
         // IPv4-mapped addresses do not occur on the wire.
-        if (meta.tunnel == 0 || (hdr.ipv6.isValid() && meta.destination[127:32] == MAPPED)) {
+        if (hdr.ipv6.isValid() && meta.destination[127:32] == MAPPED) {
             meta.event = Event.PASS;
-        } else if (terminate.apply().hit) {
-            if (!hdr.udp.isValid()) {
-                meta.event = Event.DROP_OUTER_TRUNCATED;
-            } else if (hdr.ipv4.isValid()) {
-                check_ipv4.apply(hdr, meta, standard);
-            } else {
-                check_ipv6.apply(hdr, meta);
-            }
-            if (standard.checksum_error == 1 && meta.event == Event.RX && hdr.udp.checksum != 0) {
-                meta.event = Event.DROP_UDP_CHECKSUM;
-            }
+        } else {
+            terminate.apply();
         }
     }
 }

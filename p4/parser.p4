@@ -198,17 +198,12 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         meta.tunnel = TUNNEL_GENEVE;
         packet.extract(hdr.udp);
         packet.extract(hdr.geneve);
-        transition select(hdr.geneve.version, hdr.geneve.option_words, hdr.geneve.critical) {
-            (0, OPTION_TOTAL_WORDS, 1): parse_first_option;
-            (0, _, _):                  parse_options;
-            default:                    accept;
-        }
-    }
-
-    state parse_first_option {
-        transition select(packet.lookahead<bit<32>>()) {
-            OPTION_MAGIC &&& OPTION_MAGIC_MASK: parse_own_option;
-            default:                            parse_options;
+        // A frame that ends here has no option, whatever its header says.
+        transition select(hdr.geneve.version, hdr.geneve.option_words, hdr.geneve.critical,
+                          packet.lookahead<bit<32>>()) {
+            (0, OPTION_TOTAL_WORDS, 1, OPTION_MAGIC &&& OPTION_MAGIC_MASK): parse_own_option;
+            (0, _, _, _):                                                   parse_options;
+            default:                                                        accept;
         }
     }
 

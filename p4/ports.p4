@@ -44,8 +44,7 @@ control Ports(inout metadata_t meta) {
     action peer(@id(1) tenant_t tenant, @id(2) @name("header") bit<8> kind, @id(3) bit<1> by_mac) {
         meta.role = Role.PEER;
         meta.tenant = tenant;
-        meta.steering.kind = kind;
-        meta.steering.by_mac = by_mac;
+        meta.steering = {kind, by_mac, 0, 0, 0, false, 0, 0};
     }
 
     @id(0x02000001)

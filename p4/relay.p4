@@ -7,17 +7,17 @@
 #include "headers.p4"
 #include "metadata.p4"
 #include "origin.p4"
+#include "tunnel.p4"
 
 control Relay(in headers_t hdr, inout metadata_t meta) {
     Origins() origins;
 
     apply {
         origins.apply(hdr, meta);
-        if (meta.scid == 0) { // a third node, or a way that is closed
-            meta.event = Event.DROP_SOURCE;
-        } else if ((hdr.ipv4.isValid() && hdr.ipv4.ttl <= 1) ||
-                   (hdr.ipv6.isValid() && hdr.ipv6.hop_limit <= 1)) {
-            meta.event = Event.DROP_OUTER_TTL;
+        if (meta.scid == 0 || (hdr.ipv4.isValid() && hdr.ipv4.ttl <= 1) ||
+            (hdr.ipv6.isValid() && hdr.ipv6.hop_limit <= 1)) {
+            // SCID 0: a third node, or a way that is closed.
+            meta.event = meta.scid == 0 ? Event.DROP_SOURCE : Event.DROP_OUTER_TTL;
         }
     }
 }
@@ -25,9 +25,12 @@ control Relay(in headers_t hdr, inout metadata_t meta) {
 // What new outer headers of the other family take over from those that the packet came with.
 control TakeOver(in headers_t hdr, inout metadata_t meta) {
     apply {
+        meta.departure.flow = 4w0 ++ hdr.ports.src[13:0] ++ hdr.ports.src[13:0];
         meta.spi = hdr.option.spi;
         meta.si = hdr.option.si;
+        meta.inner.setValid();
         meta.inner.ipv6 = hdr.geneve.protocol == ETHERTYPE_IPV6;
+        meta.inner.length = (bit<32>)hdr.udp.length - UDP_OCTETS - DATA_HEADER_OCTETS;
         if (hdr.ipv6.isValid()) {
             meta.departure.traffic_class = hdr.ipv6.traffic_class;
             meta.departure.ttl = hdr.ipv6.hop_limit - 1;
@@ -38,44 +41,83 @@ control TakeOver(in headers_t hdr, inout metadata_t meta) {
     }
 }
 
-// Outer headers of the same family become those of A7 where they stand: cheaper than new ones. Their
-// lengths, and all of Geneve but reserved bits and the SCID, have been found to be right.
-control Rewrite(inout headers_t hdr, inout metadata_t meta) {
-    @hidden action rewrite_data_header() {
+// What a packet of ours that comes straight from its node has no need of: no VLAN tags, no padding,
+// and all that a receiver ignores as A7 has it.
+control Straighten(inout headers_t hdr, inout metadata_t meta) {
+    Tag() tag;
+    bit<32> octets = ETHERNET_OCTETS;
+
+    apply {
         hdr.ports.src = FLOW_PORT_BASE | hdr.ports.src;
         hdr.udp.checksum = 0;
         hdr.geneve.reserved = 0;
         hdr.geneve.reserved2 = 0;
         hdr.option.magic = OPTION_MAGIC;
-        hdr.option.scid = meta.scid;
+        hdr.vlan[0].setInvalid();
+        hdr.vlan[1].setInvalid();
+        if (hdr.ipv6.isValid()) {
+            hdr.ethernet.type = ETHERTYPE_IPV6;
+            octets = octets + IPV6_OCTETS + (bit<32>)hdr.ipv6.payload_length;
+        } else {
+            hdr.ethernet.type = ETHERTYPE_IPV4;
+            hdr.ipv4.fragmentation = ATOMIC;
+            octets = octets + (bit<32>)hdr.ipv4.total_length;
+        }
+        tag.apply(hdr, meta);
+        if (meta.departure.vlan != 0) {
+            octets = octets + VLAN_OCTETS;
+        }
+        truncate(octets);
+    }
+}
+
+// Outer headers of the same family become those of A7 where they stand: cheaper than new ones. Their
+// lengths, and all of Geneve but reserved bits and the SCID, have been found to be right.
+control Rewrite(inout headers_t hdr, inout metadata_t meta) {
+    Straighten() straighten;
+
+    @hidden action too_big() {
+        meta.event = Event.DROP_OUTER_TOO_BIG;
     }
 
     @hidden action rewrite_ipv4() {
-        hdr.ipv4.fragmentation = ATOMIC;
         hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
         hdr.ipv4.src = meta.departure.src4;
-        hdr.ipv4.dst = meta.departure.dst[31:0];
-        rewrite_data_header();
+        hdr.ipv4.dst = meta.next[31:0];
+        hdr.option.scid = meta.scid;
+        meta.event = Event.TX;
     }
 
     @hidden action rewrite_ipv6() {
-        hdr.ipv6.flow_label = (bit<20>)meta.departure.flow[31:15];
+        // f / 2^15, where f = p * 2^14 + p and p is the source port mod 2^14.
+        hdr.ipv6.flow_label = (bit<20>)hdr.ports.src[13:1];
         hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
         hdr.ipv6.src = meta.departure.src6;
-        hdr.ipv6.dst = meta.departure.dst;
-        rewrite_data_header();
+        hdr.ipv6.dst = meta.next;
+        hdr.option.scid = meta.scid;
+        meta.event = Event.TX;
     }
 
     apply {
-        if (hdr.vlan[0].isValid()) {
-            hdr.ethernet.type = meta.departure.ipv6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
-            hdr.vlan[0].setInvalid();
-            hdr.vlan[1].setInvalid();
-        }
-        if (meta.departure.ipv6) {
-            rewrite_ipv6();
+        if (hdr.ipv4.isValid()) {
+            if (hdr.ipv4.total_length > meta.departure.mtu) {
+                too_big();
+            } else {
+                rewrite_ipv4();
+            }
+        } else if ((bit<32>)hdr.ipv6.payload_length + IPV6_OCTETS > (bit<32>)meta.departure.mtu) {
+            too_big();
         } else {
-            rewrite_ipv4();
+            rewrite_ipv6();
+        }
+        if (hdr.vlan[0].isValid() || meta.departure.vlan != 0 || hdr.ports.src < FLOW_PORT_BASE ||
+            hdr.udp.checksum != 0 || hdr.geneve.reserved != 0 || hdr.geneve.reserved2 != 0 ||
+            hdr.option.magic != OPTION_MAGIC ||
+            (hdr.ipv4.isValid() && (hdr.ipv4.fragmentation != ATOMIC ||
+                                    meta.ip_octets != (bit<32>)hdr.ipv4.total_length)) ||
+            (hdr.ipv6.isValid() &&
+             meta.ip_octets != IPV6_OCTETS + (bit<32>)hdr.ipv6.payload_length)) {
+            straighten.apply(hdr, meta);
         }
     }
 }

@@ -36,8 +36,8 @@ control Routes(inout metadata_t meta) {
         meta.way.kind = Way.TUNNEL;
         meta.way.tunnel = tunnel;
         meta.way.key = key;
-        meta.departure.port = port;
-        meta.departure.dst = remote;
+        meta.port = port;
+        meta.next = remote;
     }
 
     @switch_only

@@ -35,7 +35,6 @@ control Scids(in headers_t hdr, inout metadata_t meta) {
     @id(0x0100000F)
     action relay(@id(1) tenant_t tenant, @id(2) node_t node0, @id(3) scid_t scid0,
                  @id(4) node_t node1, @id(5) scid_t scid1) {
-        meta.relayed = true;
         meta.tenant = tenant;
         meta.relay = {node0, scid0, node1, scid1};
     }

@@ -10,7 +10,7 @@ control PutOuterIpv4(inout headers_t hdr, in metadata_t meta) {
     apply {
         hdr.tunnel_ipv4 = {
             IPV4_PLAIN, meta.departure.traffic_class,
-            (bit<16>)(meta.inner.length + OVERHEAD_IPV4), ATOMIC, meta.departure.ttl, PROTOCOL_UDP, 0, meta.departure.src4, meta.departure.dst[31:0]
+            (bit<16>)(meta.inner.length + OVERHEAD_IPV4), ATOMIC, meta.departure.ttl, PROTOCOL_UDP, 0, meta.departure.src4, meta.next[31:0]
         };
     }
 }
@@ -20,44 +20,41 @@ control PutOuterIpv6(inout headers_t hdr, in metadata_t meta) {
         hdr.tunnel_ipv6 = {
             6, meta.departure.traffic_class, (bit<20>)meta.departure.flow[31:15],
             (bit<16>)(meta.inner.length + UDP_OCTETS + DATA_HEADER_OCTETS),
-            PROTOCOL_UDP, meta.departure.ttl, meta.departure.src6, meta.departure.dst
+            PROTOCOL_UDP, meta.departure.ttl, meta.departure.src6, meta.next
         };
     }
 }
 
 // UDP, Geneve and our option.
 control PutDataHeader(inout headers_t hdr, in metadata_t meta) {
-    bit<16> protocol = meta.inner.ipv6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
-
     apply {
-        hdr.tunnel_ports = {FLOW_PORT_BASE | (bit<16>)meta.departure.flow[13:0], GENEVE_PORT};
-        hdr.tunnel_udp = {(bit<16>)(meta.inner.length + UDP_OCTETS + DATA_HEADER_OCTETS), 0};
-        hdr.tunnel_geneve = {0, OPTION_TOTAL_WORDS, 0, 1, 0, protocol, meta.tenant, 0};
-        hdr.tunnel_option = {OPTION_MAGIC, meta.scid, meta.spi, meta.si};
+        hdr.tunnel_data = {
+            FLOW_PORT_BASE | (bit<16>)meta.departure.flow[13:0], GENEVE_PORT,
+            (bit<16>)(meta.inner.length + UDP_OCTETS + DATA_HEADER_OCTETS), 0,
+            DATA_FORM, ETHERTYPE_IPV4, meta.tenant, 0, OPTION_MAGIC, meta.scid, meta.spi, meta.si
+        };
+        if (meta.inner.ipv6) {
+            hdr.tunnel_data.protocol = ETHERTYPE_IPV6;
+        }
     }
 }
 
 // A VLAN tag before the outer headers, where the uplink has one.
-control Finish(inout headers_t hdr, inout metadata_t meta) {
+control Tag(inout headers_t hdr, in metadata_t meta) {
     apply {
         if (meta.departure.vlan != 0) {
             hdr.vlan[0] = {meta.departure.vlan[15:13], meta.departure.vlan[12:12],
                            meta.departure.vlan[11:0], hdr.ethernet.type};
             hdr.ethernet.type = ETHERTYPE_VLAN;
-            meta.departure.overhead = meta.departure.overhead + VLAN_OCTETS;
         }
-        // Padding of a short frame is cut off.
-        truncate(ETHERNET_OCTETS + meta.departure.overhead + meta.inner.length);
-        meta.port = meta.departure.port;
-        meta.next = meta.departure.dst;
-        meta.event = Event.TX;
     }
 }
 
-control Encapsulate(inout headers_t hdr, in metadata_t meta) {
+control Encapsulate(inout headers_t hdr, inout metadata_t meta) {
     PutOuterIpv4() put_ipv4;
     PutOuterIpv6() put_ipv6;
     PutDataHeader() put_data_header;
+    Tag() tag;
 
     apply {
         if (meta.departure.ipv6) {
@@ -68,6 +65,14 @@ control Encapsulate(inout headers_t hdr, in metadata_t meta) {
             put_ipv4.apply(hdr, meta);
         }
         put_data_header.apply(hdr, meta);
+        tag.apply(hdr, meta);
+        // Padding of a short frame is cut off.
+        if (meta.departure.vlan == 0) {
+            truncate(ETHERNET_OCTETS + meta.departure.overhead + meta.inner.length);
+        } else {
+            truncate(ETHERNET_OCTETS + VLAN_OCTETS + meta.departure.overhead + meta.inner.length);
+        }
+        meta.event = Event.TX;
     }
 }
 

@@ -7,17 +7,23 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
-// Whether the packet will still fit the path, and a length field, with the outer headers on.
+// Whether the packet will still fit the path, and a length field, with new outer headers on.
 control CheckSize(inout metadata_t meta) {
-    bit<16> room = meta.departure.mtu |-| (bit<16>)meta.departure.overhead;
+    bit<16> room;
 
     apply {
+        meta.departure.ipv6 = meta.next[127:32] != MAPPED;
+        meta.departure.overhead = OVERHEAD_IPV4;
+        if (meta.departure.ipv6) {
+            meta.departure.overhead = OVERHEAD_IPV6;
+        }
         // The uplink's MTU is no more than a length field holds.
-        if (meta.relayed) {
+        if (meta.relay.isValid()) {
             if (meta.inner.length + meta.departure.overhead > (bit<32>)meta.departure.mtu) {
                 meta.event = Event.DROP_OUTER_TOO_BIG;
             }
         } else {
+            room = meta.departure.mtu |-| (bit<16>)meta.departure.overhead;
             if (meta.path_mtu < room) {
                 room = meta.path_mtu;
             }
@@ -30,8 +36,6 @@ control CheckSize(inout metadata_t meta) {
 }
 
 control Uplinks(inout metadata_t meta) {
-    CheckSize() check_size;
-
     @id(0x13000006)
     direct_counter(CounterType.packets_and_bytes) uplink_counter;
 
@@ -48,15 +52,12 @@ control Uplinks(inout metadata_t meta) {
         meta.departure.src6 = src6;
         meta.departure.vlan = vlan;
         meta.departure.mtu = mtu;
-        meta.departure.ipv6 = meta.departure.dst[127:32] != MAPPED;
-        meta.departure.overhead =
-            meta.departure.dst[127:32] != MAPPED ? OVERHEAD_IPV6 : OVERHEAD_IPV4;
     }
 
     @id(0x02000006)
     table uplink {
         key = {
-            meta.departure.port : exact @id(1) @name("port");
+            meta.port : exact @id(1) @name("port");
         }
         actions = {
             set_source;
@@ -68,9 +69,7 @@ control Uplinks(inout metadata_t meta) {
     }
 
     apply {
-        if (uplink.apply().hit) {
-            check_size.apply(meta);
-        }
+        uplink.apply();
     }
 }
 
