@@ -34,7 +34,7 @@ def icmp_answer(
     port = node.switch.config.port(received.port) if node.switch is not None else None
     if port is None or len(received.frame) < ethernet.OCTETS:
         return None
-    if port.role == "gateway":
+    if port.role in ("gateway", "edge"):
         return _at_gateway(port, received, out)
     return _through_tunnel(node, port, received, state, out)
 

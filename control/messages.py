@@ -123,6 +123,8 @@ def node(record: Node, plane: DataPlane, *, attached: bool, problem: str) -> pb.
                 up=port.up,
                 mtu=port.mtu,
                 addresses=port.addresses,
+                prefixes=port.prefixes,
+                tenant=port.tenant,
             )
             for port in record.ports
         ],
@@ -142,11 +144,14 @@ def _switch(facts: SwitchFacts, pipeline: PipelineState) -> pb.Switch:
         device_id=facts.device_id,
         ports=[pb.SwitchPort(**port.model_dump(mode="json")) for port in facts.config.ports],
         pipeline=_PIPELINE[pipeline],
+        peers=[
+            pb.SwitchPeer(**peer.model_dump(mode="json", exclude_none=True)) for peer in facts.config.peers
+        ],
     )
 
 
-def read_switch_ports(messages: Iterable[pb.SwitchPort]) -> list[dict[str, Any]]:
-    """Ports of a switch as its file has them; what a caller left out has its default there."""
+def read_switch_file(messages: Iterable[pb.SwitchPort | pb.SwitchPeer]) -> list[dict[str, Any]]:
+    """Ports or peers of a switch as its file has them; what a caller left out has its default there."""
     return [
         {field.name: [*value] if field.is_repeated else value for field, value in message.ListFields()}
         for message in messages
@@ -194,12 +199,23 @@ def read_locators(messages: Iterable[pb.Locator]) -> tuple[Locator, ...]:
 def read_ports(messages: Iterable[pb.Port]) -> tuple[Port, ...]:
     """Ports that a node reported; raises :class:`InvalidRequestError`."""
     found = tuple(
-        Port(m.number, m.interface, m.role, m.hook, m.up, m.mtu, tuple(m.addresses)) for m in messages
+        Port(
+            m.number,
+            m.interface,
+            m.role,
+            m.hook,
+            m.up,
+            m.mtu,
+            tuple(m.addresses),
+            tuple(m.prefixes),
+            m.tenant,
+        )
+        for m in messages
     )
     for port in found:
         _check_port(port.number, port.interface)
         try:
-            _ = port.interfaces
+            _ = port.interfaces, port.networks
         except ValueError as error:
             raise InvalidRequestError(
                 f"port {port.interface!r} reports {error}: report addresses such as 10.77.200.1/24"

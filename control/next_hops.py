@@ -35,7 +35,9 @@ def links_of(node: Node) -> list[Link]:
 
 
 def _link(port: SwitchPort) -> Link:
-    return Link(port.number, port.mac_octets, port.addresses, port.vlan, router=port.role == "gateway")
+    return Link(
+        port.number, port.mac_octets, port.addresses, port.vlan, router=port.role in ("gateway", "edge")
+    )
 
 
 def wanted_by(node: Node, state: State) -> Iterator[Key]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from control.errors import (
 from control.events import Events, Kind
 from control.gateways import links_of_gateways, warn_of_misplaced
 from control.messages import MAX_PORT, read_locators, read_ports
+from control.peer_messages import read_peers
 from control.records import Node
 from control.rejects import Rejects
 from control.sessions import Sessions
@@ -65,6 +66,9 @@ class Nodes:
         self._rejects = rejects
         self._events = events
         self._grace_seconds = grace_seconds
+        self.on_feature_peers: Callable[[], None] = lambda: None
+        """Called when the feature peers of a node may be others now."""
+
         self._tasks: set[asyncio.Task[None]] = set()
         self._admission = asyncio.Lock()
         """Held while a node is stored, so that neither name nor number is given away twice."""
@@ -103,6 +107,7 @@ class Nodes:
         await self._store.commit(Transaction(compares={node.key: 0}, puts={node.key: node.encode()}))
         self._state.add_node(node)
         self._planes.add(node)
+        self.on_feature_peers()
         log.info("node_admitted", node=name, id=node.id, switch=node.switch is not None)
         return node
 
@@ -121,6 +126,7 @@ class Nodes:
         self._rejects.forget(node)
         self._state.remove_node(node)
         self._stores.pop(node.id, None)
+        self.on_feature_peers()
         log.info("node_removed", node=node.name)
 
     def _require_unused(self, node: Node) -> None:
@@ -191,6 +197,7 @@ class Nodes:
             capacity=hello.connection_capacity,
             access_port=hello.access_port,
             ports=read_ports(hello.ports),
+            feature_peers=read_peers(node, hello.feature_peers),
         )
         if other_port:
             self._planes.redial(node)
@@ -202,6 +209,11 @@ class Nodes:
     async def ports_changed(self, node: Node, changed: pb.PortsChanged) -> None:
         """Take in what became of its ports."""
         await self._store_and_set(node, ports=read_ports(changed.ports), last_seen_ns=time.time_ns())
+
+    async def feature_peers_changed(self, node: Node, changed: pb.FeaturePeersChanged) -> None:
+        """Take in what became of its feature peers."""
+        found = read_peers(node, changed.feature_peers)
+        await self._store_and_set(node, feature_peers=found, last_seen_ns=time.time_ns())
 
     async def _report(self, node: Node, changed: pb.LocatorsChanged, **facts: object) -> None:
         await self.take(node, changed.generation, read_locators(changed.locators), **facts)
@@ -225,6 +237,8 @@ class Nodes:
             await self._store.commit(Transaction(puts={node.key: replace(node, **facts).encode()}))  # type: ignore[arg-type]
             for name, value in facts.items():
                 setattr(node, name, value)
+        if "feature_peers" in facts:
+            self.on_feature_peers()
         if links_of_gateways([node]) - links:
             await asyncio.to_thread(warn_of_misplaced, node, list(self._state.services.values()))
 

@@ -6,23 +6,35 @@ Records are JSON, so that an operator can read a store with ``sqlite3``; octets 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
 from typing import Any, Final, NamedTuple, Self
 
 from control.usage import Usage
 from moorline.paths import Locator
 from moorline.switch import SwitchConfig
-from moorline.wire import OVERHEAD_IPV6
+from moorline.wire import OVERHEAD_IPV6, PeerHeader
 
 NODE: Final = "node/"
 SERVICE: Final = "service/"
 CONNECTION: Final = "connection/"
 RULE: Final = "rule/"
 TOKEN: Final = "token/"  # noqa: S105 - a prefix of keys
+DRAINED: Final = "drained/"
 USAGE: Final = "usage/"
 """Prefixes of the keys in the store."""
 
@@ -42,7 +54,9 @@ class Status(IntEnum):
 class Port:
     """A port of a node's data plane, as its agent reports it.
 
-    ``addresses`` are a gateway port's own, in text form with the length of the prefix on its link.
+    ``addresses`` are a gateway or edge port's own, in text form with the length of the prefix on its link;
+    ``prefixes`` are what is reached through an edge port, in text form; ``tenant`` is whose packets come in
+    at an edge or peer port.
     """
 
     number: int
@@ -52,11 +66,71 @@ class Port:
     up: bool
     mtu: int
     addresses: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    tenant: int = 0
+
+    @property
+    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The prefixes as networks."""
+        return tuple(map(ip_network, self.prefixes))
 
     @property
     def interfaces(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
         """The addresses with their networks."""
         return tuple(map(ip_interface, self.addresses))
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePeer:
+    """A feature peer at a node, as its agent, or the operator of its switch, says.
+
+    ``ports`` are one or two numbers, ``macs`` its own link-layer addresses there, ``port_macs`` those of the
+    ports. ``problem`` says why it is not ``up``.
+    """
+
+    name: str
+    kind: str
+    tenant: int
+    ports: tuple[int, ...]
+    macs: tuple[bytes, ...]
+    port_macs: tuple[bytes, ...]
+    header: PeerHeader = PeerHeader.NONE
+    by_mac: bool = False
+    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    rewrites: bool = False
+    spare: bool = False
+    local: IPv4Address | IPv6Address | None = None
+    remote: IPv4Address | IPv6Address | None = None
+    up: bool = True
+    problem: str = ""
+
+    def encode(self) -> dict[str, Any]:
+        """Its part of the value of its node."""
+        return {
+            **dataclasses.asdict(self),
+            "macs": [mac.hex() for mac in self.macs],
+            "port_macs": [mac.hex() for mac in self.port_macs],
+            "header": int(self.header),
+            "addresses": [str(address) for address in self.addresses],
+            "local": self.local and str(self.local),
+            "remote": self.remote and str(self.remote),
+        }
+
+    @classmethod
+    def decode(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what :meth:`encode` wrote."""
+        return cls(
+            **{
+                **data,
+                "ports": tuple(data["ports"]),
+                "macs": tuple(map(bytes.fromhex, data["macs"])),
+                "port_macs": tuple(map(bytes.fromhex, data["port_macs"])),
+                "header": PeerHeader(data["header"]),
+                "addresses": tuple(map(ip_address, data["addresses"])),
+                "local": data["local"] and ip_address(data["local"]),
+                "remote": data["remote"] and ip_address(data["remote"]),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +148,9 @@ class SwitchFacts:
     @classmethod
     def decode(cls, data: Mapping[str, Any]) -> Self:
         """Read back what :meth:`encode` wrote."""
-        return cls(data["target"], data["device_id"], SwitchConfig.model_validate({"ports": data["ports"]}))
+        # Stores from before there were feature peers lack them.
+        config = {"ports": data["ports"], "peers": data.get("peers", ())}
+        return cls(data["target"], data["device_id"], SwitchConfig.model_validate(config))
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +159,7 @@ class Node:
 
     ``via`` names the relay through which its channels go, if any; at a ``border`` they change their SCID.
     ``switch`` is None for a host, whose agent reports; of a switch all comes from its operator.
+    ``feature_peers`` are those at its ports.
 
     ``mtu`` is the least of its locators' MTUs, or was so when it last had one; 0: it never had any.
     ``previous`` holds the addresses of before its last change, during the grace time; ``peers`` counts the
@@ -105,6 +182,7 @@ class Node:
     via: str = ""
     border: bool = False
     switch: SwitchFacts | None = None
+    feature_peers: tuple[FeaturePeer, ...] = ()
     mtu: int = 0
     previous: tuple[bytes, ...] = ()
     peers: dict[int, int] = field(default_factory=dict)
@@ -140,9 +218,8 @@ class Node:
                 "id": self.id,
                 "generation": self.generation,
                 "locators": [[at.address.hex(), at.port, at.interface, at.mtu] for at in self.locators],
-                "ports": [
-                    [p.number, p.interface, p.role, p.hook, p.up, p.mtu, p.addresses] for p in self.ports
-                ],
+                "ports": [[*dataclasses.astuple(port)] for port in self.ports],
+                "feature_peers": [peer.encode() for peer in self.feature_peers],
                 "version": self.version,
                 "p4runtime_port": self.p4runtime_port,
                 "capacity": self.capacity,
@@ -159,8 +236,10 @@ class Node:
         """Read back what :meth:`encode` wrote."""
         data: dict[str, Any] = json.loads(value)
         data["locators"] = tuple(Locator(bytes.fromhex(at[0]), *at[1:]) for at in data["locators"])
-        # Stores from before there were gateways have six fields.
-        data["ports"] = tuple(Port(*port[:6], *map(tuple, port[6:])) for port in data["ports"])
+        # Stores from before there were gateways have six fields, those from before edge ports seven.
+        data["ports"] = tuple(Port(*port[:6], *map(tuple, port[6:8]), *port[8:]) for port in data["ports"])
+        # Stores from before there were feature peers lack them.
+        data["feature_peers"] = tuple(map(FeaturePeer.decode, data.get("feature_peers", ())))
         if facts := data.get("switch"):  # stores from before there were switches lack it
             data["switch"] = SwitchFacts.decode(facts)
         return cls(name=key.removeprefix(NODE), **data)

@@ -23,6 +23,7 @@ from control.api.binding import bind
 from control.api.connections import ConnectionsServicer, RulesServicer
 from control.api.naming import NamingServicer
 from control.api.nodes import JoiningServicer, NodeSessionServicer, NodesServicer
+from control.api.peers import FeaturePeersServicer
 from control.authority import Authority, make_all
 from control.config import ControllerConfig
 from control.connections import Connections
@@ -35,6 +36,7 @@ from control.naming import Naming
 from control.nodes import Nodes
 from control.packets import Packets
 from control.pair_keys import PairKeys
+from control.peers import Peers
 from control.policy import Policy
 from control.port_events import PortEvents
 from control.rejects import Rejects
@@ -114,6 +116,7 @@ class Controller:
         self.state = await State.load(self.store)
         self._wire(contract, credentials, await PairKeys.load(self.store))
         await self.accounting.load()
+        await self.peers.load()
         await self._serve(authority, credentials)
         for node in self.state.nodes.values():
             self.planes.add(node)
@@ -159,6 +162,8 @@ class Controller:
         self.nodes = Nodes(
             state, store, planes, sessions, connections, rejects, self.events, config.grace_seconds
         )
+        self.peers = Peers(state, store)
+        self.nodes.on_feature_peers = self.peers.refresh
         self.switches = Switches(state, self.nodes, planes)
         self.policy = Policy(rules, store, connections, rejects)
         idle = Idle(state, planes, connections)
@@ -210,7 +215,8 @@ class Controller:
                 self.floods,
                 f"sqlite:{self.config.store_path}",
             ),
-            "NodeSession": NodeSessionServicer(self.state, self.nodes, self.sessions),
+            "NodeSession": NodeSessionServicer(self.state, self.nodes, self.sessions, self.peers),
+            "FeaturePeers": FeaturePeersServicer(self.state, self.peers),
         }
         admit = Admission(self.state)
         return [bind(server, name, servicer, admit) for name, servicer in servicers.items()]

@@ -115,11 +115,12 @@ class Sessions:
         log.info("node_attached", node=node.name)
         return session
 
-    def detach(self, node: Node, session: Session) -> None:
-        """The stream of ``session`` is over."""
+    def detach(self, node: Node, session: Session) -> bool:
+        """The stream of ``session`` is over; whether the node is without one now."""
         if self._sessions.get(node.id) is session:
             del self._sessions[node.id]
             log.info("node_detached", node=node.name)
+        return node.id not in self._sessions
 
     def end(self, node: Node, why: str) -> None:
         """Throw the agent of ``node`` out, if it is attached."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,12 +14,13 @@ import structlog
 from control.errors import AlreadyExistsError, InvalidRequestError, NotFoundError, PreconditionError
 from control.gateways import gateway_port
 from control.nodes import Nodes
-from control.records import Node, Port, Service, SwitchFacts
+from control.records import FeaturePeer, Node, Port, Service, SwitchFacts
 from control.southbound.dataplanes import DataPlanes
 from control.state import State
+from moorline import ethernet
 from moorline.config import parse
 from moorline.names import NodeName
-from moorline.switch import SwitchConfig
+from moorline.switch import SwitchConfig, SwitchPeer
 
 log = structlog.get_logger(__name__)
 
@@ -38,26 +39,25 @@ class Switches:
         self._planes = planes
         self._capacity = planes.contract.tables["scid"].size
 
-    async def put(self, text: str, target: str, device_id: int, ports: Iterable[Mapping[str, Any]]) -> Node:
+    async def put(self, text: str, target: str, device_id: int, file: Mapping[str, Any]) -> Node:
         """Add a switch, or change one to what is said here.
 
         Args:
             text: its name.
             target: ``host:port`` of its P4Runtime server, or ``unix:/path``.
             device_id: of the switch at this server.
-            ports: as in a switch's file (:class:`moorline.switch.SwitchPort`).
+            file: the content of a switch's file (:class:`moorline.switch.SwitchConfig`).
 
         Raises:
             InvalidNameError: the name is none.
             InvalidRequestError: the target is none.
-            ConfigError: a port is not well described.
+            ConfigError: a port or a peer is not well described.
             AlreadyExistsError: the name is a host's, or the switch has another name already.
             PreconditionError: services stand on what would be taken away.
         """
         name = str(NodeName.parse(text))
-        facts = SwitchFacts(
-            _target(target), device_id, parse({"ports": [*ports]}, SwitchConfig, f"of switch {name}")
-        )
+        config = parse({**file}, SwitchConfig, f"of switch {name}")
+        facts = SwitchFacts(_target(target), device_id, config)
         node = self._state.nodes.get(name)
         self._require_new(name, facts)
         if node is None:
@@ -134,10 +134,32 @@ class Switches:
                     True,
                     port.mtu,
                     tuple(map(str, port.addresses)),
+                    tuple(map(str, port.prefixes)),
+                    port.tenant,
                 )
                 for port in facts.config.ports
             ),
+            "feature_peers": tuple(_peer(peer, facts.config) for peer in facts.config.peers),
         }
+
+
+def _peer(peer: SwitchPeer, config: SwitchConfig) -> FeaturePeer:
+    ports = [port for number in peer.ports if (port := config.port(number)) is not None]
+    return FeaturePeer(
+        peer.name,
+        peer.kind,
+        ports[0].tenant,
+        peer.ports,
+        tuple(map(ethernet.octets, peer.macs)),
+        tuple(port.mac_octets for port in ports),
+        peer.peer_header,
+        peer.by_mac,
+        peer.addresses,
+        peer.rewrites,
+        peer.spare,
+        peer.local,
+        peer.remote,
+    )
 
 
 def _still_behind(node: Node, service: Service) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 OCTETS: Final = 14
@@ -16,6 +17,20 @@ QINQ: Final = 0x88A8
 """EtherTypes."""
 
 _TAG_OCTETS: Final = 4
+_ADDRESS: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
+
+
+def station(text: str) -> str:
+    """The link-layer address of one station in its usual form; raises ``ValueError`` for any other."""
+    text = text.lower().replace("-", ":")
+    if not _ADDRESS.match(text) or int(text[:2], 16) & 1 or text == "00:00:00:00:00:00":
+        raise ValueError("write the link-layer address of one station, such as 02:6d:6c:00:00:01")
+    return text
+
+
+def octets(text: str) -> bytes:
+    """The 6 octets of a link-layer address in its usual form."""
+    return bytes.fromhex(text.replace(":", ""))
 
 
 def contents(frame: bytes) -> tuple[int, bytes]:

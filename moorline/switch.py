@@ -6,8 +6,7 @@ A switch has no agent that could report them, so they are checked here, wherever
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -22,8 +21,11 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, model_validator
 
+from moorline import ethernet
 from moorline.config import Section
+from moorline.feature_peers import MacText, PeerFacts, PortSharing, once, sharing
 from moorline.paths import Locator
+from moorline.reach import PrefixText, TunnelName, check_reach
 
 HOST_PORT: Final = 509
 CPU_PORT: Final = 510
@@ -35,12 +37,11 @@ SMALLEST_MTU: Final = 1280
 
 LARGEST_MTU: Final = 65535
 
-Role = Literal["underlay", "gateway"]
+Role = Literal["underlay", "gateway", "edge", "peer"]
 AnyInterface = IPv4Interface | IPv6Interface
 AnyAddress = IPv4Address | IPv6Address
 _AnyNetwork = IPv4Network | IPv6Network
 
-_MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
 _OWN_MACS: Final = b"\x02\x6d\x6c\x00"
 
 
@@ -71,13 +72,6 @@ def _next_hop(value: Any) -> AnyAddress:
         raise ValueError("write an address, such as 192.0.2.254") from None
 
 
-def _mac(text: str) -> str:
-    text = text.lower().replace("-", ":")
-    if not _MAC.match(text) or int(text[:2], 16) & 1 or text == "00:00:00:00:00:00":
-        raise ValueError("write the link-layer address of one station, such as 02:6d:6c:00:00:01")
-    return text
-
-
 def _interface(name: str) -> str:
     if len(name.encode()) > 15 or "/" in name or "@" in name or any(c.isspace() for c in name):
         raise ValueError("an interface name has 1 to 15 octets, without blanks, slashes and @")
@@ -94,23 +88,33 @@ class SwitchPort(Section):
 
     number: Annotated[int, Field(ge=1, lt=HOST_PORT)]
     role: Role
-    """``underlay``: towards nodes. ``gateway``: towards plain hosts, which have no Moorline."""
+    """``underlay``: towards nodes. ``gateway``: towards plain hosts, which have no Moorline. ``edge``:
+    towards user devices or the Internet. ``peer``: towards feature peers."""
 
-    addresses: Annotated[tuple[_OwnAddress, ...], Field(min_length=1)]
-    """The port's own, with the length of the prefix that is on the link."""
+    addresses: tuple[_OwnAddress, ...] = ()
+    """The port's own, with the length of the prefix that is on the link; a peer port has none."""
 
     gateways: tuple[_NextHop, ...] = ()
-    """Next hops to all that is not on the link, one of each family; only at underlay ports."""
+    """Next hops to all that is not on the link, one of each family; only at underlay and edge ports."""
 
     mtu: Annotated[int, Field(ge=SMALLEST_MTU, le=LARGEST_MTU)] = 1500
     vlan: Annotated[int, Field(ge=0, lt=4095)] = 0
     """Tag of what leaves; 0: none. Only at underlay ports."""
 
-    mac: Annotated[str, AfterValidator(_mac)] = ""
+    mac: MacText = ""
     """The port's own link-layer address; left out, it follows from the number."""
 
     interface: Annotated[str, AfterValidator(_interface)] = ""
     """The network interface, for ``moorline switch run`` and for those who read lists."""
+
+    tenant: Annotated[int, Field(ge=0, lt=1 << 24)] = 0
+    """Whose packets come in; only at edge and peer ports."""
+
+    prefixes: tuple[PrefixText, ...] = ()
+    """What is reached through an edge port, such as 0.0.0.0/0."""
+
+    tunnels: tuple[TunnelName, ...] = ()
+    """Tunnels of user devices that are opened at an underlay port."""
 
     @model_validator(mode="before")
     @classmethod
@@ -121,10 +125,21 @@ class SwitchPort(Section):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        if self.role == "gateway" and (self.gateways or self.vlan):
+        if self.role in ("gateway", "peer") and (self.gateways or self.vlan):
             raise ValueError(
                 "gateways and vlan belong to underlay ports: hosts behind a gateway are on its link"
             )
+        if self.role == "edge" and self.vlan:
+            raise ValueError("vlan belongs to underlay ports: an edge port takes packets with any tag")
+        if bool(self.addresses) == (self.role == "peer"):
+            raise ValueError(
+                "a peer port has no addresses: leave them out"
+                if self.addresses
+                else f"port {self.number} has no addresses: give its own, such as 192.0.2.1/24"
+            )
+        if self.role == "gateway" and self.tenant:
+            raise ValueError("tenant belongs to edge and peer ports: leave it out")
+        check_reach(self.role, self.tenant, self.prefixes, self.tunnels)
         for gateway in self.gateways:
             if not any(gateway in at.network and gateway != at.ip for at in self.addresses):
                 raise ValueError(
@@ -137,7 +152,7 @@ class SwitchPort(Section):
     @property
     def mac_octets(self) -> bytes:
         """The link-layer address in 6 octets."""
-        return bytes.fromhex(self.mac.replace(":", ""))
+        return ethernet.octets(self.mac)
 
     @property
     def networks(self) -> tuple[_AnyNetwork, ...]:
@@ -145,17 +160,25 @@ class SwitchPort(Section):
         return tuple(address.network for address in self.addresses)
 
 
+class SwitchPeer(PeerFacts):
+    """A feature peer at ports of a switch, ``[[peers]]``."""
+
+    ports: tuple[int, ...]
+    """Numbers of one or two peer ports; forward paths go in at the first, out at the second."""
+
+
 class SwitchConfig(Section):
     """The file of a switch."""
 
     ports: Annotated[tuple[SwitchPort, ...], Field(min_length=1)]
+    peers: tuple[SwitchPeer, ...] = ()
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
-        _once((port.number for port in self.ports), "port number")
-        _once((port.mac for port in self.ports), "mac")
-        _once((port.interface for port in self.ports if port.interface), "interface")
-        _once((address.ip for port in self.ports for address in port.addresses), "address")
+        once((port.number for port in self.ports), "port number")
+        once((port.mac for port in self.ports), "mac")
+        once((port.interface for port in self.ports if port.interface), "interface")
+        once((address.ip for port in self.ports for address in port.addresses), "address")
         behind = [network for port in self.ports if port.role == "gateway" for network in port.networks]
         for n, one in enumerate(behind):
             for other in behind[n + 1 :]:
@@ -164,6 +187,26 @@ class SwitchConfig(Section):
         if len(self.locators) > MAX_LOCATORS:
             raise ValueError(f"{len(self.locators)} underlay addresses: give {MAX_LOCATORS} at most")
         return self
+
+    @model_validator(mode="after")
+    def _peers_are_attached(self) -> Self:
+        once((peer.name for peer in self.peers), "peer")
+        ports = {port.number: port for port in self.ports if port.role == "peer"}
+        for peer in self.peers:
+            peer.check_attachment(peer.ports)
+            for number in peer.ports:
+                if number not in ports:
+                    raise ValueError(f"peer {peer.name} is at port {number}: give that the role peer")
+            if len({ports[number].tenant for number in peer.ports}) > 1:
+                raise ValueError(f"peer {peer.name} is at ports of two tenants: give them one")
+        if idle := [number for number in ports if number not in self.peer_ports]:
+            raise ValueError(f"port {idle[0]} has the role peer, but no peer: add one in [[peers]]")
+        return self
+
+    @property
+    def peer_ports(self) -> Mapping[object, PortSharing]:
+        """What each peer port is for the peers there, by its number."""
+        return sharing((peer, peer.ports) for peer in self.peers)
 
     @property
     def locators(self) -> tuple[Locator, ...]:
@@ -182,11 +225,3 @@ class SwitchConfig(Section):
     def port(self, number: int) -> SwitchPort | None:
         """The port of this number."""
         return next((port for port in self.ports if port.number == number), None)
-
-
-def _once(values: Iterable[object], what: str) -> None:
-    seen: set[object] = set()
-    for value in values:
-        if value in seen:
-            raise ValueError(f"{what} {value} is given twice: give each once")
-        seen.add(value)

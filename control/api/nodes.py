@@ -14,6 +14,7 @@ from control.errors import DeniedError, InvalidRequestError
 from control.floods import Floods
 from control.joining import Joining
 from control.nodes import Nodes
+from control.peers import Peers
 from control.port_events import PortEvents
 from control.records import Node
 from control.sessions import Session, Sessions
@@ -107,8 +108,8 @@ class NodesServicer:
 
     async def AddSwitch(self, request: pb.AddSwitchRequest, caller: Identity) -> pb.Node:  # noqa: N802, D102
         require_operator(caller)
-        ports = messages.read_switch_ports(request.ports)
-        node = await self._switches.put(request.name, request.p4runtime, request.device_id, ports)
+        file = {name: messages.read_switch_file(getattr(request, name)) for name in ("ports", "peers")}
+        node = await self._switches.put(request.name, request.p4runtime, request.device_id, file)
         return self._message(node)
 
     async def ReplacePipeline(self, request: pb.ReplacePipelineRequest, caller: Identity) -> pb.Node:  # noqa: N802, D102
@@ -140,10 +141,11 @@ class JoiningServicer:
 class NodeSessionServicer:
     """The stream between an agent and the controller."""
 
-    def __init__(self, state: State, nodes: Nodes, sessions: Sessions) -> None:
+    def __init__(self, state: State, nodes: Nodes, sessions: Sessions, peers: Peers) -> None:
         self._state = state
         self._nodes = nodes
         self._sessions = sessions
+        self._peers = peers
 
     async def Attach(  # noqa: N802, D102
         self, reports: AsyncIterator[pb.NodeReport], caller: Identity
@@ -156,6 +158,7 @@ class NodeSessionServicer:
             raise InvalidRequestError(f"session of node {node.name} does not begin with a hello: send one")
         await self._nodes.hello(node, first.hello)
         session = self._sessions.attach(node)
+        self._peers.attached(node)
         tasks = [
             asyncio.create_task(self._tell_all(node, session)),
             asyncio.create_task(self._listen(node, session, reports)),
@@ -166,7 +169,8 @@ class NodeSessionServicer:
         finally:
             for task in tasks:
                 task.cancel()
-            self._sessions.detach(node, session)
+            if self._sessions.detach(node, session):
+                self._peers.detached(node)
 
     async def _tell_all(self, node: Node, session: Session) -> None:
         try:
@@ -182,6 +186,8 @@ class NodeSessionServicer:
                         await self._nodes.locators_changed(node, report.locators)
                     case "ports":
                         await self._nodes.ports_changed(node, report.ports)
+                    case "feature_peers":
+                        await self._nodes.feature_peers_changed(node, report.feature_peers)
                     case "hello":
                         raise InvalidRequestError(f"node {node.name} says hello twice: report changes only")
             session.end(None)

@@ -9,10 +9,11 @@ from typing import Final
 from control.records import Node
 from control.southbound.contract import Contract, Row
 from moorline.addresses import mapped
+from moorline.feature_peers import PortSharing
+from moorline.reach import tunnel_of
 from moorline.switch import SwitchPort
 from moorline.wire import ROUTER_HOPS, Tunnel
 
-_TENANT: Final = 0
 _TABLES: Final = ("uplink", "terminate", "port_role", "own_address")
 
 
@@ -38,17 +39,22 @@ class SwitchPorts:
         for port in node.switch.config.ports:
             if port.role == "underlay":
                 yield self._uplink(port)
-        addresses = [at.address for at in node.locators]
-        for address in dict.fromkeys([*addresses, *node.previous]):
-            tunnel = int(Tunnel.GENEVE)
-            yield self._row("terminate", "open", {"outer_dst": mapped(address), "tunnel": tunnel})
+        for address, tunnel in dict.fromkeys(_opened(node, node.switch.config.ports)):
+            yield self._row("terminate", "open", {"outer_dst": mapped(address), "tunnel": int(tunnel)})
+        sharing = node.switch.config.peer_ports
         for port in node.switch.config.ports:
-            if port.role == "underlay":
-                yield self._row("port_role", "underlay", {"ingress_port": port.number})
-            else:
-                access = {"tenant": _TENANT, "hops": ROUTER_HOPS}
-                yield self._row("port_role", "access", {"ingress_port": port.number}, **access)
+            yield self._role(port, sharing)
             yield from self._own_addresses(port)
+
+    def _role(self, port: SwitchPort, sharing: Mapping[object, PortSharing]) -> Row:
+        match = {"ingress_port": port.number}
+        if port.role == "underlay":
+            return self._row("port_role", "underlay", match)
+        if port.role == "peer":
+            told_apart = {"header": sharing[port.number].header, "by_mac": sharing[port.number].by_mac}
+            return self._row("port_role", "peer", match, tenant=port.tenant, **told_apart)
+        action = "edge" if port.role == "edge" else "access"
+        return self._row("port_role", action, match, tenant=port.tenant, hops=ROUTER_HOPS)
 
     def _uplink(self, port: SwitchPort) -> Row:
         own = [address.packed for address in port.addresses]
@@ -59,7 +65,7 @@ class SwitchPorts:
 
     def _own_addresses(self, port: SwitchPort) -> Iterator[Row]:
         """What the switch answers for of itself, also while the controller is away."""
-        router = int(port.role == "gateway")
+        router = int(port.role in ("gateway", "edge"))
         for at in port.addresses:
             match: dict[str, int | bytes] = {"port": port.number, "vlan": port.vlan}
             match["address"] = mapped(at.packed)
@@ -67,6 +73,15 @@ class SwitchPorts:
 
     def _row(self, table: str, action: str, match: Mapping[str, int | bytes], **params: int | bytes) -> Row:
         return self._contract.row(table, match, action, params)
+
+
+def _opened(node: Node, ports: Iterable[SwitchPort]) -> Iterator[tuple[bytes, Tunnel]]:
+    """Where which tunnels are opened; none (plain packets) at its own addresses at edge ports."""
+    for address in (*(at.address for at in node.locators), *node.previous):
+        yield address, Tunnel.GENEVE
+    for port in ports:
+        tunnels = [tunnel_of(name) for name in port.tunnels] + [Tunnel.NONE] * (port.role == "edge")
+        yield from ((address.packed, tunnel) for address in port.addresses for tunnel in tunnels)
 
 
 def _first(addresses: Iterable[bytes], octets: int) -> bytes:

@@ -321,11 +321,11 @@ class Agent:
         relaying = relaying or len(self._pipeline.tables["origin"]) > 0
         asking = at_xdp if relaying else at_xdp - {"underlay"}
         underlay = [port.interface for port in self._ports.underlay] if asking else []
-        return underlay + [port.interface for port in self._ports.gateways if at_xdp]
+        return underlay + [port.interface for port in self._ports.plain if at_xdp]
 
     def _guarded_interfaces(self) -> list[str]:
         """Where plain packets to virtual addresses are stopped; a gateway's kernel may forward anyhow."""
-        if self._ports.gateways:
+        if self._ports.plain:
             return [port.interface for port in self._ports if port is not self._ports.access]
         return self._forwarding_interfaces()
 

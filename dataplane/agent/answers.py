@@ -57,7 +57,7 @@ class Answers:
             return
         if port.role == "underlay":
             self._to_far_end(punt)
-        elif port.role == "gateway":
+        elif port.role in ("gateway", "edge"):
             self._to_plain_host(punt, port)
         elif answer := answer_to(punt.reason, punt.packet, punt.mtu):
             self._outlets.to_host(answer)

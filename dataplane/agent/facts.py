@@ -5,14 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
 from moorline.addresses import mapped
+from moorline.feature_peers import PortSharing
 from moorline.paths import Locator
-from moorline.wire import Tunnel
+from moorline.wire import PeerHeader, Tunnel
 
 OWN_TABLES: Final = ("uplink", "terminate", "port_role")
 """The tables that the agent alone writes, in the order in which a change is written."""
+
+NO_SHARING: Final = PortSharing(PeerHeader.NONE, by_mac=False)
 
 Fields = tuple[tuple[str, int], ...]
 """Names with values; addresses as integers too, so that rows compare whatever their octets look like."""
@@ -59,12 +63,18 @@ class Tables(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PortFact:
-    """A port and its role; ``hops`` is what an access port takes off the TTL."""
+    """A port and its role; ``hops`` is what an access or edge port takes off the TTL.
+
+    ``sharing`` tells of a peer port how its peers are told apart; ``tunnels`` are those of user devices that
+    are opened at an underlay port.
+    """
 
     number: int
-    role: Literal["underlay", "gateway", "access"]
+    role: Literal["underlay", "gateway", "access", "edge", "peer"]
     tenant: int = 0
     hops: int = 0
+    sharing: PortSharing = NO_SHARING
+    tunnels: tuple[Tunnel, ...] = ()
 
 
 def port_rows(ports: Iterable[PortFact]) -> Rows:
@@ -72,19 +82,31 @@ def port_rows(ports: Iterable[PortFact]) -> Rows:
     rows: Rows = {}
     for port in ports:
         key = ("port_role", (("ingress_port", port.number),))
-        if port.role == "underlay":
-            rows[key] = ("underlay", ())
-        else:
-            rows[key] = ("access", (("tenant", port.tenant), ("hops", port.hops)))
+        tenant = ("tenant", port.tenant)
+        match port.role:
+            case "underlay":
+                rows[key] = ("underlay", ())
+            case "edge":
+                rows[key] = ("edge", (tenant, ("hops", port.hops)))
+            case "peer":
+                header, by_mac = port.sharing.header, port.sharing.by_mac
+                rows[key] = ("peer", (tenant, ("header", header), ("by_mac", by_mac)))
+            case _:
+                rows[key] = ("access", (tenant, ("hops", port.hops)))
     return rows
 
 
-def locator_rows(own: Sequence[Locator], former: Iterable[bytes] = ()) -> Rows:
+def locator_rows(
+    own: Sequence[Locator],
+    former: Iterable[bytes] = (),
+    tunnels: Mapping[int, Sequence[Tunnel]] = MappingProxyType({}),
+) -> Rows:
     """``uplink`` and ``terminate`` for the node's locators.
 
     Args:
         own: the present locators; a port sends from its first address of each family.
         former: addresses (4 or 16 octets) of the locators before, at which packets in flight still arrive.
+        tunnels: of user devices, by port; opened at its present addresses only.
     """
     rows: Rows = {}
     for port in dict.fromkeys(locator.port for locator in own):
@@ -96,14 +118,17 @@ def locator_rows(own: Sequence[Locator], former: Iterable[bytes] = ()) -> Rows:
             ("mtu", min(ours[0].mtu, 0xFFFF)),
         )
         rows["uplink", (("port", port),)] = ("set_source", params)
-    for address in dict.fromkeys([*(locator.address for locator in own), *former]):
+    opened = [(at.address, tunnel) for at in own for tunnel in (Tunnel.GENEVE, *tunnels.get(at.port, ()))]
+    for address, tunnel in [*opened, *((address, Tunnel.GENEVE) for address in former)]:
         outer = int.from_bytes(mapped(address))
-        rows["terminate", (("outer_dst", outer), ("tunnel", int(Tunnel.GENEVE)))] = ("open", ())
+        rows["terminate", (("outer_dst", outer), ("tunnel", int(tunnel)))] = ("open", ())
     return rows
 
 
 def gateway_rows(addresses: Iterable[bytes]) -> Rows:
-    """``terminate`` for addresses (4 or 16 octets) of gateway ports: plain packets to them are the host's."""
+    """``terminate`` for addresses (4 or 16 octets) of gateway and edge ports: plain packets to them are the
+    host's.
+    """
     return {
         ("terminate", (("outer_dst", int.from_bytes(mapped(address))), ("tunnel", int(Tunnel.NONE)))): (
             "open",

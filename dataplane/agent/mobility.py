@@ -123,12 +123,14 @@ class Mobility:
         """Make the agent's own rows what they should be."""
         now = self._loop.time()
         self._former = {address: until for address, until in self._former.items() if until > now}
-        own = locator_rows(self.own.locators, self._former) | gateway_rows(self._at_gateways)
-        self._facts.apply(port_rows(self._ports.facts()) | own)
+        ports = self._ports.facts()
+        tunnels = {port.number: port.tunnels for port in ports}
+        own = locator_rows(self.own.locators, self._former, tunnels) | gateway_rows(self._at_gateways)
+        self._facts.apply(port_rows(ports) | own)
 
     def _find_at_gateways(self, host: HostTable) -> frozenset[bytes]:
-        """The host's own addresses on the links of plain hosts."""
-        return frozenset(at.packed for port in self._ports.gateways for at in own_addresses(host, port))
+        """The host's own addresses on the links of plain hosts, and at edge ports."""
+        return frozenset(at.packed for port in self._ports.plain for at in own_addresses(host, port))
 
     def _moved(self, before: tuple[Locator, ...]) -> None:
         own = self.own

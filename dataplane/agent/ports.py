@@ -13,7 +13,7 @@ import structlog
 
 from dataplane.agent.access import Pair
 from dataplane.agent.config import NodeConfig
-from dataplane.agent.facts import PortFact
+from dataplane.agent.facts import NO_SHARING, PortFact
 from dataplane.agent.features import Feature, switch
 from dataplane.agent.locators import UnderlayPort
 from dataplane.agent.netlink import HostTable
@@ -22,6 +22,7 @@ from dataplane.agent.state import NodeState
 from dataplane.bpf import attach
 from dataplane.bpf.hook import Hook, HookChoice
 from moorline.api.v1 import moorline_pb2 as api
+from moorline.reach import tunnel_of
 from moorline.wire import ROUTER_HOPS
 
 log = structlog.get_logger(__name__)
@@ -40,10 +41,12 @@ class PortState:
 
     interface: str
     number: int
-    role: Literal["underlay", "gateway", "access"]
+    role: Literal["underlay", "gateway", "access", "edge", "peer"]
     choice: HookChoice
     tenant: int
     hops: int
+    prefixes: tuple[str, ...] = ()
+    """What is reached through an edge port."""
     hook: Hook = Hook.TC
     attached: int = 0
     half_checksums: bool = False
@@ -65,11 +68,24 @@ class Ports:
             config.tenant,
             hops=0,
         )
+        self._at_xdp = config.led_through
+        self._sharing = config.peer_ports
+        self._tunnels = {port.name: tuple(map(tunnel_of, port.tunnels)) for port in config.ports}
         self._ports = [self.access] + [
             PortState(
-                port.name, state.port_number(port.name), port.role, port.hook, port.tenant, hops=ROUTER_HOPS
+                port.name,
+                state.port_number(port.name),
+                port.role,
+                port.hook,
+                port.tenant,
+                hops=ROUTER_HOPS,
+                prefixes=tuple(map(str, port.prefixes)),
             )
             for port in config.ports
+        ]
+        made = [(name, peer.tenant) for peer in config.peers if peer.run for name in peer.interfaces]
+        self._ports += [
+            PortState(name, state.port_number(name), "peer", "auto", tenant, hops=0) for name, tenant in made
         ]
 
     def __iter__(self) -> Iterator[PortState]:
@@ -87,15 +103,24 @@ class Ports:
         """The ports towards plain hosts."""
         return tuple(port for port in self._ports if port.role == "gateway")
 
+    @property
+    def plain(self) -> tuple[PortState, ...]:
+        """The ports where the host itself is a router of those beyond: gateway and edge ports."""
+        return tuple(port for port in self._ports if port.role in ("gateway", "edge"))
+
+    def named(self, interface: str) -> PortState | None:
+        """The port at this interface."""
+        return next((port for port in self._ports if port.interface == interface), None)
+
     def numbered(self, number: int) -> PortState | None:
         """The port of this number."""
         return next((port for port in self._ports if port.number == number), None)
 
     def choose_hooks(self) -> None:
-        """Decide each port's hook by its interface's driver."""
+        """Decide each port's hook by its interface's driver, or by what the node is for."""
         for port in self._ports:
             driver = attach.driver_of(port.interface)
-            port.hook = attach.choose_hook(port.choice, driver)
+            port.hook = attach.choose_hook(port.choice, driver, forwards_only=self._at_xdp)
             port.half_checksums = port is self.access or attach.hands_on_half_checksums(driver)
 
     async def attach(self, host: HostTable) -> bool:
@@ -161,7 +186,17 @@ class Ports:
 
     def facts(self) -> list[PortFact]:
         """The ports' roles."""
-        return [PortFact(port.number, port.role, port.tenant, port.hops) for port in self._ports]
+        return [
+            PortFact(
+                port.number,
+                port.role,
+                port.tenant,
+                port.hops,
+                self._sharing.get(port.interface, NO_SHARING),
+                self._tunnels.get(port.interface, ()),
+            )
+            for port in self._ports
+        ]
 
     def entries(self, host: HostTable, pair: Pair) -> list[PortEntry]:
         """The ports that have an interface now."""
@@ -189,7 +224,9 @@ class Ports:
                     hook=str(port.hook),
                     up=link is not None and link.up,
                     mtu=0 if link is None else link.mtu,
-                    addresses=map(str, own_addresses(host, port)) if port.role == "gateway" else (),
+                    addresses=map(str, own_addresses(host, port)) if port in self.plain else (),
+                    prefixes=port.prefixes,
+                    tenant=port.tenant if port.role in ("edge", "peer") else 0,
                 )
             )
         return found

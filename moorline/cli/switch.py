@@ -55,6 +55,13 @@ PORT_COLUMNS = (
     Column("MAC", "mac"),
     Column("INTERFACE", "interface"),
 )
+PEER_COLUMNS = (
+    Column("PEER", "name"),
+    Column("KIND", "kind"),
+    Column("PORTS", "ports"),
+    Column("HEADER", "header"),
+    Column("MACS", "macs"),
+)
 
 
 @app.command("add")
@@ -153,9 +160,12 @@ def read_file(path: Path) -> SwitchConfig:
 
 def add_request(name: str, p4runtime: str, device_id: int, config: SwitchConfig) -> api.AddSwitchRequest:
     """What the controller is asked for a switch with this file."""
-    ports = [api.SwitchPort(**port.model_dump(mode="json")) for port in config.ports]
     return api.AddSwitchRequest(
-        name=NodeName.parse(name), p4runtime=p4runtime, device_id=device_id, ports=ports
+        name=NodeName.parse(name),
+        p4runtime=p4runtime,
+        device_id=device_id,
+        ports=[api.SwitchPort(**port.model_dump(mode="json")) for port in config.ports],
+        peers=[api.SwitchPeer(**peer.model_dump(mode="json", exclude_none=True)) for peer in config.peers],
     )
 
 
@@ -172,5 +182,7 @@ def _show(node: api.Node, output: Output) -> None:
     if output is Output.JSON:
         show_json(row)
         return
-    show_row(row, output, hidden=("ports", "locators"))
+    show_row(row, output, hidden=("ports", "locators", "peers"))
     show_table(row["ports"], PORT_COLUMNS)
+    if row["peers"]:
+        show_table(row["peers"], PEER_COLUMNS)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from moorline.api.v1 import moorline_pb2 as api
+from moorline.api.v1 import peers_pb2 as peers
 from moorline.cli.text import address_text, addresses_text, scid_text, time_text
 
 CHANNEL_STATUS = {
@@ -138,6 +139,7 @@ def switch_row(node: api.Node) -> dict[str, Any]:
         "connection_capacity": node.connection_capacity,
         "locators": [locator_row(locator) for locator in node.locators],
         "ports": [switch_port_row(port) for port in node.switch.ports],
+        "peers": [switch_peer_row(peer) for peer in node.switch.peers],
     }
 
 
@@ -152,6 +154,9 @@ def switch_port_row(port: api.SwitchPort) -> dict[str, Any]:
         "vlan": port.vlan,
         "mac": port.mac,
         "interface": port.interface or None,
+        "tenant": port.tenant,
+        "prefixes": list(port.prefixes),
+        "tunnels": list(port.tunnels),
     }
 
 
@@ -175,6 +180,72 @@ def port_row(port: api.Port) -> dict[str, Any]:
         "up": port.up,
         "mtu": port.mtu,
         "addresses": list(port.addresses),
+        "prefixes": list(port.prefixes),
+        "tenant": port.tenant,
+    }
+
+
+PEER_STATE = {
+    peers.FEATURE_PEER_STATE_UP: "up",
+    peers.FEATURE_PEER_STATE_DOWN: "down",
+    peers.FEATURE_PEER_STATE_DRAINING: "draining",
+}
+PEER_HEADER = {
+    peers.FEATURE_PEER_HEADER_NONE: "none",
+    peers.FEATURE_PEER_HEADER_VLAN: "vlan",
+    peers.FEATURE_PEER_HEADER_QINQ: "qinq",
+    peers.FEATURE_PEER_HEADER_MPLS: "mpls",
+    peers.FEATURE_PEER_HEADER_GRE: "gre",
+    peers.FEATURE_PEER_HEADER_PBB: "pbb",
+}
+
+
+def peer_row(status: peers.FeaturePeerStatus) -> dict[str, Any]:
+    """A feature peer as the controller sees it."""
+    peer = status.peer
+    return {
+        "name": peer.name,
+        "kind": peer.kind,
+        "node": status.node,
+        "state": PEER_STATE.get(status.state, "unknown"),
+        "drained": status.drained,
+        "problem": peer.problem or None,
+        "spare": peer.spare,
+        "tenant": peer.tenant,
+        "ports": [peer_port_row(port) for port in peer.ports],
+        "header": PEER_HEADER.get(peer.header, "unknown"),
+        "by_mac": peer.by_mac,
+        "addresses": addresses_text(peer.addresses),
+        "rewrites": peer.rewrites,
+        "local": address_text(peer.local),
+        "remote": address_text(peer.remote),
+    }
+
+
+def peer_port_row(port: peers.FeaturePeerPort) -> dict[str, Any]:
+    """A port of a feature peer."""
+    return {
+        "number": port.number,
+        "interface": port.interface or None,
+        "mac": port.mac.hex(":"),
+        "port_mac": port.port_mac.hex(":"),
+    }
+
+
+def switch_peer_row(peer: api.SwitchPeer) -> dict[str, Any]:
+    """A feature peer of a switch as its operator described it."""
+    return {
+        "name": peer.name,
+        "kind": peer.kind,
+        "ports": list(peer.ports),
+        "macs": list(peer.macs),
+        "header": peer.header,
+        "by_mac": peer.by_mac,
+        "addresses": list(peer.addresses),
+        "rewrites": peer.rewrites,
+        "spare": peer.spare,
+        "local": peer.local or None,
+        "remote": peer.remote or None,
     }
 
 

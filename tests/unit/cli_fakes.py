@@ -16,6 +16,8 @@ from google.protobuf import text_format
 
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import moorline_pb2_grpc as rpc
+from moorline.api.v1 import peers_pb2 as peers
+from moorline.api.v1 import peers_pb2_grpc as peers_rpc
 
 SCID = 0x00AB_CDEF_0123_4567
 P4INFO = Path(__file__).resolve().parents[2] / "p4" / "moorline.p4info.txtpb"
@@ -97,7 +99,29 @@ SWITCH = api.Node(
 )
 
 
-class FakeController(rpc.NamingServicer, rpc.ConnectionsServicer, rpc.RulesServicer, rpc.NodesServicer):
+PEER = peers.FeaturePeerStatus(
+    peer=peers.FeaturePeer(
+        name="fw1",
+        kind="firewall",
+        ports=[
+            peers.FeaturePeerPort(number=4, interface="fw1-in", mac=b"\2\0\0\0\0\4", port_mac=b"\2\0\0\0\0\3")
+        ],
+        header=peers.FEATURE_PEER_HEADER_VLAN,
+        up=True,
+    ),
+    node="laptop",
+    state=peers.FEATURE_PEER_STATE_DRAINING,
+    drained=True,
+)
+
+
+class FakeController(
+    rpc.NamingServicer,
+    rpc.ConnectionsServicer,
+    rpc.RulesServicer,
+    rpc.NodesServicer,
+    peers_rpc.FeaturePeersServicer,
+):
     """Answers from fixed things; keeps the requests; ``failure`` makes every call fail."""
 
     def __init__(self) -> None:
@@ -113,6 +137,18 @@ class FakeController(rpc.NamingServicer, rpc.ConnectionsServicer, rpc.RulesServi
         self.requests.append(request)
         if self.failure:
             context.abort(*self.failure)
+
+    def ListFeaturePeers(self, request, context):
+        self._heard(request, context)
+        return peers.ListFeaturePeersResponse(peers=[PEER])
+
+    def GetFeaturePeer(self, request, context):
+        self._heard(request, context)
+        return PEER
+
+    def DrainFeaturePeer(self, request, context):
+        self._heard(request, context)
+        return PEER
 
     def RegisterService(self, request, context):
         self._heard(request, context)
@@ -352,6 +388,7 @@ def serving(servicer: FakeController | FakeAgent, socket: Path) -> Iterator[None
         rpc.add_ConnectionsServicer_to_server(servicer, server)
         rpc.add_RulesServicer_to_server(servicer, server)
         rpc.add_NodesServicer_to_server(servicer, server)
+        peers_rpc.add_FeaturePeersServicer_to_server(servicer, server)
     else:
         rpc.add_AgentServicer_to_server(servicer, server)
         p4r_grpc.add_P4RuntimeServicer_to_server(servicer, server)

@@ -20,6 +20,7 @@ import pytest
 from moorline import __version__
 from moorline.addresses import packed
 from moorline.api.v1 import moorline_pb2 as api
+from moorline.api.v1 import peers_pb2 as peers
 from moorline.cli.main import main
 from tests.unit.cli_fakes import CONNECTION, SCID, FakeAgent, FakeController, serving
 
@@ -195,6 +196,25 @@ def test_a_wrong_scid_is_a_usage_error(run: Run, controller: FakeController, sci
     assert controller.requests == []
 
 
+# ---- feature peers
+
+
+def test_peers(run: Run, controller: FakeController) -> None:
+    (row,) = run("peer", "list", "--kind", "firewall", "-o", "json").json
+    assert controller.requests[-1] == peers.ListFeaturePeersRequest(kind="firewall")
+    assert (row["name"], row["state"], row["header"], row["local"]) == ("fw1", "draining", "vlan", None)
+    assert row["ports"][0] == {
+        **{"number": 4, "interface": "fw1-in"},
+        **{"mac": "02:00:00:00:00:04", "port_mac": "02:00:00:00:00:03"},
+    }
+    assert "fw1-in" in run("peer", "list").out
+    assert run("peer", "show", "fw1", "-o", "json").json == row
+    assert "02:00:00:00:00:04" in run("peer", "show", "fw1").out
+    for words, drain in ((("drain", "fw1"), True), (("drain", "fw1", "--undo"), False)):
+        assert run("peer", *words).code == 0
+        assert controller.requests[-1] == peers.DrainFeaturePeerRequest(name="fw1", drain=drain)
+
+
 # ---- rules
 
 
@@ -227,6 +247,8 @@ def test_node_show(run: Run, controller: FakeController) -> None:
         {
             **{"number": 1, "interface": "eth0", "role": "underlay", "hook": "tc", "up": True, "mtu": 1500},
             "addresses": [],
+            "prefixes": [],
+            "tenant": 0,
         }
     ]
     assert shown["locators"] == [{"address": "10.0.0.2", "port": 1, "interface": "eth0", "mtu": 1500}]

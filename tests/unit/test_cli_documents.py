@@ -12,10 +12,11 @@ import typer.main
 from pydantic import BaseModel
 
 from moorline.api.v1 import moorline_pb2 as api
+from moorline.api.v1 import peers_pb2 as peers
 from moorline.cli import views
 from moorline.cli.main import app
 from moorline.cli.settings import Settings
-from moorline.switch import SwitchConfig, SwitchPort
+from moorline.switch import SwitchConfig, SwitchPeer, SwitchPort
 from moorline.wire import Event
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,8 +77,8 @@ def test_the_file_of_a_switch_shows_all_keys() -> None:
     text = re.search(r"```toml\n(\[\[ports.+?)```", OPERATIONS, re.DOTALL)
     assert text is not None
     shown = SwitchConfig.model_validate(tomllib.loads(text[1]))
-    assert {port.role for port in shown.ports} == {"underlay", "gateway"}
-    assert all_keys(SwitchPort) <= set(re.findall(r"\w+", text[1]))
+    assert {port.role for port in shown.ports} == {"underlay", "gateway", "edge", "peer"}
+    assert all_keys(SwitchPort) | all_keys(SwitchPeer) <= set(re.findall(r"\w+", text[1]))
 
 
 def all_keys(model: type[BaseModel]) -> set[str]:
@@ -101,6 +102,9 @@ def test_every_field_of_json_is_named() -> None:
         views.switch_port_row(api.SwitchPort()),
         views.locator_row(api.Locator()),
         views.port_row(api.Port()),
+        views.peer_row(peers.FeaturePeerStatus()),
+        views.peer_port_row(peers.FeaturePeerPort()),
+        views.switch_peer_row(api.SwitchPeer()),
         views.port_event_row(api.PortEvent()),
         views.controller_row(api.ControllerStatus()),
         views.agent_row(api.AgentStatus()),

@@ -164,7 +164,7 @@ PORT_OF_PLAIN_HOSTS = PortState("lan0", 7, "gateway", "tc", 0, hops=1)
 
 class Ports:
     underlay = (UnderlayPort("eth0", 2),)
-    gateways = (PORT_OF_PLAIN_HOSTS,)
+    plain = (PORT_OF_PLAIN_HOSTS,)
 
     def facts(self) -> list[PortFact]:
         return [PortFact(2, "underlay")]

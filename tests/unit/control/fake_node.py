@@ -18,6 +18,7 @@ from google.protobuf import any_pb2
 
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.api.v1 import moorline_pb2_grpc as pb_grpc
+from moorline.api.v1 import peers_pb2 as peers_pb
 from moorline.tls import CONTROLLER, Credentials, channel_options, joining_channel_credentials
 from moorline.wire import Event
 
@@ -302,6 +303,7 @@ class FakeNode:
         self.capacity = 65536
         self.access_port = 1
         self.ports: list[pb.Port] = []
+        self.feature_peers: list[peers_pb.FeaturePeer] = []
         self.addresses: list[str] = []
         self.mtu = 1500
         self.port = 0
@@ -375,6 +377,7 @@ class FakeNode:
             connection_capacity=self.capacity,
             access_port=self.access_port,
             ports=self.ports,
+            feature_peers=self.feature_peers,
             locators=self.locators(),
         )
 

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of feature peers: ``[[node.peer]]`` of the configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from moorline.config import Section
+from moorline.feature_peers import PeerFacts
+from moorline.reach import PrefixText
+
+MAX_INTERFACE_NAME: Final = 15
+"""Octets in the name of a network interface (IFNAMSIZ less the final zero)."""
+
+IN, OUT = "-in", "-out"
+"""Behind the name of a peer that the agent runs: our ends of its two cables."""
+
+MAX_RUN_NAME: Final = MAX_INTERFACE_NAME - len(OUT)
+
+RunName = Literal["firewall", "nat", "filter", "statistics", "cache", "tap"]
+
+
+def _interface(name: str) -> str:
+    if not 0 < len(name.encode()) <= MAX_INTERFACE_NAME or "/" in name or any(c.isspace() for c in name):
+        raise ValueError(
+            f"an interface name has 1 to {MAX_INTERFACE_NAME} octets, without blanks and slashes"
+        )
+    return name
+
+
+Interface = Annotated[str, AfterValidator(_interface)]
+
+
+class NameList(Section):
+    """Names that customers are not to reach, ``[[node.peer.list]]``; for a content filter."""
+
+    customers: Annotated[tuple[PrefixText, ...], Field(min_length=1)]
+    """Whom it holds for."""
+
+    names: tuple[str, ...] = ()
+    """Each with all names below it."""
+
+    file: Path | None = None
+    """More names, one a line; what follows a # is left out."""
+
+
+class UsageCap(Section):
+    """How much customers may use, ``[[node.peer.cap]]``; for statistics."""
+
+    customers: Annotated[tuple[PrefixText, ...], Field(min_length=1)]
+    """Each address in these for itself."""
+
+    megabytes: Annotated[int, Field(gt=0)]
+    """In both directions together; beyond, packets are dropped."""
+
+
+_SETTINGS: Final[dict[str, tuple[str, RunName]]] = {
+    "rules": ("rules", "firewall"),
+    "lists": ("list", "filter"),
+    "caps": ("cap", "statistics"),
+    "cache_megabytes": ("cache_megabytes", "cache"),
+    "ring_megabytes": ("ring_megabytes", "tap"),
+}
+"""By field: its name in the file, and the program that it belongs to."""
+
+_FOLLOWS: Final = frozenset({"macs", "header", "by_mac", "rewrites", "local", "remote"})
+"""What is given for a peer that the agent runs."""
+
+
+class PeerConfig(PeerFacts):
+    """A feature peer at this node: the user's own, at ``ports``, or one that the agent is to ``run``."""
+
+    ports: Annotated[tuple[Interface, ...], Field(max_length=2)] = ()
+    """Interfaces of one or two peer ports; forward paths go in at the first, out at the second."""
+
+    run: RunName | None = None
+    """Run this program in a namespace of its own; None: the user sees to it."""
+
+    tenant: Annotated[int, Field(ge=0, lt=1 << 24)] = 0
+    """Whose packets it gets; of the user's own peers, that of their ports holds."""
+
+    rules: Path | None = None
+    """Of a firewall: a file with rules of nftables, the content of a chain that sees forwarded packets."""
+
+    lists: Annotated[tuple[NameList, ...], Field(alias="list")] = ()
+    caps: Annotated[tuple[UsageCap, ...], Field(alias="cap")] = ()
+    cache_megabytes: Annotated[int, Field(gt=0)] = 256
+    """Of a cache: how much it keeps on disk."""
+
+    ring_megabytes: Annotated[int, Field(ge=10)] = 100
+    """Of a tap: how much it keeps; the oldest goes first."""
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        for field, (setting, program) in _SETTINGS.items():
+            if field in self.model_fields_set and self.run != program:
+                raise ValueError(f'peer {self.name}: {setting} belongs to run = "{program}"')
+        if self.run is None:
+            if self.tenant:
+                raise ValueError(f"peer {self.name} has its tenant from its ports: set it there")
+            self.check_attachment(self.ports)
+            return self
+        if given := sorted((_FOLLOWS | {"ports"}) & self.model_fields_set):
+            raise ValueError(f"peer {self.name} is run by the agent, which chooses {given[0]}: leave it out")
+        if len(self.name) > MAX_RUN_NAME:
+            raise ValueError(
+                f"peer {self.name} is to be run, and interfaces are called after it: shorten the name to "
+                f"{MAX_RUN_NAME} characters"
+            )
+        if self.run == "firewall" and self.rules is None:
+            raise ValueError(f"peer {self.name} is a firewall: name the file with its rules")
+        if (self.run == "nat") != bool(self.addresses):
+            raise ValueError(f"peer {self.name}: a NAT has addresses of its own, and no other program has")
+        return self
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """The interfaces of its ports."""
+        return (self.name + IN, self.name + OUT) if self.run else self.ports
