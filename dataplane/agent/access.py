@@ -116,9 +116,9 @@ class AccessPair:
             )
         return Pair(near, far)
 
-    async def set_mtu(self, mtu: int) -> None:
-        """Change the MTU of both ends."""
-        for link in (pair := self._find(read_host())).far, pair.near:
+    async def set_mtu(self, host: HostTable, mtu: int) -> None:
+        """Change the MTU of both ends, as they are in ``host``."""
+        for link in (pair := self._find(host)).far, pair.near:
             if link.mtu != mtu:
                 await self._netlink.link("set", index=link.index, mtu=mtu)
 

@@ -98,6 +98,7 @@ class Agent:
         self._access = AccessPair(netlink, config.interface, config.far_interface)
         self._neighbours = Neighbours(netlink)
         self._gateway_routes = GatewayRoutes(netlink)
+        self._guard = forwarding.Guard(netlink)
         self._dns: DnsServer | None = None
         self._uplink_routes = UplinkRoutes(netlink)
         self._peers = Peers(tables)
@@ -144,6 +145,7 @@ class Agent:
                 tasks.create_task(self._follow_host(), name="follow-host")
                 tasks.create_task(self._save_changes(), name="save-state")
                 tasks.create_task(self._p4runtime.watch_idle(), name="watch-idle")
+                tasks.create_task(self._link.keep_endpoints_placed(), name="place-endpoints")
                 tasks.create_task(session.run(), name="session")
                 milliseconds = (time.time_ns() - self._started_ns) // 1_000_000
                 log.info("ready", node=self._state.node, milliseconds=milliseconds)
@@ -186,7 +188,7 @@ class Agent:
         if await self._ports.attach(host):
             self._unsaved.set()
             self._forward()
-        await self._access.set_mtu(self._inner_mtu())
+        await self._access.set_mtu(host, self._inner_mtu())
         report = self._ports.report(host)
         if report != self._reported and self._mobility.session is not None:
             self._mobility.session.report(api.NodeReport(ports=api.PortsChanged(ports=report)))
@@ -214,6 +216,9 @@ class Agent:
         if self._mobility.host_changed(self._watch.table, changed):
             self._state.generation = self._mobility.own.generation
             self._unsaved.set()
+        if Changed.LINKS in changed:
+            self._guard.doubt()
+            self._gateway_routes.doubt()
         if Changed.ADDRESSES in changed:
             self._host_moved.set()
 
@@ -236,7 +241,7 @@ class Agent:
     async def _keep_forwarding(self) -> None:
         """Let interfaces forward where that is needed, guarded; set back what is needed no more."""
         self._forward()
-        await forwarding.guard(self._netlink, self._guarded_interfaces(), self._translations.prefixes)
+        await self._guard.keep(self._guarded_interfaces(), self._translations.prefixes)
 
     async def _keep_uplink_routes(self) -> None:
         await self._uplink_routes.keep(

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import grpc
@@ -61,6 +62,7 @@ class ControllerLink:
         self._save_state = save_state
         self._describe = describe
         self._seen: _Seen | None = None
+        self._endpoints_came = asyncio.Event()
 
     def hello(self) -> api.NodeHello:
         """What a session begins with."""
@@ -81,7 +83,8 @@ class ControllerLink:
             case "welcome":
                 self._welcome(update.welcome)
             case "endpoints":
-                await self._endpoints(update.endpoints.endpoints)
+                self._translations.set_endpoints(update.endpoints.endpoints)
+                self._endpoints_came.set()
             case "peer":
                 self._peer(update.peer)
             case "peer_removed":
@@ -97,6 +100,21 @@ class ControllerLink:
                 for one in update.several.updates:
                     await self.update(one)
 
+    async def keep_endpoints_placed(self) -> None:
+        """Place the endpoints whenever they are others; of lists that come meanwhile, the last."""
+        while True:
+            await self._endpoints_came.wait()
+            self._endpoints_came.clear()
+            try:
+                await self._place_endpoints()
+            except (NetlinkError, MoorlineError) as error:
+                # The interface is being made anew, say; placing is tried again when the host's links change.
+                log.warning("endpoints_not_placed", why=str(error))
+                continue
+            if not self._endpoints_came.is_set():
+                self._resolver.endpoints_stand()
+                log.info("endpoints_placed", endpoints=len(self._translations.endpoints))
+
     def _welcome(self, welcome: api.Welcome) -> None:
         self._seen = _Seen()
         self._changes.exchange.set_node(welcome.node_id)
@@ -105,17 +123,6 @@ class ControllerLink:
         if (self._state.node_id, self._state.virtual_prefixes) != (welcome.node_id, prefixes):
             self._state.node_id, self._state.virtual_prefixes = welcome.node_id, prefixes
             self._save_state()
-
-    async def _endpoints(self, endpoints: Sequence[api.Endpoint]) -> None:
-        self._translations.set_endpoints(endpoints)
-        try:
-            await self._place_endpoints()
-        except (NetlinkError, MoorlineError) as error:
-            # The interface is being made anew, say; placing is tried again when the host's links change.
-            log.warning("endpoints_not_placed", why=str(error))
-            return
-        self._resolver.endpoints_stand()
-        log.info("endpoints_placed", endpoints=len(endpoints))
 
     def _peer(self, peer: api.PeerChanged) -> None:
         if self._seen is not None:

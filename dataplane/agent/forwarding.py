@@ -18,6 +18,7 @@ import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
 from dataplane.agent.dumps import dump
+from dataplane.agent.known import Known
 from dataplane.agent.marks import PROTOCOL
 from dataplane.agent.sysctl import read_sysctl, write_sysctl
 
@@ -71,36 +72,47 @@ class _Rule:
         }
 
 
-async def guard(
-    netlink: Any, interfaces: Iterable[str], prefixes: Sequence[IPv4Network | IPv6Network]
-) -> None:
-    """Drop what comes in on these interfaces and would be forwarded to virtual addresses; nothing else."""
-    wanted = {
-        _Rule(interface, str(prefix.network_address), prefix.prefixlen, _family(prefix))
-        for interface in interfaces
-        for prefix in prefixes
-    }
-    present = {rule for family in (AF_INET, AF_INET6) for rule in await _rules(netlink, family)}
-    for rule in wanted - present:
-        await _change(netlink, "add", rule)
-    for rule in present - wanted:
-        await _change(netlink, "del", rule)
+class Guard:
+    """The rules that stop plain packets to virtual addresses."""
 
+    def __init__(self, netlink: Any) -> None:
+        self._netlink = netlink
+        self._known = Known[set[_Rule]]()
 
-async def _rules(netlink: Any, family: int) -> list[_Rule]:
-    """The rules of this kind that an agent made."""
-    return [
-        _Rule(found.get_attr("FRA_IIFNAME"), found.get_attr("FRA_DST"), found["dst_len"], family)
-        for found in await dump(netlink, "rule", family=family)
-        if found.get_attr("FRA_PROTOCOL") == PROTOCOL and found.get_attr("FRA_PRIORITY") == RULE_PRIORITY
-    ]
+    def doubt(self) -> None:
+        """Links changed: compare with what the kernel has, next time."""
+        self._known.doubt()
 
+    async def keep(self, interfaces: Iterable[str], prefixes: Sequence[IPv4Network | IPv6Network]) -> None:
+        """Drop what comes in on these interfaces and would be forwarded to virtual addresses, no more."""
+        wanted = {
+            _Rule(interface, str(prefix.network_address), prefix.prefixlen, _family(prefix))
+            for interface in interfaces
+            for prefix in prefixes
+        }
+        await self._known.have(wanted, self._make)
 
-async def _change(netlink: Any, command: str, rule: _Rule) -> None:
-    try:
-        await netlink.rule(command, **rule.request())
-    except NetlinkError as error:
-        log.warning("rule_not_changed", command=command, interface=rule.interface, code=error.code)
+    async def _make(self, wanted: set[_Rule]) -> bool:
+        present = {rule for family in (AF_INET, AF_INET6) for rule in await self._present(family)}
+        added = [await self._change("add", rule) for rule in wanted - present]
+        removed = [await self._change("del", rule) for rule in present - wanted]
+        return all(added + removed)
+
+    async def _present(self, family: int) -> list[_Rule]:
+        """The rules of this kind that an agent made."""
+        return [
+            _Rule(found.get_attr("FRA_IIFNAME"), found.get_attr("FRA_DST"), found["dst_len"], family)
+            for found in await dump(self._netlink, "rule", family=family)
+            if found.get_attr("FRA_PROTOCOL") == PROTOCOL and found.get_attr("FRA_PRIORITY") == RULE_PRIORITY
+        ]
+
+    async def _change(self, command: str, rule: _Rule) -> bool:
+        try:
+            await self._netlink.rule(command, **rule.request())
+        except NetlinkError as error:
+            log.warning("rule_not_changed", command=command, interface=rule.interface, code=error.code)
+            return False
+        return True
 
 
 def _family(prefix: IPv4Network | IPv6Network) -> int:

@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 from socket import AF_INET, AF_INET6
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
 from dataplane.agent.dumps import dump
+from dataplane.agent.known import Known
 from dataplane.agent.marks import PROTOCOL
 
 log = structlog.get_logger(__name__)
@@ -95,11 +96,21 @@ class _Route:
         }
 
 
+class _Wanted(NamedTuple):
+    rules: set[_Rule]
+    routes: set[_Route]
+
+
 class GatewayRoutes:
     """The table, and the rules that lead to it and past it."""
 
     def __init__(self, netlink: Any) -> None:
         self._netlink = netlink
+        self._known = Known[_Wanted]()
+
+    def doubt(self) -> None:
+        """Links changed: compare with what the kernel has, next time."""
+        self._known.doubt()
 
     async def keep(self, links: Collection[GatewayLink], near: int, sources: Collection[str]) -> None:
         """Make them what is needed now.
@@ -110,18 +121,20 @@ class GatewayRoutes:
             sources: the first virtual address of each family; none where the host has no service of its own.
         """
         by_family: dict[int, str] = {AF_INET6 if ":" in source else AF_INET: source for source in sources}
-        rules, routes = set(_rules(links, by_family)), set(_routes(links, near, by_family))
+        wanted = _Wanted(set(_rules(links, by_family)), set(_routes(links, near, by_family)))
+        await self._known.have(wanted, self._make)
+
+    async def _make(self, wanted: _Wanted) -> bool:
         former_rules = {rule async for rule in self._present_rules()}
         former_routes = {route async for route in self._present_routes()}
-        for route in former_routes - routes:
-            await self._change(self._netlink.route, "del", route.request())
-        for route in routes - former_routes:
-            await self._change(self._netlink.route, "add", route.request())
+        removed = [await self._route("del", route) for route in former_routes - wanted.routes]
+        added = [await self._route("add", route) for route in wanted.routes - former_routes]
         # Exceptions come before what they are exceptions to, and go after it.
-        for rule in sorted(rules - former_rules, key=lambda rule: rule.priority):
-            await self._change(self._netlink.rule, "add", rule.request())
-        for rule in sorted(former_rules - rules, key=lambda rule: -rule.priority):
-            await self._change(self._netlink.rule, "del", rule.request())
+        first = sorted(wanted.rules - former_rules, key=lambda rule: rule.priority)
+        last = sorted(former_rules - wanted.rules, key=lambda rule: -rule.priority)
+        led = [await self._rule("add", rule) for rule in first]
+        not_led = [await self._rule("del", rule) for rule in last]
+        return all(removed + added + led + not_led)
 
     async def _present_rules(self) -> AsyncIterator[_Rule]:
         for family in (AF_INET, AF_INET6):
@@ -153,12 +166,20 @@ class GatewayRoutes:
                     found.get_attr("RTA_PREFSRC") or "",
                 )
 
-    async def _change(self, change: Any, command: str, request: dict[str, Any]) -> None:
+    async def _route(self, command: str, route: _Route) -> bool:
+        return await self._change(self._netlink.route, command, route.request())
+
+    async def _rule(self, command: str, rule: _Rule) -> bool:
+        return await self._change(self._netlink.rule, command, rule.request())
+
+    async def _change(self, change: Any, command: str, request: dict[str, Any]) -> bool:
         try:
             await change(command, **request)
         except NetlinkError as error:
             # It went with its interface, or that has just gone; the next change of the host tries anew.
             log.debug("gateway_routes_not_changed", command=command, code=error.code)
+            return False
+        return True
 
 
 def _rules(links: Collection[GatewayLink], sources: dict[int, str]) -> Iterator[_Rule]:

@@ -29,6 +29,7 @@ class Neighbours:
 
     def __init__(self, netlink: Any) -> None:
         self._netlink = netlink
+        self._idle = False
 
     async def keep(
         self,
@@ -43,16 +44,19 @@ class Neighbours:
 
         Unless ``and_no_others``, those kept before stay: packets may go there although nobody said so yet.
         """
-        kept = await self._kept()
         wanted = set(on_links)
         for destination in destinations:
             hop = await self._next_hop(str(unmapped(destination)))
             if hop is not None and hop[0] in interfaces:
                 wanted.add(hop)
+        if self._idle and not wanted:
+            return
+        kept = await self._kept()
         for hop in wanted - kept:
             await self._neighbour("replace", hop, NDA_FLAGS_EXT=_NTF_EXT_MANAGED, NDA_PROTOCOL=PROTOCOL)
         for hop in kept - wanted if and_no_others else ():
             await self._neighbour("del", hop)
+        self._idle = not wanted and and_no_others
 
     async def _kept(self) -> set[tuple[int, str]]:
         """The entries of this agent or an earlier one that still stand.

@@ -72,7 +72,12 @@ class Changed(Flag):
     NOTHING = 0
     ADDRESSES = auto()
     """Addresses or links: the locators may be others now."""
+    LINKS = auto()
+    """Links: what the kernel keeps by them may be gone. Always with ``ADDRESSES``."""
     ROUTES = auto()
+
+
+_LINK_CHANGED: Final = Changed.LINKS | Changed.ADDRESSES
 
 
 @dataclass(slots=True)
@@ -108,7 +113,7 @@ class HostTable:
             return Changed.NOTHING
         if kind == RTM_DELLINK:
             self.addresses.pop(index, None)
-            return Changed.ADDRESSES if self.links.pop(index, None) else Changed.NOTHING
+            return _LINK_CHANGED if self.links.pop(index, None) else Changed.NOTHING
         attributes = dict(_attributes(body[_LINK.size :]))
         up = bool(flags & _IFF_UP and flags & _IFF_LOWER_UP)
         name = attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode("utf-8", "replace")
@@ -117,7 +122,7 @@ class HostTable:
         if self.links.get(index) == link:
             return Changed.NOTHING
         self.links[index] = link
-        return Changed.ADDRESSES
+        return _LINK_CHANGED
 
     def _address(self, kind: int, body: bytes) -> Changed:
         if len(body) < _ADDRESS.size:

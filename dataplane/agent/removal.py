@@ -71,7 +71,7 @@ async def _clean_network(netlink: Any, config: NodeConfig, state: NodeState) -> 
         if host.link_named(interface) is not None:
             switch(interface, Feature.TRANSMIT_CHECKSUMS, on=True)
     forwarding.restore(state.former_sysctls)
-    await forwarding.guard(netlink, (), ())
+    await forwarding.Guard(netlink).keep((), ())
     await UplinkRoutes(netlink).keep(())
     await GatewayRoutes(netlink).keep((), 0, ())
     neighbours = Neighbours(netlink)

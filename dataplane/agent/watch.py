@@ -94,4 +94,4 @@ class HostWatch:
                     raise
                 log.warning("netlink_overrun")
                 self.table = read_host()
-                changed |= Changed.ADDRESSES | Changed.ROUTES
+                changed |= Changed.ADDRESSES | Changed.LINKS | Changed.ROUTES

@@ -8,6 +8,8 @@ from ipaddress import ip_interface
 from socket import AF_INET, AF_INET6
 from typing import Any
 
+import pytest
+
 from dataplane.agent.gateway_routes import AS_GATEWAY, HANDED_ON, MAIN, OWN, TABLE, GatewayLink, GatewayRoutes
 from dataplane.agent.marks import PROTOCOL
 from tests.unit.agent.netlink_message import Message
@@ -24,6 +26,7 @@ class Kernel:
         self.rules: list[dict[str, Any]] = [FOREIGN]
         self.routes: list[dict[str, Any]] = []
         self.done: list[str] = []
+        self.dumps = 0
 
     async def rule(self, command: str, **request: Any) -> Any:
         return self._apply(self.rules, self._rules, command, request)
@@ -33,6 +36,7 @@ class Kernel:
 
     def _apply(self, kept: list[dict[str, Any]], dump: Any, command: str, request: dict[str, Any]) -> Any:
         if command == "dump":
+            self.dumps += 1
             return dump(request["family"])
         self.done.append(command)
         if command == "add":
@@ -89,3 +93,25 @@ async def test_a_host_without_services_of_its_own_is_as_it_was() -> None:
     await GatewayRoutes(kernel).keep([LINK], NEAR, [])  # another agent's
     assert kernel.rules == [FOREIGN]
     assert kernel.routes == []
+
+
+@pytest.mark.parametrize("links", [[], [LINK]])
+async def test_services_that_come_to_a_host_cost_no_dumps(links: list[GatewayLink]) -> None:
+    kernel = Kernel()
+    routes = GatewayRoutes(kernel)
+    await routes.keep(links, NEAR, ["10.77.0.9"])
+    first = kernel.dumps
+    for _ in range(200):
+        await routes.keep(links, NEAR, ["10.77.0.9"])
+    assert (first, kernel.dumps) == (4, 4)  # rules and routes of both families
+
+
+async def test_what_went_with_its_link_is_made_anew() -> None:
+    kernel = Kernel()
+    routes = GatewayRoutes(kernel)
+    await routes.keep([LINK], NEAR, ["10.77.0.9"])
+    made = [*kernel.routes]
+    kernel.routes.clear()
+    routes.doubt()
+    await routes.keep([LINK], NEAR, ["10.77.0.9"])
+    assert kernel.routes == made

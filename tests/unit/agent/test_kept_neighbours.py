@@ -28,6 +28,7 @@ class Kernel:
     def __init__(self) -> None:
         self.entries: dict[tuple[int, str], dict[str, Any]] = {}
         self.asked: list[str] = []
+        self.dumps = 0
 
     async def route(self, _command: str, dst: str) -> list[Message]:
         if dst.startswith("10.0.3."):
@@ -37,6 +38,7 @@ class Kernel:
 
     async def neigh(self, command: str, **fields: Any) -> Any:
         if command == "dump":
+            self.dumps += 1
             return self._dump()
         self.asked.append(f"{command} {fields['dst']}")
         key = (fields["ifindex"], fields["dst"])
@@ -86,3 +88,16 @@ async def test_the_next_agent_takes_over_what_was_kept_and_leaves_the_rest_alone
     await after.keep([FAR], UP0)
     assert kernel.asked == ["del 10.0.1.1"]
     assert set(kernel.entries) == {(3, GATEWAY), (3, "10.0.8.8")}
+
+
+async def test_where_none_is_wanted_the_kernel_is_asked_until_none_is_there() -> None:
+    kernel = Kernel()
+    await Neighbours(kernel).keep([NEAR], UP0)  # an earlier agent's
+    neighbours = Neighbours(kernel)
+    await neighbours.keep([], UP0, and_no_others=False)
+    assert kernel.entries
+    for _ in range(3):
+        await neighbours.keep([], UP0)
+    assert (kernel.entries, kernel.dumps) == ({}, 3)
+    await neighbours.keep([NEAR], UP0)
+    assert kernel.entries

@@ -164,6 +164,7 @@ class Rules:
 
     def __init__(self) -> None:
         self.rules: list[dict[str, Any]] = []
+        self.dumps = 0
 
     async def rule(self, command: str, **fields: Any) -> Any:
         match command:
@@ -172,6 +173,7 @@ class Rules:
             case "del":
                 self.rules.remove(fields)
             case _:
+                self.dumps += 1
                 return self._dump(fields["family"])
         return None
 
@@ -191,8 +193,9 @@ def test_rules_are_those_that_are_wanted_and_the_rest_of_the_hosts() -> None:
     another_kind = {**other, "iifname": "lo", "protocol": PROTOCOL, "priority": forwarding.RULE_PRIORITY - 1}
     netlink.rules += [other, another_kind]
     prefixes = [IPv4Network("198.18.0.0/15"), IPv6Network("fd00::/64")]
-    for _ in range(2):  # a second time nothing is to be done
-        asyncio.run(forwarding.guard(netlink, ["eth0", "eth1"], prefixes))
+    for _ in range(2):  # the second agent finds what the first one made
+        guard = forwarding.Guard(netlink)
+        asyncio.run(guard.keep(["eth0", "eth1"], prefixes))
         assert len(netlink.rules) == 6
     made = [rule for rule in netlink.rules if rule.get("priority") == forwarding.RULE_PRIORITY]
     assert {(r["iifname"], r["dst"], r["dst_len"], r["family"]) for r in made} == {
@@ -200,7 +203,10 @@ def test_rules_are_those_that_are_wanted_and_the_rest_of_the_hosts() -> None:
         for name in ("eth0", "eth1")
         for dst, length, family in (("198.18.0.0", 15, AF_INET), ("fd00::", 64, AF_INET6))
     }
-    asyncio.run(forwarding.guard(netlink, (), ()))
+    dumps = netlink.dumps
+    asyncio.run(guard.keep(["eth1", "eth0"], prefixes))
+    assert netlink.dumps == dumps
+    asyncio.run(guard.keep((), ()))
     assert netlink.rules == [other, another_kind]
 
 
