@@ -35,20 +35,21 @@ bit<32> sum_of_4(in bit<128> words) {
 }
 
 // Sum of the options of an IPv4 header.
-control OptionSum(in ipv4_options_t options, out bit<32> sum) {
+control OptionSum(in options_words_t options, inout inner_t inner) {
     apply {
-        sum = 0;
         if (options.words8.isValid()) {
-            sum = sum_of_4(options.words8.words[255:128]) + sum_of_4(options.words8.words[127:0]);
+            inner.sum = inner.sum + sum_of_4(options.words8.words[255:128]) +
+                        sum_of_4(options.words8.words[127:0]);
         }
         if (options.words4.isValid()) {
-            sum = sum + sum_of_4(options.words4.words);
+            inner.sum = inner.sum + sum_of_4(options.words4.words);
         }
         if (options.words2.isValid()) {
-            sum = sum + word_sum(options.words2.words[63:32]) + word_sum(options.words2.words[31:0]);
+            inner.sum = inner.sum + word_sum(options.words2.words[63:32]) +
+                        word_sum(options.words2.words[31:0]);
         }
         if (options.words1.isValid()) {
-            sum = sum + word_sum(options.words1.words);
+            inner.sum = inner.sum + word_sum(options.words1.words);
         }
     }
 }
@@ -61,8 +62,8 @@ control OptionSum(in ipv4_options_t options, out bit<32> sum) {
 // All that the parser takes from a frame behind the UDP header; headers that are not there count for
 // nothing.
 #define UDP_DATA                                                                                   \
-    hdr.geneve, hdr.option, hdr.foreign_options.words32, hdr.foreign_options.words16,              \
-        OPTIONS(hdr.foreign_options), hdr.inner_ipv4, OPTIONS(hdr.inner_ipv4_options), hdr.inner_ipv6
+    hdr.geneve, hdr.option, hdr.foreign_words32, hdr.foreign_words16, hdr.inner_ipv4,              \
+        OPTIONS(hdr.inner_options), hdr.inner_ipv6
 
 // Neighbour discovery, as far as it is parsed, without its checksum.
 #define NEIGHBOUR_DATA                                                                             \
@@ -95,7 +96,7 @@ control ComputeChecksums(inout headers_t hdr, inout metadata_t meta) {
             { IPV4_DATA(hdr.tunnel_ipv4) },
             hdr.tunnel_ipv4.checksum, HashAlgorithm.csum16);
         update_checksum(
-            meta.relay.isValid() && hdr.ipv4.isValid(),
+            meta.relayed && hdr.ipv4.isValid(),
             { IPV4_DATA(hdr.ipv4) },
             hdr.ipv4.checksum, HashAlgorithm.csum16);
         update_checksum(meta.answered && hdr.neighbour.isValid(), { NEIGHBOUR_DATA },

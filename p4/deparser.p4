@@ -24,9 +24,10 @@ control MoorlineDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.udp);
         packet.emit(hdr.geneve);
         packet.emit(hdr.option);
-        packet.emit(hdr.foreign_options);
+        packet.emit(hdr.foreign_words32);
+        packet.emit(hdr.foreign_words16);
         packet.emit(hdr.inner_ipv4);
-        packet.emit(hdr.inner_ipv4_options);
+        packet.emit(hdr.inner_options);
         packet.emit(hdr.inner_ipv6);
     }
 }

@@ -9,28 +9,28 @@
 #include "metadata.p4"
 
 control Ecn(inout headers_t hdr, inout metadata_t meta) {
-    bit<2> outer = hdr.ipv6.traffic_class[1:0];
-    bit<2> inner = meta.inner.traffic_class[1:0];
-    bit<2> combined = inner; // RFC 6040, figure 4
-
     apply {
+        meta.inner.ecn = meta.inner.traffic_class[1:0];
         if (hdr.ipv4.isValid()) {
-            outer = hdr.ipv4.traffic_class[1:0];
+            meta.inner.outer_ecn = hdr.ipv4.traffic_class[1:0];
+        } else {
+            meta.inner.outer_ecn = hdr.ipv6.traffic_class[1:0];
         }
-        if (outer == ECN_CE) {
-            combined = ECN_CE;
-            if (inner == ECN_NOT_ECT) {
+        if (meta.inner.outer_ecn == ECN_CE) { // RFC 6040, figure 4
+            if (meta.inner.ecn == ECN_NOT_ECT) {
                 meta.event = Event.DROP_INNER_ECN;
             }
-        } else if (outer == ECN_ECT1 && inner == ECN_ECT0) {
-            combined = ECN_ECT1;
+            meta.inner.ecn = ECN_CE;
+        } else if (meta.inner.outer_ecn == ECN_ECT1 && meta.inner.ecn == ECN_ECT0) {
+            meta.inner.ecn = ECN_ECT1;
         }
         if (meta.inner.ipv6) {
-            hdr.inner_ipv6.traffic_class[1:0] = combined;
+            hdr.inner_ipv6.traffic_class[1:0] = meta.inner.ecn;
         } else {
             hdr.inner_ipv4.checksum = checksum_replaced(
-                hdr.inner_ipv4.checksum, (bit<16>)inner, (bit<16>)combined);
-            hdr.inner_ipv4.traffic_class[1:0] = combined;
+                hdr.inner_ipv4.checksum, (bit<16>)meta.inner.traffic_class[1:0],
+                (bit<16>)meta.inner.ecn);
+            hdr.inner_ipv4.traffic_class[1:0] = meta.inner.ecn;
         }
     }
 }

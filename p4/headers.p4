@@ -73,20 +73,11 @@ header words32_t {
     bit<1024> words;
 }
 
-struct ipv4_options_t {
+struct options_words_t {
     words8_t words8;
     words4_t words4;
     words2_t words2;
     words1_t words1;
-}
-
-struct geneve_options_t {
-    words32_t words32;
-    words16_t words16;
-    words8_t  words8;
-    words4_t  words4;
-    words2_t  words2;
-    words1_t  words1;
 }
 
 header ipv6_t {
@@ -191,7 +182,7 @@ struct headers_t {
     data_header_t       tunnel_data;
     // What the frame held: at an underlay port the outer headers, at an access port the packet.
     ipv4_t              ipv4;
-    ipv4_options_t      ipv4_options;
+    options_words_t     ipv4_options;
     ipv6_t              ipv6;
     ipv6_fragment_t     ipv6_fragment;
     arp_t               arp;
@@ -201,10 +192,11 @@ struct headers_t {
     udp_t               udp;
     geneve_t            geneve;
     option_t            option;
-    geneve_options_t    foreign_options; // kept only to be passed on
+    words32_t           foreign_words32; // options of others, kept only to be passed on; they end
+    words16_t           foreign_words16; // where the options of the inner packet would be
     // The packet in a tunnel.
     ipv4_t              inner_ipv4;
-    ipv4_options_t      inner_ipv4_options;
+    options_words_t     inner_options; // of IPv4
     ipv6_t              inner_ipv6;
 }
 

@@ -9,15 +9,16 @@
 #include "metadata.p4"
 
 // available: octets up to the end of what carries the packet.
-control CheckIpv4(in ipv4_t ip, in ipv4_options_t options, in bit<32> available,
+control CheckIpv4(in ipv4_t ip, in options_words_t options, in bit<32> available,
                   inout metadata_t meta) {
     OptionSum() option_sum;
     bit<32> header_octets = (bit<32>)ip.version_ihl[3:0] << 2;
     bit<32> total = (bit<32>)ip.total_length;
-    bit<32> sum;
 
     apply {
-        option_sum.apply(options, sum);
+        meta.inner = {false, ip.fragmentation & FRAGMENT_BITS != 0, 0, 0, 0, 0, 0, header_octets, total,
+                      ip.traffic_class, ip.protocol, MAPPED ++ ip.src, MAPPED ++ ip.dst};
+        option_sum.apply(options, meta.inner);
         if (!ip.isValid() || available < IPV4_OCTETS) {
             meta.event = Event.DROP_INNER_TRUNCATED;
         } else if (ip.version_ihl[7:4] != 4) {
@@ -26,13 +27,11 @@ control CheckIpv4(in ipv4_t ip, in ipv4_options_t options, in bit<32> available,
             meta.event = Event.DROP_INNER_HEADER_LENGTH;
         } else if (header_octets > available) {
             meta.event = Event.DROP_INNER_TRUNCATED;
-        } else if (fold(IPV4_SUM(ip) + sum) != 0xFFFF) {
+        } else if (fold(IPV4_SUM(ip) + meta.inner.sum) != 0xFFFF) {
             meta.event = Event.DROP_INNER_CHECKSUM;
         } else if (total < header_octets || total > available) {
             meta.event = Event.DROP_INNER_LENGTH;
         }
-        meta.inner = {false, ip.fragmentation & FRAGMENT_BITS != 0, 0, header_octets, total,
-                      ip.traffic_class, ip.protocol, MAPPED ++ ip.src, MAPPED ++ ip.dst};
     }
 }
 
@@ -47,7 +46,7 @@ control CheckIpv6(in ipv6_t ip, in bit<32> available, inout metadata_t meta) {
         } else if (total > available) {
             meta.event = Event.DROP_INNER_LENGTH;
         }
-        meta.inner = {true, false, 0, IPV6_OCTETS, total, ip.traffic_class, ip.next_header, ip.src,
+        meta.inner = {true, false, 0, 0, 0, 0, 0, IPV6_OCTETS, total, ip.traffic_class, ip.next_header, ip.src,
                       ip.dst};
     }
 }

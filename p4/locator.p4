@@ -23,10 +23,10 @@ control Locators(inout metadata_t meta) {
     action set_paths(@id(1) port_t port0, @id(2) address_t dst0, @id(3) port_t port1,
                      @id(4) address_t dst1, @id(5) address_t previous0,
                      @id(6) address_t previous1) {
-        if (!meta.departure.isValid()) { // to be delivered here
+        if (meta.delivered) {
             meta.from_peer = meta.source == dst0 || meta.source == dst1 ||
                              meta.source == previous0 || meta.source == previous1;
-        } else if (meta.departure.path == 1) {
+        } else if (meta.path == 1) {
             meta.port = port1;
             meta.next = dst1;
         } else {

@@ -14,8 +14,8 @@ enum bit<3> Role {
     PEER       = 4
 }
 
-// A group that not every packet has is a header, although it is never on the wire: a switch sets all other
-// metadata to zeros for each packet, field by field.
+// A group that few packets have is a header, although it is never on the wire: a switch sets all other
+// metadata to zeros for each packet, field by field, and a header when it becomes valid.
 
 // The list of options of a Geneve packet that is not in our own fixed form.
 header options_t {
@@ -26,6 +26,7 @@ header options_t {
     bool      unknown_critical;
     bool      too_long; // an option is longer than the list
     bit<5>    pad;
+    bit<32>   head;
     bit<2016> list; // what is left of it comes first
 }
 
@@ -33,7 +34,11 @@ header options_t {
 header inner_t {
     bool      ipv6;
     bool      fragment; // no transport header to rely on
-    bit<6>    pad;
+    bit<2>    ecn;      // once it is out of the tunnel,
+    bit<2>    outer_ecn; // by what the tunnel said
+    bit<2>    pad;
+    bit<32>   sum;      // of IPv4's options
+    bit<32>   frame_octets; // once it is out of the tunnel
     bit<32>   header_octets; // octets of its IP header
     bit<32>   length;   // octets of the packet, by its own header
     bit<8>    traffic_class;
@@ -50,13 +55,19 @@ header addresses_t {
     address_t peer6;
 }
 
-// A connection that is passed on between two nodes: what comes from one goes to the other, under the
-// SCID given for that one; 0 = that way is closed.
-header relay_t {
+// One end of a connection that is passed on between two nodes, and the SCID that leads there; 0 = that way
+// is closed. The other end is meta.node and meta.scid.
+struct relay_t {
     node_t node0;
     scid_t scid0;
-    node_t node1;
-    scid_t scid1;
+}
+
+// The port to the underlay by which a packet leaves.
+struct uplink_t {
+    bit<32>   src4;
+    address_t src6;
+    bit<16>   vlan; // 0 = untagged
+    bit<16>   mtu;
 }
 
 // Of a packet that asks for an address of a switch.
@@ -74,14 +85,12 @@ header departure_t {
     bit<32>   flow; // hash
     bit<8>    traffic_class; // of the outer packet, as the next one
     bit<8>    ttl;
-    bit<1>    path; // which of two
     bool      ipv6; // the outer packet
-    bit<6>    pad;
+    bit<7>    pad;
+    bit<32>   ports; // of the inner one, where they can be relied on
     bit<32>   overhead;
-    bit<32>   src4;
-    address_t src6;
-    bit<16>   vlan;
-    bit<16>   mtu;
+    bit<16>   room;  // for the inner packet
+    bit<32>   frame_octets;
 }
 
 // What a frame from a feature peer says of the path that it is on.
@@ -175,12 +184,16 @@ struct metadata_t {
     bit<8>      si;
     bit<16>     path_mtu;    // octets of the longest inner packet that the whole path carries
     bool        from_peer;   // the source is one of that node's, or was so a while ago
+    bool        relayed;     // from one node to another
+    bool        delivered;   // to an access port
+    bit<1>      path;        // to a node: which of two
     relay_t     relay;
     port_t      port;        // where the packet leaves
     address_t   next;        // and whom its link-layer header is to lead to
     inner_t     inner;
     addresses_t addresses;
     departure_t departure;
+    uplink_t    uplink;
     steering_t  steering;
     class_t     class;
     hop_t       hop;

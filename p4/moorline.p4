@@ -110,7 +110,7 @@ control FromUnderlay(in headers_t hdr, inout metadata_t meta, in standard_metada
         if (meta.event == Event.RX) {
             scids.apply(hdr, meta);
         }
-        if (meta.event == Event.RX && meta.relay.isValid()) {
+        if (meta.event == Event.RX && meta.relayed) {
             relay.apply(hdr, meta);
         }
     }
@@ -133,7 +133,7 @@ control ToAccess(inout headers_t hdr, inout metadata_t meta) {
             if (hdr.geneve.protocol == ETHERTYPE_IPV6) {
                 check_ipv6.apply(hdr.inner_ipv6, available, meta);
             } else {
-                check_ipv4.apply(hdr.inner_ipv4, hdr.inner_ipv4_options, available, meta);
+                check_ipv4.apply(hdr.inner_ipv4, hdr.inner_options, available, meta);
             }
         }
         if (meta.event == Event.RX && meta.inner.length != available) {
@@ -167,7 +167,8 @@ control ToOtherAccess(inout headers_t hdr, inout metadata_t meta) {
             ttl.apply(hdr.ipv4, hdr.ipv6, meta);
         }
         if (meta.event == Event.RX) {
-            truncate(ETHERNET_OCTETS + meta.inner.length);
+            meta.inner.frame_octets = ETHERNET_OCTETS + meta.inner.length;
+            truncate(meta.inner.frame_octets);
             meta.next = meta.inner.dst;
             meta.event = Event.TX;
         }
@@ -213,16 +214,16 @@ control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         uplinks.apply(meta);
-        if (meta.event == Event.RX && meta.relay.isValid() &&
+        if (meta.event == Event.RX && meta.relayed &&
             (meta.next[127:32] == MAPPED) == hdr.ipv4.isValid()) {
             rewrite.apply(hdr, meta);
         } else if (meta.event == Event.RX) {
-            if (meta.relay.isValid()) {
+            if (meta.relayed) {
                 take_over.apply(hdr, meta);
             }
             check_size.apply(meta);
             if (meta.event == Event.RX) {
-                if (meta.relay.isValid()) {
+                if (meta.relayed) {
                     take_off.apply(hdr);
                 } else {
                     ttl.apply(hdr.ipv4, hdr.ipv6, meta);
@@ -313,7 +314,7 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             locators.apply(meta);
         }
         if (meta.event == Event.RX) {
-            if (meta.role == Role.UNDERLAY && !meta.relay.isValid()) {
+            if (meta.delivered) {
                 to_access.apply(hdr, meta);
             } else {
                 to_underlay.apply(hdr, meta);

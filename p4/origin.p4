@@ -22,17 +22,15 @@ control Origins(in headers_t hdr, inout metadata_t meta) {
 
     @id(0x01000011)
     action from_node(@id(1) node_t node) {
-        if (node == meta.relay.node0) {
-            meta.node = meta.relay.node1;
-            meta.scid = meta.relay.scid1;
-        } else if (node == meta.relay.node1) {
-            meta.node = meta.relay.node0;
-            meta.scid = meta.relay.scid0;
-        } else {
-            meta.scid = 0;
+        if (node != meta.relay.node0) {
+            if (node == meta.node) {
+                meta.node = meta.relay.node0;
+                meta.scid = meta.relay.scid0;
+            } else {
+                meta.scid = 0;
+            }
         }
-        meta.departure.setValid();
-        meta.departure.path = hdr.ports.src[0:0];
+        meta.path = hdr.ports.src[0:0];
     }
 
     @id(0x02000007)

@@ -32,10 +32,10 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     state parse_ethernet {
         packet.extract(hdr.ethernet);
         transition select(hdr.ethernet.type) {
-            ETHERTYPE_VLAN: parse_vlan;
-            ETHERTYPE_QINQ: parse_vlan;
             ETHERTYPE_IPV4: parse_ipv4;
             ETHERTYPE_IPV6: parse_ipv6;
+            ETHERTYPE_VLAN: parse_vlan;
+            ETHERTYPE_QINQ: parse_vlan;
             ETHERTYPE_ARP:  parse_arp;
             default:        accept;
         }
@@ -224,6 +224,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         meta.options.own = false;
         meta.options.unknown_critical = false;
         meta.options.too_long = false;
+        meta.options.head = 0;
         meta.options.list = 0;
         transition select(hdr.geneve.option_words) {
             0x20 &&& 0x20: parse_words32;
@@ -232,8 +233,8 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_words32 {
-        packet.extract(hdr.foreign_options.words32);
-        meta.options.list = (bit<2016>)hdr.foreign_options.words32.words;
+        packet.extract(hdr.foreign_words32);
+        meta.options.list = (bit<2016>)hdr.foreign_words32.words;
         transition choose_words16;
     }
 
@@ -245,12 +246,12 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_words16 {
-        packet.extract(hdr.foreign_options.words16);
+        packet.extract(hdr.foreign_words16);
         // v1model's shifts go as far as 256.
         meta.options.list = (meta.options.list << 256) |
-                            (bit<2016>)hdr.foreign_options.words16.words[511:256];
+                            (bit<2016>)hdr.foreign_words16.words[511:256];
         meta.options.list = (meta.options.list << 256) |
-                            (bit<2016>)hdr.foreign_options.words16.words[255:0];
+                            (bit<2016>)hdr.foreign_words16.words[255:0];
         transition choose_words8;
     }
 
@@ -262,9 +263,9 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_words8 {
-        packet.extract(hdr.foreign_options.words8);
+        packet.extract(hdr.inner_options.words8);
         meta.options.list = (meta.options.list << 256) |
-                            (bit<2016>)hdr.foreign_options.words8.words;
+                            (bit<2016>)hdr.inner_options.words8.words;
         transition choose_words4;
     }
 
@@ -276,9 +277,9 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_words4 {
-        packet.extract(hdr.foreign_options.words4);
+        packet.extract(hdr.inner_options.words4);
         meta.options.list = (meta.options.list << 128) |
-                            (bit<2016>)hdr.foreign_options.words4.words;
+                            (bit<2016>)hdr.inner_options.words4.words;
         transition choose_words2;
     }
 
@@ -290,9 +291,9 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_words2 {
-        packet.extract(hdr.foreign_options.words2);
+        packet.extract(hdr.inner_options.words2);
         meta.options.list = (meta.options.list << 64) |
-                            (bit<2016>)hdr.foreign_options.words2.words;
+                            (bit<2016>)hdr.inner_options.words2.words;
         transition choose_words1;
     }
 
@@ -304,9 +305,9 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_words1 {
-        packet.extract(hdr.foreign_options.words1);
+        packet.extract(hdr.inner_options.words1);
         meta.options.list = (meta.options.list << 32) |
-                            (bit<2016>)hdr.foreign_options.words1.words;
+                            (bit<2016>)hdr.inner_options.words1.words;
         transition begin_list;
     }
 
@@ -332,12 +333,12 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state judge_foreign_option {
-        bit<32> head = meta.options.list[2015:1984];
-        bool own = head[31:8] == OPTION_CLASS_TYPE;
+        meta.options.head = meta.options.list[2015:1984];
+        bool own = meta.options.head[31:8] == OPTION_CLASS_TYPE;
 
         meta.options.own = meta.options.own || own;
-        meta.options.unknown_critical = meta.options.unknown_critical || (head[15:15] == 1 && !own);
-        meta.options.option_words_left = 1 + (bit<8>)head[4:0];
+        meta.options.unknown_critical = meta.options.unknown_critical || (meta.options.head[15:15] == 1 && !own);
+        meta.options.option_words_left = 1 + (bit<8>)meta.options.head[4:0];
         meta.options.too_long = meta.options.option_words_left > meta.options.words_left;
         transition select(meta.options.too_long) {
             true:  accept;
@@ -358,6 +359,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     state parse_inner_ipv4 {
         packet.extract(hdr.inner_ipv4);
         transition select(hdr.inner_ipv4.version_ihl) {
+            IPV4_PLAIN:   accept;
             0x4D .. 0x4F: parse_inner_words8;
             0x49 .. 0x4C: parse_inner_words4;
             0x47 .. 0x48: parse_inner_words2;
@@ -367,7 +369,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_inner_words8 {
-        packet.extract(hdr.inner_ipv4_options.words8);
+        packet.extract(hdr.inner_options.words8);
         transition select(hdr.inner_ipv4.version_ihl) {
             0x4D:    accept;
             0x4F:    parse_inner_words2;
@@ -376,7 +378,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_inner_words4 {
-        packet.extract(hdr.inner_ipv4_options.words4);
+        packet.extract(hdr.inner_options.words4);
         transition select(hdr.inner_ipv4.version_ihl) {
             0x49:         accept;
             0x4B .. 0x4C: parse_inner_words2;
@@ -385,7 +387,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_inner_words2 {
-        packet.extract(hdr.inner_ipv4_options.words2);
+        packet.extract(hdr.inner_options.words2);
         transition select(hdr.inner_ipv4.version_ihl) {
             0x48:    parse_inner_words1;
             0x4C:    parse_inner_words1;
@@ -394,7 +396,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state parse_inner_words1 {
-        packet.extract(hdr.inner_ipv4_options.words1);
+        packet.extract(hdr.inner_options.words1);
         transition accept;
     }
 

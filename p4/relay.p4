@@ -16,8 +16,11 @@ control Relay(in headers_t hdr, inout metadata_t meta) {
         origins.apply(hdr, meta);
         if (meta.scid == 0 || (hdr.ipv4.isValid() && hdr.ipv4.ttl <= 1) ||
             (hdr.ipv6.isValid() && hdr.ipv6.hop_limit <= 1)) {
-            // SCID 0: a third node, or a way that is closed.
-            meta.event = meta.scid == 0 ? Event.DROP_SOURCE : Event.DROP_OUTER_TTL;
+            if (meta.scid == 0) { // a third node, or a way that is closed
+                meta.event = Event.DROP_SOURCE;
+            } else {
+                meta.event = Event.DROP_OUTER_TTL;
+            }
         }
     }
 }
@@ -25,6 +28,7 @@ control Relay(in headers_t hdr, inout metadata_t meta) {
 // What new outer headers of the other family take over from those that the packet came with.
 control TakeOver(in headers_t hdr, inout metadata_t meta) {
     apply {
+        meta.departure.setValid();
         meta.departure.flow = 4w0 ++ hdr.ports.src[13:0] ++ hdr.ports.src[13:0];
         meta.spi = hdr.option.spi;
         meta.si = hdr.option.si;
@@ -45,7 +49,6 @@ control TakeOver(in headers_t hdr, inout metadata_t meta) {
 // and all that a receiver ignores as A7 has it.
 control Straighten(inout headers_t hdr, inout metadata_t meta) {
     Tag() tag;
-    bit<32> octets = ETHERNET_OCTETS;
 
     apply {
         hdr.ports.src = FLOW_PORT_BASE | hdr.ports.src;
@@ -57,17 +60,18 @@ control Straighten(inout headers_t hdr, inout metadata_t meta) {
         hdr.vlan[1].setInvalid();
         if (hdr.ipv6.isValid()) {
             hdr.ethernet.type = ETHERTYPE_IPV6;
-            octets = octets + IPV6_OCTETS + (bit<32>)hdr.ipv6.payload_length;
+            meta.ip_octets = IPV6_OCTETS + (bit<32>)hdr.ipv6.payload_length;
         } else {
             hdr.ethernet.type = ETHERTYPE_IPV4;
             hdr.ipv4.fragmentation = ATOMIC;
-            octets = octets + (bit<32>)hdr.ipv4.total_length;
+            meta.ip_octets = (bit<32>)hdr.ipv4.total_length;
         }
         tag.apply(hdr, meta);
-        if (meta.departure.vlan != 0) {
-            octets = octets + VLAN_OCTETS;
+        if (meta.uplink.vlan != 0) {
+            meta.ip_octets = meta.ip_octets + VLAN_OCTETS;
         }
-        truncate(octets);
+        meta.ip_octets = meta.ip_octets + ETHERNET_OCTETS; // all of the frame
+        truncate(meta.ip_octets);
     }
 }
 
@@ -82,7 +86,7 @@ control Rewrite(inout headers_t hdr, inout metadata_t meta) {
 
     @hidden action rewrite_ipv4() {
         hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
-        hdr.ipv4.src = meta.departure.src4;
+        hdr.ipv4.src = meta.uplink.src4;
         hdr.ipv4.dst = meta.next[31:0];
         hdr.option.scid = meta.scid;
         meta.event = Event.TX;
@@ -92,7 +96,7 @@ control Rewrite(inout headers_t hdr, inout metadata_t meta) {
         // f / 2^15, where f = p * 2^14 + p and p is the source port mod 2^14.
         hdr.ipv6.flow_label = (bit<20>)hdr.ports.src[13:1];
         hdr.ipv6.hop_limit = hdr.ipv6.hop_limit - 1;
-        hdr.ipv6.src = meta.departure.src6;
+        hdr.ipv6.src = meta.uplink.src6;
         hdr.ipv6.dst = meta.next;
         hdr.option.scid = meta.scid;
         meta.event = Event.TX;
@@ -100,17 +104,17 @@ control Rewrite(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         if (hdr.ipv4.isValid()) {
-            if (hdr.ipv4.total_length > meta.departure.mtu) {
+            if (hdr.ipv4.total_length > meta.uplink.mtu) {
                 too_big();
             } else {
                 rewrite_ipv4();
             }
-        } else if ((bit<32>)hdr.ipv6.payload_length + IPV6_OCTETS > (bit<32>)meta.departure.mtu) {
+        } else if ((bit<32>)hdr.ipv6.payload_length + IPV6_OCTETS > (bit<32>)meta.uplink.mtu) {
             too_big();
         } else {
             rewrite_ipv6();
         }
-        if (hdr.vlan[0].isValid() || meta.departure.vlan != 0 || hdr.ports.src < FLOW_PORT_BASE ||
+        if (hdr.vlan[0].isValid() || meta.uplink.vlan != 0 || hdr.ports.src < FLOW_PORT_BASE ||
             hdr.udp.checksum != 0 || hdr.geneve.reserved != 0 || hdr.geneve.reserved2 != 0 ||
             hdr.option.magic != OPTION_MAGIC ||
             (hdr.ipv4.isValid() && (hdr.ipv4.fragmentation != ATOMIC ||

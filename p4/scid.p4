@@ -24,6 +24,7 @@ control Scids(in headers_t hdr, inout metadata_t meta) {
     action deliver(@id(1) port_t port, @id(2) tenant_t tenant, @id(3) node_t node,
                    @id(4) bit<32> local4, @id(5) bit<32> peer4, @id(6) address_t local6,
                    @id(7) address_t peer6, @id(8) bit<8> hops) {
+        meta.delivered = true;
         meta.port = port;
         meta.tenant = tenant;
         meta.node = node;
@@ -35,8 +36,11 @@ control Scids(in headers_t hdr, inout metadata_t meta) {
     @id(0x0100000F)
     action relay(@id(1) tenant_t tenant, @id(2) node_t node0, @id(3) scid_t scid0,
                  @id(4) node_t node1, @id(5) scid_t scid1) {
+        meta.relayed = true;
         meta.tenant = tenant;
-        meta.relay = {node0, scid0, node1, scid1};
+        meta.relay = {node0, scid0};
+        meta.node = node1;
+        meta.scid = scid1;
     }
 
     @id(0x02000003)

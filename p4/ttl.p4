@@ -10,21 +10,20 @@
 #include "metadata.p4"
 
 control Ttl(inout ipv4_t ipv4, inout ipv6_t ipv6, inout metadata_t meta) {
-    bit<8> ttl = ipv4.ttl;
-
     apply {
-        if (meta.inner.ipv6) {
-            ttl = ipv6.hop_limit;
-        }
         if (meta.hops != 0) {
-            if (ttl <= meta.hops) {
+            if (meta.inner.ipv6) {
+                if (ipv6.hop_limit <= meta.hops) {
+                    meta.event = Event.PUNT_TTL_EXPIRED;
+                } else {
+                    ipv6.hop_limit = ipv6.hop_limit - meta.hops;
+                }
+            } else if (ipv4.ttl <= meta.hops) {
                 meta.event = Event.PUNT_TTL_EXPIRED;
-            } else if (meta.inner.ipv6) {
-                ipv6.hop_limit = ttl - meta.hops;
             } else {
-                ipv4.checksum = checksum_replaced(ipv4.checksum, ttl ++ 8w0,
-                                                  (ttl - meta.hops) ++ 8w0);
-                ipv4.ttl = ttl - meta.hops;
+                ipv4.checksum = checksum_replaced(ipv4.checksum, ipv4.ttl ++ 8w0,
+                                                  (ipv4.ttl - meta.hops) ++ 8w0);
+                ipv4.ttl = ipv4.ttl - meta.hops;
             }
         }
     }

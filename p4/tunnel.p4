@@ -10,7 +10,7 @@ control PutOuterIpv4(inout headers_t hdr, in metadata_t meta) {
     apply {
         hdr.tunnel_ipv4 = {
             IPV4_PLAIN, meta.departure.traffic_class,
-            (bit<16>)(meta.inner.length + OVERHEAD_IPV4), ATOMIC, meta.departure.ttl, PROTOCOL_UDP, 0, meta.departure.src4, meta.next[31:0]
+            (bit<16>)(meta.inner.length + OVERHEAD_IPV4), ATOMIC, meta.departure.ttl, PROTOCOL_UDP, 0, meta.uplink.src4, meta.next[31:0]
         };
     }
 }
@@ -20,7 +20,7 @@ control PutOuterIpv6(inout headers_t hdr, in metadata_t meta) {
         hdr.tunnel_ipv6 = {
             6, meta.departure.traffic_class, (bit<20>)meta.departure.flow[31:15],
             (bit<16>)(meta.inner.length + UDP_OCTETS + DATA_HEADER_OCTETS),
-            PROTOCOL_UDP, meta.departure.ttl, meta.departure.src6, meta.next
+            PROTOCOL_UDP, meta.departure.ttl, meta.uplink.src6, meta.next
         };
     }
 }
@@ -42,9 +42,9 @@ control PutDataHeader(inout headers_t hdr, in metadata_t meta) {
 // A VLAN tag before the outer headers, where the uplink has one.
 control Tag(inout headers_t hdr, in metadata_t meta) {
     apply {
-        if (meta.departure.vlan != 0) {
-            hdr.vlan[0] = {meta.departure.vlan[15:13], meta.departure.vlan[12:12],
-                           meta.departure.vlan[11:0], hdr.ethernet.type};
+        if (meta.uplink.vlan != 0) {
+            hdr.vlan[0] = {meta.uplink.vlan[15:13], meta.uplink.vlan[12:12],
+                           meta.uplink.vlan[11:0], hdr.ethernet.type};
             hdr.ethernet.type = ETHERTYPE_VLAN;
         }
     }
@@ -67,11 +67,12 @@ control Encapsulate(inout headers_t hdr, inout metadata_t meta) {
         put_data_header.apply(hdr, meta);
         tag.apply(hdr, meta);
         // Padding of a short frame is cut off.
-        if (meta.departure.vlan == 0) {
-            truncate(ETHERNET_OCTETS + meta.departure.overhead + meta.inner.length);
-        } else {
-            truncate(ETHERNET_OCTETS + VLAN_OCTETS + meta.departure.overhead + meta.inner.length);
+        meta.departure.frame_octets =
+            ETHERNET_OCTETS + meta.departure.overhead + meta.inner.length;
+        if (meta.uplink.vlan != 0) {
+            meta.departure.frame_octets = meta.departure.frame_octets + VLAN_OCTETS;
         }
+        truncate(meta.departure.frame_octets);
         meta.event = Event.TX;
     }
 }
@@ -89,13 +90,14 @@ control TakeOff(inout headers_t hdr) {
     }
 }
 
-control Decapsulate(inout headers_t hdr, in metadata_t meta) {
+control Decapsulate(inout headers_t hdr, inout metadata_t meta) {
     TakeOff() take_off;
 
     apply {
         hdr.ethernet.type = hdr.geneve.protocol;
         take_off.apply(hdr);
-        truncate(ETHERNET_OCTETS + meta.inner.length);
+        meta.inner.frame_octets = ETHERNET_OCTETS + meta.inner.length;
+        truncate(meta.inner.frame_octets);
     }
 }
 

@@ -9,8 +9,6 @@
 
 // Whether the packet will still fit the path, and a length field, with new outer headers on.
 control CheckSize(inout metadata_t meta) {
-    bit<16> room;
-
     apply {
         meta.departure.ipv6 = meta.next[127:32] != MAPPED;
         meta.departure.overhead = OVERHEAD_IPV4;
@@ -18,17 +16,17 @@ control CheckSize(inout metadata_t meta) {
             meta.departure.overhead = OVERHEAD_IPV6;
         }
         // The uplink's MTU is no more than a length field holds.
-        if (meta.relay.isValid()) {
-            if (meta.inner.length + meta.departure.overhead > (bit<32>)meta.departure.mtu) {
+        if (meta.relayed) {
+            if (meta.inner.length + meta.departure.overhead > (bit<32>)meta.uplink.mtu) {
                 meta.event = Event.DROP_OUTER_TOO_BIG;
             }
         } else {
-            room = meta.departure.mtu |-| (bit<16>)meta.departure.overhead;
-            if (meta.path_mtu < room) {
-                room = meta.path_mtu;
+            meta.departure.room = meta.uplink.mtu |-| (bit<16>)meta.departure.overhead;
+            if (meta.path_mtu < meta.departure.room) {
+                meta.departure.room = meta.path_mtu;
             }
-            if (meta.inner.length > (bit<32>)room) {
-                meta.usable_mtu = room;
+            if (meta.inner.length > (bit<32>)meta.departure.room) {
+                meta.usable_mtu = meta.departure.room;
                 meta.event = Event.PUNT_TOO_BIG;
             }
         }
@@ -48,10 +46,10 @@ control Uplinks(inout metadata_t meta) {
     @id(0x0100000E)
     action set_source(@id(1) bit<32> src4, @id(2) address_t src6, @id(3) bit<16> vlan,
                       @id(4) bit<16> mtu) {
-        meta.departure.src4 = src4;
-        meta.departure.src6 = src6;
-        meta.departure.vlan = vlan;
-        meta.departure.mtu = mtu;
+        meta.uplink.src4 = src4;
+        meta.uplink.src6 = src6;
+        meta.uplink.vlan = vlan;
+        meta.uplink.mtu = mtu;
     }
 
     @id(0x02000006)
