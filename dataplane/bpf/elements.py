@@ -9,6 +9,7 @@ row: what an entry shows is the sum of all rows modulo 2^64, and the agent moves
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from mmap import mmap
 from typing import Final, NamedTuple
 
@@ -20,6 +21,8 @@ Memory = bytearray | memoryview | mmap
 
 MASK64: Final = (1 << 64) - 1
 
+GRACE_NS: Final = 10_000_000
+"""How long a packet may still look at what the index no longer names."""
 
 _HITS: Final = struct.Struct("=QQ")
 """A counter: packets and octets."""
@@ -47,6 +50,18 @@ class SlotTaken(TableFull):
 
 class MemoryMismatch(TableError):  # noqa: N818
     """The memory given is smaller than the table, or its index names elements that it does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableMemory:
+    """The memory of a table: its elements and its counters; of one with an index, that too; of a ternary
+    table, its masks and their order too."""
+
+    elements: Memory
+    hits: Memory
+    index: Memory | None = None
+    masks: Memory | None = None
+    order: Memory | None = None
 
 
 class RawEntry(NamedTuple):

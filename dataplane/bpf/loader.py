@@ -166,7 +166,7 @@ def _describe(
             "layout": layout,
             "capacity": table.size,
             "elements": elements_of(layout, table.size),
-            "buckets": buckets_of(table.size) if layout == Layout.ASSOC.value else 0,
+            "buckets": buckets_of(table.size) if Layout(layout).has_index else 0,
             "hits_rows": hits_rows_of(hits),
             "value_size": compiled.maps[table.name].value_size,
             "leaf_desc": compiled.values[table.name],

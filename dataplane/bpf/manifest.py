@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from dataplane.bpf import sys as bpf
 from dataplane.bpf.source import SOURCES
-from dataplane.contract.layout import ASSOC_EXTRA, WAYS, Layout
+from dataplane.contract.layout import EXTRA_ELEMENTS, WAYS, Layout
 from moorline.errors import MoorlineError
 from moorline.wire import Event
 
@@ -84,7 +84,7 @@ def buckets_of(size: int) -> int:
 
 def elements_of(layout: str, size: int) -> int:
     """Elements of a table's array."""
-    return size + (ASSOC_EXTRA if layout == Layout.ASSOC.value else 0)
+    return size + (EXTRA_ELEMENTS if Layout(layout).has_index else 0)
 
 
 def hits_rows_of(hits: str) -> int:
@@ -94,8 +94,10 @@ def hits_rows_of(hits: str) -> int:
 
 def maps_of(tables: Mapping[str, str]) -> list[str]:
     """Names of all maps of a pipeline; ``tables`` gives the layout of each table."""
-    indexes = [index_of(name) for name, layout in tables.items() if layout == Layout.ASSOC.value]
-    return [*tables, *map(hits_of, tables), *indexes, *OTHER_MAPS]
+    indexes = [index_of(name) for name, layout in tables.items() if Layout(layout).has_index]
+    ternary = [name for name, layout in tables.items() if layout == Layout.TERNARY.value]
+    orders = [map_name for name in ternary for map_name in (masks_of(name), order_of(name))]
+    return [*tables, *map(hits_of, tables), *indexes, *orders, *OTHER_MAPS]
 
 
 def hits_of(table: str) -> str:
@@ -104,8 +106,18 @@ def hits_of(table: str) -> str:
 
 
 def index_of(table: str) -> str:
-    """Name of the map with an assoc table's index."""
+    """Name of the map with a table's index."""
     return f"{table}_index"
+
+
+def masks_of(table: str) -> str:
+    """Name of the map with a ternary table's masks."""
+    return f"{table}_masks"
+
+
+def order_of(table: str) -> str:
+    """Name of the map that says in which order a ternary table's masks are tried."""
+    return f"{table}_order"
 
 
 def digest_of(spec: PipelineSpec) -> str:

@@ -23,10 +23,12 @@ from dataplane.bpf.manifest import (
     hits_of,
     index_of,
     maps_of,
+    masks_of,
+    order_of,
     read_manifest,
 )
-from dataplane.bpf.table_map import TableMap, open_table
-from dataplane.contract.layout import TableShape, shape_from_json
+from dataplane.bpf.table_map import TableMap, TableMemory, open_table
+from dataplane.contract.layout import Layout, TableShape, shape_from_json
 
 __all__ = ["Pipeline", "PipelineError", "PipelineSpec", "ensure_pipeline", "open_pipeline"]
 
@@ -131,8 +133,18 @@ def _is_pinned(spec: PipelineSpec, manifest: Mapping[str, Any]) -> bool:
 
 
 def _open_table(spec: PipelineSpec, shape: TableShape) -> TableMap:
-    index = _memory(spec, index_of(shape.name)) if shape.buckets else None
-    return open_table(shape, _memory(spec, shape.name), _memory(spec, hits_of(shape.name)), index)
+    name, layout = shape.name, shape.layout
+    ternary = layout is Layout.TERNARY
+    return open_table(
+        shape,
+        TableMemory(
+            _memory(spec, name),
+            _memory(spec, hits_of(name)),
+            _memory(spec, index_of(name)) if layout.has_index else None,
+            _memory(spec, masks_of(name)) if ternary else None,
+            _memory(spec, order_of(name)) if ternary else None,
+        ),
+    )
 
 
 def _memory(spec: PipelineSpec, name: str) -> memoryview:

@@ -17,7 +17,7 @@ SOURCES: Final = Path(__file__).resolve().parents[2] / "ebpf"
 """Where the C sources are."""
 
 _INCLUDE: Final = re.compile(r'^#include "([^"]+)"$')
-_TABLE: Final = re.compile(r"^(SLOT|ASSOC)_TABLE\((\w+), (cpu|shared)\);$", re.MULTILINE)
+_TABLE: Final = re.compile(r"^(SLOT|ASSOC|TERNARY)_TABLE\((\w+), (cpu|shared)\);$", re.MULTILINE)
 
 
 class TableDeclaration(NamedTuple):
@@ -41,7 +41,7 @@ def joined(path: Path) -> str:
 
 
 def declared_tables(text: str) -> dict[str, TableDeclaration]:
-    """The tables of a source: ``SLOT_TABLE(table, hits);`` or ``ASSOC_TABLE(table, hits);``."""
+    """The tables of a source: ``SLOT_TABLE(table, hits);``, or ASSOC, or TERNARY."""
     return {name: TableDeclaration(layout.lower(), hits) for layout, name, hits in _TABLE.findall(text)}
 
 

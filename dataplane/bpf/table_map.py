@@ -16,8 +16,10 @@ from dataplane.bpf.elements import (
     SlotTaken,
     TableError,
     TableFull,
+    TableMemory,
 )
 from dataplane.bpf.slot_table import SlotTable
+from dataplane.bpf.ternary_table import TernaryTable
 from dataplane.contract.layout import Layout, TableShape
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "TableError",
     "TableFull",
     "TableMap",
+    "TableMemory",
+    "TernaryTable",
     "open_table",
 ]
 
@@ -85,10 +89,18 @@ class TableMap(Protocol):
     def __len__(self) -> int: ...
 
 
-def open_table(shape: TableShape, memory: Memory, hits: Memory, index: Memory | None = None) -> TableMap:
-    """The table in ``memory``, with what it holds, and its counters; an assoc table also needs its index."""
+def open_table(shape: TableShape, memory: TableMemory) -> TableMap:
+    """The table in ``memory``, with what it holds.
+
+    Raises:
+        MemoryMismatch: a part of the memory is missing or too small.
+    """
     if shape.layout is Layout.SLOT:
-        return SlotTable(shape, memory, hits)
-    if index is None:
-        raise MemoryMismatch(f"table {shape.name}: an assoc table needs the memory of its index")
-    return AssocTable(shape, memory, hits, index)
+        return SlotTable(shape, memory.elements, memory.hits)
+    if memory.index is None:
+        raise MemoryMismatch(f"table {shape.name}: it needs the memory of its index")
+    if shape.layout is Layout.ASSOC:
+        return AssocTable(shape, memory.elements, memory.hits, memory.index)
+    if memory.masks is None or memory.order is None:
+        raise MemoryMismatch(f"table {shape.name}: a ternary table needs the memory of its masks")
+    return TernaryTable(shape, memory)

@@ -16,11 +16,17 @@ from typing import Any, Final
 
 from moorline.errors import MoorlineError
 
-ASSOC_EXTRA: Final = 64
-"""Elements of an assoc table beyond its capacity: element 0, never used, and spares for modifications."""
+EXTRA_ELEMENTS: Final = 64
+"""Elements of a table with an index beyond its capacity: element 0, never used, and spares for changes."""
 
 WAYS: Final = 8
-"""Ways in a bucket of an assoc table's index, 8 octets each: one cache line."""
+"""Ways in a bucket of an index, 8 octets each: one cache line."""
+
+MASKS: Final = 64
+"""Masks of a ternary table."""
+
+ORDERS: Final = 256
+"""Versions of the order in which a ternary table's masks are tried; the first is no order."""
 
 MAX_TAIL: Final = 63
 """Largest padding at the end of an element, left by ``__attribute__((aligned(64)))``."""
@@ -50,6 +56,12 @@ class Layout(Enum):
 
     SLOT = "slot"
     ASSOC = "assoc"
+    TERNARY = "ternary"
+
+    @property
+    def has_index(self) -> bool:
+        """Whether the elements are found through buckets."""
+        return self is not Layout.SLOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,8 @@ class Field:
 class TableShape:
     """Sizes and offsets, in octets, of one table in memory.
 
-    The key is the octets from 0 to ``action``. ``params`` holds, per action alias, fields with offsets
+    The key fields are in the octets from 0 to ``key_size``, which ``action`` follows; in a ternary table,
+    number of the mask and priority stand between. ``params`` holds, per action alias, fields with offsets
     relative to ``data``. ``capacity`` is the number of entries, ``elements`` the number of elements of the
     array. Hits are counted in ``hits_rows`` rows of a counter for each element: the first is the agent's, the
     others are the programs', and an entry's counter is their sum.
@@ -81,6 +94,7 @@ class TableShape:
     buckets: int
     stride: int
     key: tuple[Field, ...]
+    key_size: int
     action: int
     data: int
     data_size: int
@@ -90,7 +104,7 @@ class TableShape:
     @property
     def elements(self) -> int:
         """Elements of the array."""
-        return self.capacity + (ASSOC_EXTRA if self.layout is Layout.ASSOC else 0)
+        return self.capacity + (EXTRA_ELEMENTS if self.layout.has_index else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +134,7 @@ def shape_from_json(name: str, table: Mapping[str, Any]) -> TableShape:
             f"table {name}: its C struct has {table['value_size']} octets where its fields need {root.size}; "
             "pad it explicitly with fields named pad"
         )
-    shape = _shape(name, layout, table, {m.name: m for m in root.members or ()}, root.members or ())
+    shape = _shape(name, layout, table, _flat(root.members or ()))
     _check_layout(shape)
     return shape
 
@@ -129,15 +143,16 @@ def _shape(
     name: str,
     layout: Layout,
     table: Mapping[str, Any],
-    by_name: Mapping[str, _Member],
     members: Sequence[_Member],
 ) -> TableShape:
+    by_name = {m.name: m for m in members}
     action = by_name.get("action")
     if action is None:
         raise LayoutError(f"table {name}: its C struct has no field action; add it")
     if action.size != 4:
         raise LayoutError(f"table {name}: the C field action must have 32 bits")
-    key = [m for m in members if m.offset < action.offset and not _is_pad(m.name)]
+    key_size = action.offset if layout is not Layout.TERNARY else _bookkeeping(name, by_name)
+    key = [m for m in members if m.offset < key_size and not _is_pad(m.name)]
     behind = [m for m in members if m.offset > action.offset and not _is_pad(m.name)]
     if len(behind) > 1 or any(m.kind != "union" for m in behind):
         raise LayoutError(f"table {name}: behind action may stand one union of parameters and nothing else")
@@ -148,12 +163,38 @@ def _shape(
         buckets=table["buckets"],
         stride=_up(table["value_size"], 8),
         key=tuple(_field(name, m, 0) for m in key),
+        key_size=key_size,
         action=action.offset,
         data=behind[0].offset if behind else action.offset + action.size,
         data_size=behind[0].size if behind else 0,
         params=_params(name, behind[0].members or ()) if behind else {},
         hits_rows=table["hits_rows"],
     )
+
+
+def _bookkeeping(name: str, by_name: Mapping[str, _Member]) -> int:
+    """Where the key of a ternary table ends: before the fields tuple and priority, then action."""
+    action = by_name["action"].offset
+    places = [by_name[field].offset if field in by_name else -1 for field in ("tuple", "priority")]
+    if places != [action - 8, action - 4]:
+        raise LayoutError(
+            f"table {name}: the C struct of a ternary table needs u32 tuple, u32 priority, u32 action in "
+            "a row behind its key"
+        )
+    return places[0]
+
+
+def _flat(members: Sequence[_Member]) -> list[_Member]:
+    """The members, those of a struct ``key`` in its place."""
+    return [
+        inner
+        for member in members
+        for inner in (
+            (_at(m, member.offset + m.offset) for m in member.members)
+            if member.name == "key" and member.members
+            else (member,)
+        )
+    ]
 
 
 def _params(table: str, members: Sequence[_Member]) -> dict[str, tuple[Field, ...]]:
@@ -178,11 +219,11 @@ def _check_layout(shape: TableShape) -> None:
             f"table {shape.name}: a slot table needs a power of two as its size (here {shape.capacity}) "
             f"and an integer as its first key field (here {shape.key[0].name})"
         )
-    if shape.layout is Layout.ASSOC:
-        if shape.action % 8:
+    if shape.layout.has_index:
+        if shape.key_size % 8:
             raise LayoutError(
-                f"table {shape.name}: the key of an assoc table must fill whole words of 8 octets, "
-                f"it has {shape.action}; add a field pad before action"
+                f"table {shape.name}: the key of a table with an index must fill whole words of 8 "
+                f"octets, it has {shape.key_size}; add a field pad behind it"
             )
         if shape.buckets < 2 or shape.buckets & (shape.buckets - 1):
             raise LayoutError(

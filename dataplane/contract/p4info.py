@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,21 @@ class Value:
     width: int
 
 
+class MatchKind(Enum):
+    """How a match field is compared."""
+
+    EXACT = p4i.MatchField.EXACT
+    TERNARY = p4i.MatchField.TERNARY
+    LPM = p4i.MatchField.LPM
+
+
+@dataclass(frozen=True, slots=True)
+class MatchField(Value):
+    """A match field; ``kind`` is ``None`` if it is compared as no table in memory can."""
+
+    kind: MatchKind | None
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """An action and its parameters in the order of the P4 program."""
@@ -40,7 +56,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; if it is not for switches only, all its match fields are exact.
+    """A table.
 
     ``actions`` are those that an entry may have, ``default_only`` those that only the default entry may have.
     ``const_default`` is 0 when the default entry may be changed. ``counter`` is the direct counter's number
@@ -49,7 +65,7 @@ class Table:
 
     id: int
     name: str
-    match: tuple[Value, ...]
+    match: tuple[MatchField, ...]
     actions: Mapping[int, Action]
     default_only: Mapping[int, Action]
     const_default: int
@@ -57,6 +73,17 @@ class Table:
     counter: int
     size: int
     idle_timeout: bool
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all match fields are exact."""
+        return all(field.kind is MatchKind.EXACT for field in self.match)
+
+    @property
+    def has_priority(self) -> bool:
+        """Whether an entry says its priority: it does where two may match one packet, unless the longer
+        prefix decides."""
+        return any(field.kind is MatchKind.TERNARY for field in self.match)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +176,8 @@ def index_p4info(message: p4i.P4Info) -> P4Info:
     """Indexes a P4Info message.
 
     Raises:
-        ContractError: a table that is not for switches only has a match kind other than exact, or an
-            implementation; a table has unknown actions; a digest is something else than a struct of bit
+        ContractError: a table that is not for switches only has match kinds that no table in memory can have,
+            or an implementation; a table has unknown actions; a digest is something else than a struct of bit
             strings.
     """
     actions = {a.preamble.id: _action(a) for a in message.actions}
@@ -183,7 +210,7 @@ def _table(table: p4i.Table, actions: Mapping[int, Action], counter: int) -> Tab
     return Table(
         id=table.preamble.id,
         name=name,
-        match=_values(table.match_fields),
+        match=tuple(map(_match_field, table.match_fields)),
         actions={r.id: actions[r.id] for r in table.action_refs if r.scope != only},
         default_only={r.id: actions[r.id] for r in table.action_refs if r.scope == only},
         const_default=table.const_default_action_id,
@@ -196,13 +223,24 @@ def _table(table: p4i.Table, actions: Mapping[int, Action], counter: int) -> Tab
 
 def _check_in_memory(table: p4i.Table) -> None:
     name = table.preamble.alias
-    for field in table.match_fields:
-        if field.match_type != p4i.MatchField.EXACT:
+    kinds = [_match_field(field).kind for field in table.match_fields]
+    for field, kind in zip(table.match_fields, kinds, strict=True):
+        if kind is None:
             raise ContractError(
-                f"table {name}: the match field {field.name} is not exact, which no table in memory can match"
+                f"table {name}: the match field {field.name} is neither exact nor ternary nor LPM, which no "
+                "table in memory can match"
             )
+    if kinds.count(MatchKind.LPM) > 1:
+        raise ContractError(
+            f"table {name} has more than one LPM field, of which neither decides; give it one"
+        )
     if table.implementation_id:
         raise ContractError(f"table {name} has an action profile, which no table in memory can have")
+
+
+def _match_field(field: p4i.MatchField) -> MatchField:
+    kinds = {kind.value: kind for kind in MatchKind}
+    return MatchField(field.id, field.name, field.bitwidth, kinds.get(field.match_type))
 
 
 def _action(action: p4i.Action) -> Action:
@@ -219,7 +257,7 @@ def _digest(digest: p4i.Digest, types: p4t.P4TypeInfo) -> Digest:
 
 
 def _values(
-    described: Iterable[p4i.MatchField | p4i.Action.Param | p4i.ControllerPacketMetadata.Metadata],
+    described: Iterable[p4i.Action.Param | p4i.ControllerPacketMetadata.Metadata],
 ) -> tuple[Value, ...]:
     return tuple(Value(value.id, value.name, value.bitwidth) for value in described)
 

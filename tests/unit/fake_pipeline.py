@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dataplane.bpf.table_map import TableMap, open_table
+from dataplane.bpf.table_map import TableMap, TableMemory, open_table
 from dataplane.contract.binding import Binding
-from dataplane.contract.layout import WAYS, TableShape, shape_from_json
+from dataplane.contract.layout import MASKS, ORDERS, WAYS, TableShape, shape_from_json
 from dataplane.contract.p4info import load_p4info
 
 P4INFO = Path(__file__).parents[2] / "p4" / "moorline.p4info.txtpb"
@@ -160,6 +160,11 @@ def buckets_for(capacity: int) -> int:
     return 1 << max(1, (capacity * 2 // WAYS - 1).bit_length())
 
 
+def orders_of(shape: TableShape) -> tuple[bytearray, bytearray]:
+    """Memory for the masks of a ternary table, and for their order."""
+    return bytearray(MASKS * shape.key_size), bytearray(ORDERS * MASKS * 8)
+
+
 def shapes(sizes: dict[str, int]) -> dict[str, TableShape]:
     return {
         name: shape_from_json(
@@ -167,7 +172,7 @@ def shapes(sizes: dict[str, int]) -> dict[str, TableShape]:
             {
                 "layout": layout,
                 "capacity": sizes[name],
-                "buckets": buckets_for(sizes[name]) if layout == "assoc" else 0,
+                "buckets": buckets_for(sizes[name]) if layout != "slot" else 0,
                 "hits_rows": HITS_ROWS,
                 "value_size": value_size,
                 "leaf_desc": leaf,
@@ -187,11 +192,13 @@ class FakePipeline:
         self.memory = {n: bytearray(s.elements * s.stride) for n, s in self.shapes.items()}
         self.hits = {n: bytearray(s.elements * s.hits_rows * HITS_OCTETS) for n, s in self.shapes.items()}
         self.index = {n: bytearray(s.buckets * WAYS * 8) for n, s in self.shapes.items()}
+        self.orders = {n: orders_of(s) for n, s in self.shapes.items()}
         self.tables: dict[str, TableMap] = {}
         self.reopen()
 
     def reopen(self) -> None:
         """Opens the tables as a restarted agent does."""
         self.tables = {
-            n: open_table(s, self.memory[n], self.hits[n], self.index[n]) for n, s in self.shapes.items()
+            n: open_table(s, TableMemory(self.memory[n], self.hits[n], self.index[n], *self.orders[n]))
+            for n, s in self.shapes.items()
         }

@@ -146,10 +146,14 @@ def test_sizes_can_be_given(tmp_path: Path) -> None:
 
 def test_what_no_table_in_memory_can_do_is_refused() -> None:
     message = load_p4info(P4INFO).message
-    lpm, profile = copy.deepcopy(message), copy.deepcopy(message)
-    lpm.tables[0].match_fields[0].match_type = p4i.MatchField.LPM
-    with pytest.raises(ContractError, match="table port_role: the match field ingress_port is not exact"):
-        index_p4info(lpm)
+    ranged, profile = copy.deepcopy(message), copy.deepcopy(message)
+    ranged.tables[0].match_fields[0].match_type = p4i.MatchField.RANGE
+    with pytest.raises(ContractError, match="table port_role: the match field ingress_port is neither exact nor"):
+        index_p4info(ranged)
+    for field in message.tables[3].match_fields:
+        field.match_type = p4i.MatchField.LPM
+    with pytest.raises(ContractError, match="table connection has more than one LPM field"):
+        index_p4info(message)
     profile.tables[0].implementation_id = 7
     with pytest.raises(ContractError, match="table port_role has an action profile"):
         index_p4info(profile)

@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from dataplane.bpf.assoc_table import GRACE_NS, AssocTable
+from dataplane.bpf.assoc_table import AssocTable
+from dataplane.bpf.elements import GRACE_NS
 from dataplane.bpf.table_map import (
     EntryExists,
     EntryMissing,
@@ -18,6 +19,7 @@ from dataplane.bpf.table_map import (
     SlotTaken,
     TableFull,
     TableMap,
+    TableMemory,
     open_table,
 )
 from dataplane.contract.layout import WAYS, TableShape, shape_from_json
@@ -365,7 +367,7 @@ def test_memory_must_fit() -> None:
     with pytest.raises(MemoryMismatch, match="table t needs"):
         AssocTable(shape, memory, hits[:-1], index)
     with pytest.raises(MemoryMismatch, match="memory of its index"):
-        open_table(shape, memory, hits)
+        open_table(shape, TableMemory(memory, hits))
     memoryview(index).cast("Q")[3] = 1 << 32 | 9999
     with pytest.raises(MemoryMismatch, match="names element 9999"):
         AssocTable(shape, memory, hits, index)
