@@ -11,7 +11,7 @@
  * generation. element 0: no entry matches. A line that was never written has the generation 0, which
  * no table has. */
 struct flow_line {
-	struct class_key key;
+	struct classifier_key key;
 	u32 generation;
 	u32 element;
 };
@@ -20,9 +20,9 @@ struct flow_line {
  * lie behind a pointer each. */
 BPF_F_TABLE("array", u32, struct flow_line, flow_cache, CPUS *FLOW_LINES, 0);
 
-static inline struct flow_line *flow_line_of(const struct class_key *key)
+static inline struct flow_line *flow_line_of(const struct classifier_key *key)
 {
-	u32 line = assoc_hash((const u64 *)key, KEY_WORDS(classifier)) & (FLOW_LINES - 1);
+	u32 line = assoc_hash((const u64 *)key, KEY_WORDS_classifier) & (FLOW_LINES - 1);
 
 	line += bpf_get_smp_processor_id() * FLOW_LINES;
 	return flow_cache.lookup(&line);
@@ -30,21 +30,21 @@ static inline struct flow_line *flow_line_of(const struct class_key *key)
 
 /* The class of a packet, or NULL. Counts the hit. */
 static inline struct classifier_entry *classifier_lookup(struct packet *packet,
-							 const struct class_key *key)
+							 const struct classifier_key *key)
 {
-	u64 current = classifier_current();
+	u64 in_force = classifier_in_force();
 	struct flow_line *line = flow_line_of(key);
 	struct classifier_entry *entry;
 
 	if (!line)
 		return NULL;
-	if (line->generation != ORDER_GENERATION(current) ||
-	    !assoc_same((const u64 *)line, (const u64 *)key, KEY_WORDS(classifier))) {
-		u32 element = classifier_search((const u64 *)key, current);
+	if (line->generation != ORDER_GENERATION(in_force) ||
+	    !assoc_same((const u64 *)line, (const u64 *)key, KEY_WORDS_classifier)) {
+		u32 element = classifier_search((const u64 *)key, in_force);
 
 		line->key = *key;
 		line->element = element;
-		line->generation = ORDER_GENERATION(current);
+		line->generation = ORDER_GENERATION(in_force);
 	}
 	if (!line->element)
 		return NULL;
@@ -63,7 +63,7 @@ static inline struct route_entry *route_lookup(struct packet *packet, u32 tenant
 	u32 element;
 
 	__builtin_memcpy(key.destination, destination, sizeof(key.destination));
-	element = route_search((const u64 *)&key, route_current());
+	element = route_search((const u64 *)&key, route_in_force());
 	if (!element)
 		return NULL;
 	entry = route_element(element);

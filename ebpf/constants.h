@@ -3,8 +3,8 @@
  *
  * The numbers of the contract are not here: the loader takes them from the P4Info and from
  * moorline.wire and gives them on the command line: ACTION_<alias>; SIZE_<table>,
- * ELEMENTS_<table>; for assoc tables BUCKETS_<table>; EVENT_<NAME>; and CPUS, as many as this
- * machine may ever have.
+ * ELEMENTS_<table>; for tables with an index BUCKETS_<table>; for ternary tables MASKS and ORDERS;
+ * EVENT_<NAME>; and CPUS, as many as this machine may ever have.
  */
 #ifndef MOORLINE_CONSTANTS_H
 #define MOORLINE_CONSTANTS_H

@@ -42,6 +42,16 @@ static inline struct hits *origin_hits_at(u32 index)
 	return origin_hits.lookup(&index);
 }
 
+static inline struct hits *classifier_hits_at(u32 index)
+{
+	return classifier_hits.lookup(&index);
+}
+
+static inline struct hits *route_hits_at(u32 index)
+{
+	return route_hits.lookup(&index);
+}
+
 /* In the row of this CPU. */
 #define HIT_ON_CPU(table)                                                                          \
 	static inline void table##_hit(struct packet *packet, u32 element)                         \
@@ -80,5 +90,7 @@ HIT_SHARED(connection)
 HIT_ON_CPU(locator)
 HIT_ON_CPU(uplink)
 HIT_ON_CPU(origin)
+HIT_ON_CPU(classifier)
+HIT_ON_CPU(route)
 
 #endif

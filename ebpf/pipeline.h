@@ -24,6 +24,7 @@
 #define MOORLINE_PIPELINE_H
 
 #include "access.h"
+#include "classifier.h"
 #include "packet_in.h"
 #include "underlay.h"
 

@@ -8,6 +8,7 @@
  *
  *   SLOT_TABLE   element = the lowest bits of the first key field; the whole key is compared
  *   ASSOC_TABLE  element found through the buckets of <table>_index; element 0 is never used
+ *   TERNARY_TABLE  the same for the key under each of <table>_masks, in the order <table>_order
  *
  * The direct counters are in <table>_hits: rows of one struct hits for each element, whose sum is
  * what an entry has counted. Row 0 is the agent's, which never writes what a program counts.
@@ -34,6 +35,15 @@
 	TABLE(name, rows);                                                                         \
 	BPF_F_TABLE("array", u32, struct assoc_bucket, name##_index, BUCKETS_##name, BPF_F_MMAPABLE)
 
+#define TERNARY_TABLE(name, rows)                                                                  \
+	ASSOC_TABLE(name, rows);                                                                   \
+	enum { KEY_WORDS_##name = sizeof(struct name##_key) / sizeof(u64) };                       \
+	struct name##_mask {                                                                       \
+		u64 word[KEY_WORDS_##name]; /* BCC describes no sizeof here */                     \
+	};                                                                                         \
+	BPF_F_TABLE("array", u32, struct name##_mask, name##_masks, MASKS, BPF_F_MMAPABLE);        \
+	BPF_F_TABLE("array", u32, struct ternary_order, name##_order, ORDERS, BPF_F_MMAPABLE)
+
 #define ASSOC_WAYS 8
 
 /* A direct counter, or a part of it. */
@@ -45,6 +55,12 @@ struct hits {
 /* One cache line of an assoc table's index: tag (upper 32 bits), element (lower 32), 0 = free. */
 struct assoc_bucket {
 	u64 way[ASSOC_WAYS];
+};
+
+/* Masks of a ternary table in the order in which they are tried: highest priority of an entry with the
+ * mask (upper 32 bits), number of the mask + 1 (lower 32), 0 = no more. */
+struct ternary_order {
+	u64 step[MASKS];
 };
 
 /* What a port is for: the kernel's (no entry), underlay, access of a tenant, edge, or feature peer. */
@@ -181,5 +197,68 @@ struct origin_entry {
 	} data;
 };
 ASSOC_TABLE(origin, cpu);
+
+/* What a packet is classified by; ports as in the flow hash. */
+struct classifier_key {
+	u8 src[16];
+	u8 dst[16];
+	u32 tenant;
+	u16 ingress_port;
+	u16 vlan;
+	u8 src_mac[6];
+	u16 src_port;
+	u16 dst_port;
+	u8 protocol;
+	u8 pad[5];
+} __attribute__((aligned(8)));
+
+/* The service path of a class of packets. */
+struct classifier_entry {
+	struct classifier_key key;
+	u32 tuple; /* number of its mask */
+	u32 priority;
+	u32 action;
+	union {
+		struct {
+			u32 spi;
+			u16 mtu; /* octets of the longest inner packet that the whole path carries */
+			u8 si;
+			u8 pad;
+		} set_path;
+	} data;
+};
+TERNARY_TABLE(classifier, cpu);
+
+struct route_key {
+	u8 destination[16];
+	u32 tenant;
+	u32 pad;
+} __attribute__((aligned(8)));
+
+/* Where a packet goes that is on no service path, or at its end. */
+struct route_entry {
+	struct route_key key;
+	u32 tuple;
+	u32 priority; /* length of the prefix */
+	u32 action;
+	union {
+		struct {
+			u16 port;
+			u16 vlan;
+		} route_port;
+		struct {
+			u16 node;
+			u8 pad[2];
+		} route_node;
+		struct {
+			u8 remote[16];
+			u32 key;
+			u16 port;
+			u8 tunnel;
+			u8 pad;
+		} route_tunnel;
+	} data;
+};
+TERNARY_TABLE(route, cpu);
 
 #endif

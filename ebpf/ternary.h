@@ -13,8 +13,8 @@
 
 /* The first word of the first element of <table>_order: the version in force, and a generation that
  * is another one after each change of the table. */
-#define ORDER_VERSION(current)    ((u32)(current) & (ORDERS - 1))
-#define ORDER_GENERATION(current) ((u32)((current) >> 32))
+#define ORDER_VERSION(in_force)    ((u32)(in_force) & (ORDERS - 1))
+#define ORDER_GENERATION(in_force) ((u32)((in_force) >> 32))
 
 /* assoc_hash() of the mask's number and the words of the key under the mask. */
 static inline u64 ternary_hash(const u64 *key, const u64 *mask, u32 number, u32 words)
@@ -82,10 +82,10 @@ static inline struct route_entry *route_element(u32 element)
 	return route.lookup(&element);
 }
 
-/* Defines table_current(): version and generation in force; and table_search(key, current): the
+/* Defines table_in_force(): version and generation in force; and table_search(key, in_force): the
  * element of the entry that matches with the highest priority, or 0. */
 #define TERNARY_SEARCH(table)                                                                      \
-	static inline u64 table##_current(void)                                                    \
+	static inline u64 table##_in_force(void)                                                   \
 	{                                                                                          \
 		struct ternary_order *first = table##_order_at(0);                                 \
                                                                                                    \
@@ -108,7 +108,7 @@ static inline struct route_entry *route_element(u32 element)
 			entry = table##_element(way);                                              \
 			if (!entry || entry->tuple != tuple)                                       \
 				continue;                                                          \
-			if (ternary_same((const u64 *)entry, key, mask, KEY_WORDS(table))) {       \
+			if (ternary_same((const u64 *)entry, key, mask, KEY_WORDS_##table)) {      \
 				*priority = entry->priority;                                       \
 				return way;                                                        \
 			}                                                                          \
@@ -124,7 +124,7 @@ static inline struct route_entry *route_element(u32 element)
                                                                                                    \
 		if (!mask)                                                                         \
 			return 0;                                                                  \
-		hash = ternary_hash(key, mask->word, tuple, KEY_WORDS(table));                     \
+		hash = ternary_hash(key, mask->word, tuple, KEY_WORDS_##table);                    \
 		tag = assoc_tag(hash);                                                             \
 		element = table##_in_bucket(key, mask->word, tuple, hash, tag, priority);          \
 		if (element)                                                                       \
@@ -133,9 +133,9 @@ static inline struct route_entry *route_element(u32 element)
 					 tag, priority);                                           \
 	}                                                                                          \
                                                                                                    \
-	static inline u32 table##_search(const u64 *key, u64 current)                              \
+	static inline u32 table##_search(const u64 *key, u64 in_force)                             \
 	{                                                                                          \
-		struct ternary_order *order = table##_order_at(ORDER_VERSION(current));            \
+		struct ternary_order *order = table##_order_at(ORDER_VERSION(in_force));           \
 		u32 best = 0, best_priority = 0, element, priority;                                \
                                                                                                    \
 		if (!order)                                                                        \

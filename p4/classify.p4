@@ -76,7 +76,6 @@ control Classifier(inout metadata_t meta) {
         meta.spi = 0;
     }
 
-    @switch_only
     @id(0x0200000B)
     table classifier {
         key = {

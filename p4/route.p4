@@ -40,7 +40,6 @@ control Routes(inout metadata_t meta) {
         meta.next = remote;
     }
 
-    @switch_only
     @id(0x02000011)
     table route {
         key = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
+from dataplane.contract.keys import Matched
 from moorline.addresses import mapped
 from moorline.feature_peers import PortSharing
 from moorline.paths import Locator
@@ -31,7 +32,7 @@ class Row(Protocol):
     """A row as it is read."""
 
     @property
-    def match(self) -> Mapping[str, bytes]:
+    def match(self) -> Mapping[str, Matched]:
         """The key."""
 
     @property
@@ -138,13 +139,18 @@ def gateway_rows(addresses: Iterable[bytes]) -> Rows:
     }
 
 
+def _exact(match: Mapping[str, Matched]) -> Mapping[str, bytes]:
+    """The key of a row of a table whose match fields are all exact."""
+    return {name: value for name, value in match.items() if isinstance(value, bytes)}
+
+
 class HostFacts:
     """Keeps the agent's own tables equal to what is wanted, from whatever an earlier agent left."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._present: Rows = {
-            (table, _integers(row.match)): (row.action, _integers(row.params))
+            (table, _integers(_exact(row.match))): (row.action, _integers(row.params))
             for table in OWN_TABLES
             for row in tables.rows(table)
         }

@@ -35,7 +35,7 @@ from dataplane.bpf.manifest import (
     write_manifest,
 )
 from dataplane.bpf.source import SOURCES, TableDeclaration, declared_tables, joined
-from dataplane.contract.layout import Layout
+from dataplane.contract.layout import MASKS, ORDERS, Layout
 from dataplane.contract.p4info import P4Info, load_p4info
 from moorline.errors import MoorlineError
 from moorline.wire import Event
@@ -105,7 +105,7 @@ def _constants(contract: P4Info, declared: Mapping[str, TableDeclaration]) -> li
         values[f"SIZE_{table.name}"] = table.size
         values[f"ELEMENTS_{table.name}"] = elements_of(declared[table.name].layout, table.size)
         values[f"BUCKETS_{table.name}"] = buckets_of(table.size)
-    values["CPUS"] = bpf.possible_cpus()
+    values |= {"CPUS": bpf.possible_cpus(), "MASKS": MASKS, "ORDERS": ORDERS}
     return [f"-D{name}={value}" for name, value in values.items()]
 
 

@@ -23,7 +23,7 @@ PROGRAMS: Final = ("xdp", "tc")
 
 OTHER_MAPS: Final = (
     *("ports", "port_ifindex", "port_events", "scratch_memory"),
-    *("packet_in", "digests", "digest_told"),
+    *("packet_in", "digests", "digest_told", "flow_cache"),
 )
 """Maps that are no table of the contract."""
 

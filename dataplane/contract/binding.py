@@ -14,12 +14,13 @@ from finsy.proto import p4r
 from dataplane.bpf.table_map import RawEntry
 from dataplane.contract.codec import StructCodec, check_fields
 from dataplane.contract.errors import ContractMismatch, EntryError, NotAllowed
-from dataplane.contract.layout import TableShape
+from dataplane.contract.keys import ExactKeys, KeyCodec, TernaryKeys
+from dataplane.contract.layout import Layout, TableShape
 from dataplane.contract.p4info import Action, P4Info, Table
 
 
 class BoundTable:
-    """A table of the P4Info with the encoders of its C struct."""
+    """A table of the P4Info with the encoders of its C struct; ``keys`` is that of its keys."""
 
     def __init__(self, table: Table, shape: TableShape, actions: Mapping[int, Action]) -> None:
         check_table(table, shape)
@@ -27,7 +28,8 @@ class BoundTable:
         self.shape = shape
         where = f"table {table.name}"
         self._actions = actions
-        self._key = StructCodec(where, "match field", table.match, shape.key, shape.action)
+        ternary = shape.layout is Layout.TERNARY
+        self.keys: KeyCodec = TernaryKeys(table, shape) if ternary else ExactKeys(table, shape)
         self._params = {
             action.id: StructCodec(
                 f"{where}, action {action.name}",
@@ -38,14 +40,6 @@ class BoundTable:
             )
             for action in table.actions.values()
         }
-
-    def encode_key(self, matches: Sequence[tuple[int, bytes]]) -> bytes:
-        """The packed key of field numbers and byte strings.
-
-        Raises:
-            EntryError: a field is unknown, missing, given twice or out of range.
-        """
-        return self._key.pack(matches)
 
     def encode_action(self, action_id: int, params: Sequence[tuple[int, bytes]]) -> bytes:
         """The packed parameters of an action.
@@ -79,15 +73,9 @@ class BoundTable:
             action.params.add(param_id=number, value=value)
 
     def decode_key(self, key: bytes, entry: p4r.TableEntry) -> None:
-        """Fills table and match fields of a P4Runtime entry."""
+        """Fills table, match fields and priority of a P4Runtime entry."""
         entry.table_id = self.table.id
-        for number, value in self._key.unpack(key):
-            entry.match.add(field_id=number).exact.value = value
-
-    def named_key(self, key: bytes) -> dict[str, bytes]:
-        """Names and canonical byte strings of a packed key."""
-        names = {v.id: v.name for v in self.table.match}
-        return {names[number]: value for number, value in self._key.unpack(key)}
+        self.keys.fill(key, entry)
 
     def named_params(self, action_id: int, data: bytes) -> dict[str, bytes]:
         """Names and canonical byte strings of an action's packed parameters."""
@@ -136,6 +124,13 @@ def check_table(table: Table, shape: TableShape) -> None:
     if shape.capacity != table.size:
         raise ContractMismatch(
             table.name, "its size", f"it is {table.size} entries in P4 and {shape.capacity} in C"
+        )
+    if table.is_exact == (shape.layout is Layout.TERNARY):
+        raise ContractMismatch(
+            table.name,
+            "its layout",
+            f"it is {shape.layout.value} in C, which is for "
+            + ("other match fields than exact ones" if table.is_exact else "exact match fields only"),
         )
     check_fields(table.name, "match field", table.match, shape.key)
     actions = {a.name: a for a in table.actions.values()}

@@ -10,20 +10,25 @@ from dataplane.bpf.table_map import RawEntry, TableMap
 from dataplane.contract.binding import Binding, BoundTable
 from dataplane.contract.codec import by_number
 from dataplane.contract.errors import ContractError, EntryError
+from dataplane.contract.keys import Matched
 
 Values = Mapping[str, int | bytes]
-"""Field or parameter names with integers, or octets in network order."""
+"""Parameter names with integers, or octets in network order."""
+
+Match = Mapping[str, int | Matched]
+"""Match fields in the same way, those that are not exact with a ``Masked`` or a ``Prefix``, or left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """An entry by names; values are canonical byte strings (network order, no leading zeros)."""
 
-    match: Mapping[str, bytes]
+    match: Mapping[str, Matched]
     action: str
     params: Mapping[str, bytes]
     packets: int
     bytes: int
+    priority: int = 0
 
 
 class Tables:
@@ -33,7 +38,9 @@ class Tables:
         self._binding = binding
         self._maps = maps
 
-    def write(self, table: str, match: Values, action: str, params: Values | None = None) -> None:
+    def write(
+        self, table: str, match: Match, action: str, params: Values | None = None, priority: int = 0
+    ) -> None:
         """Inserts the entry, or modifies the one with this key.
 
         Raises:
@@ -42,7 +49,7 @@ class Tables:
             TableFull: there is no room.
         """
         bound = self._bound(table)
-        key = bound.encode_key(by_number(bound.table.match, match))
+        key = bound.keys.pack_named(match, priority)
         chosen = next((a for a in bound.table.actions.values() if a.name == action), None)
         if chosen is None:
             known = ", ".join(a.name for a in bound.table.actions.values())
@@ -51,7 +58,7 @@ class Tables:
         rows = self._maps[table]
         (rows.insert if rows.get(key) is None else rows.modify)(key, chosen.id, data)
 
-    def remove(self, table: str, match: Values) -> None:
+    def remove(self, table: str, match: Match, priority: int = 0) -> None:
         """Deletes the entry with this key.
 
         Raises:
@@ -59,12 +66,12 @@ class Tables:
             ContractError, EntryError: see ``write``.
         """
         bound = self._bound(table)
-        self._maps[table].delete(bound.encode_key(by_number(bound.table.match, match)))
+        self._maps[table].delete(bound.keys.pack_named(match, priority))
 
-    def get(self, table: str, match: Values) -> Row | None:
+    def get(self, table: str, match: Match, priority: int = 0) -> Row | None:
         """The entry with this key."""
         bound = self._bound(table)
-        raw = self._maps[table].get(bound.encode_key(by_number(bound.table.match, match)))
+        raw = self._maps[table].get(bound.keys.pack_named(match, priority))
         return None if raw is None else _row(bound, raw)
 
     def rows(self, table: str) -> Iterator[Row]:
@@ -83,9 +90,10 @@ class Tables:
 
 def _row(bound: BoundTable, raw: RawEntry) -> Row:
     return Row(
-        match=bound.named_key(raw.key),
+        match=bound.keys.named(raw.key),
         action=bound.table.actions[raw.action].name,
         params=bound.named_params(raw.action, raw.data),
         packets=raw.packets,
         bytes=raw.bytes,
+        priority=bound.keys.priority(raw.key),
     )

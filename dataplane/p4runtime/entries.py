@@ -65,16 +65,7 @@ class EntryTable:
         Raises:
             EntryError: the match fields or the priority do not fit the table.
         """
-        if entry.priority:
-            raise EntryError(
-                f"table {self._table.name} has only exact match fields, so an entry cannot have the priority "
-                f"{entry.priority}; leave it 0"
-            )
-        items = [(match.field_id, match.exact.value) for match in entry.match]
-        for number, value in items:
-            if not value:
-                self._check_exact(entry, number)
-        return self.bound.encode_key(items)
+        return self.bound.keys.pack(entry)
 
     def insert(self, entry: p4r.TableEntry) -> Snapshot:
         """INSERT; returns what it was before.
@@ -201,16 +192,6 @@ class EntryTable:
             entry.metadata = extras.metadata
             entry.controller_metadata = extras.controller_metadata
             entry.idle_timeout_ns = extras.idle_timeout_ns
-
-    def _check_exact(self, entry: p4r.TableEntry, number: int) -> None:
-        """Why a match field has no value: it may be of another kind."""
-        for match in entry.match:
-            if match.field_id == number and not match.HasField("exact"):
-                kind = match.WhichOneof("field_match_type") or "no value"
-                raise EntryError(
-                    f"table {self._table.name}: the match field {number} is exact but has {kind}; "
-                    "give an exact value"
-                )
 
     def _action(self, entry: p4r.TableEntry) -> p4r.Action:
         if not entry.action.HasField("action"):

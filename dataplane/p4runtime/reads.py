@@ -72,7 +72,7 @@ class Reader:
     def _table_entries(self, asked: p4r.TableEntry) -> Iterator[Fill]:
         if not asked.table_id:
             self._check_wildcard(asked)
-            found = [self._all_of(table, asked) for table in self._tables.values()]
+            found = [self._entities(table, table.rows.scan(), asked) for table in self._tables.values()]
             return chain.from_iterable(found)
         if asked.table_id in self._switch_only:
             return iter(())
@@ -82,13 +82,7 @@ class Reader:
             raise EntryError(f"table {name} has no idle time-outs; leave time_since_last_hit unset")
         if asked.is_default_action:
             return iter([partial(_fill_default, table)])
-        if asked.match:
-            raw = table.rows.get(table.key_of(asked))
-            return self._entities(table, [] if raw is None else [raw], asked)
-        return self._all_of(table, asked)
-
-    def _all_of(self, table: EntryTable, asked: p4r.TableEntry) -> Iterator[Fill]:
-        return self._entities(table, table.rows.scan(), asked)
+        return self._entities(table, _matched(table, asked), asked)
 
     def _entities(self, table: EntryTable, raws: Iterable[RawEntry], asked: p4r.TableEntry) -> Iterator[Fill]:
         counters, last_hit = asked.HasField("counter_data"), asked.HasField("time_since_last_hit")
@@ -109,10 +103,10 @@ class Reader:
             raise EntryError(f"table {name} has no direct counter")
         if entry.is_default_action:
             refuse(StatusCode.UNIMPLEMENTED, f"the default entry of table {name} is not counted")
-        if not entry.match:
-            return _counters_of([(table, table.rows.scan())])
-        raw = table.existing(table.key_of(entry)).raw
-        return _counters_of([(table, [] if raw is None else [raw])])
+        found = list(_matched(table, entry))
+        if entry.match and not found:
+            table.existing(table.key_of(entry))
+        return _counters_of([(table, found)])
 
     def _indirect_counters(self, asked: p4r.CounterEntry) -> Iterator[Fill]:
         if not asked.counter_id:
@@ -154,6 +148,23 @@ class Reader:
         return number
 
 
+def _matched(table: EntryTable, asked: p4r.TableEntry) -> Iterable[RawEntry]:
+    """The entries with the match and the priority asked for; without these, all.
+
+    Raises:
+        EntryError: no entry of the table can have them.
+    """
+    keys = table.bound.keys
+    if not asked.match:
+        wanted = asked.priority
+        return (raw for raw in table.rows.scan() if wanted in (0, keys.priority(raw.key)))
+    if asked.priority or not table.bound.table.has_priority:
+        raw = table.rows.get(table.key_of(asked))
+        return [] if raw is None else [raw]
+    any_priority = table.key_of(p4r.TableEntry(match=asked.match, priority=1))
+    return (raw for raw in table.rows.scan() if keys.is_of_match(raw.key, any_priority))
+
+
 def _selection(table: EntryTable, asked: p4r.TableEntry) -> Callable[[RawEntry], bool] | None:
     """What an entry must be to be read; ``None`` if all are.
 
@@ -167,8 +178,6 @@ def _selection(table: EntryTable, asked: p4r.TableEntry) -> Callable[[RawEntry],
         wanted = asked.action.action.action_id
         table.bound.check_action(wanted)
         tests.append(lambda raw: raw.action == wanted)
-    if asked.priority:
-        tests.append(lambda _: False)  # entries of exact tables have none
     if asked.metadata:
         tests.append(lambda raw: table.extras(raw.key).metadata == asked.metadata)
     if asked.controller_metadata:

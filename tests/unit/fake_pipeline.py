@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from finsy.proto import p4r
+
 from dataplane.bpf.table_map import TableMap, TableMemory, open_table
-from dataplane.contract.binding import Binding
+from dataplane.contract.binding import Binding, BoundTable
 from dataplane.contract.layout import MASKS, ORDERS, WAYS, TableShape, shape_from_json
 from dataplane.contract.p4info import load_p4info
 
@@ -152,6 +155,55 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
             union(from_node=[["node", U16], ["pad", U16]]),
         ),
     ),
+    "classifier": (
+        "ternary",
+        76,
+        entry(
+            "classifier",
+            [
+                "key",
+                struct(
+                    "classifier_key",
+                    ["src", U8, [16]],
+                    ["dst", U8, [16]],
+                    ["tenant", U32],
+                    ["ingress_port", U16],
+                    ["vlan", U16],
+                    ["src_mac", U8, [6]],
+                    ["src_port", U16],
+                    ["dst_port", U16],
+                    ["protocol", U8],
+                    ["pad", U8, [5]],
+                ),
+            ],
+            ["tuple", U32],
+            ["priority", U32],
+            ["action", U32],
+            union(set_path=[["spi", U32], ["mtu", U16], ["si", U8], ["pad", U8]]),
+        ),
+    ),
+    "route": (
+        "ternary",
+        60,
+        entry(
+            "route",
+            ["key", struct("route_key", ["destination", U8, [16]], ["tenant", U32], ["pad", U32])],
+            ["tuple", U32],
+            ["priority", U32],
+            ["action", U32],
+            union(
+                route_port=[["port", U16], ["vlan", U16]],
+                route_node=[["node", U16], ["pad", U8, [2]]],
+                route_tunnel=[
+                    ["remote", U8, [16]],
+                    ["key", U32],
+                    ["port", U16],
+                    ["tunnel", U8],
+                    ["pad", U8],
+                ],
+            ),
+        ),
+    ),
 }
 
 
@@ -180,6 +232,14 @@ def shapes(sizes: dict[str, int]) -> dict[str, TableShape]:
         )
         for name, (layout, value_size, leaf) in LEAVES.items()
     }
+
+
+def exact_key(bound: BoundTable, items: Iterable[tuple[int, bytes]]) -> bytes:
+    """The packed key of exact fields by number."""
+    entry = p4r.TableEntry()
+    for number, value in items:
+        entry.match.add(field_id=number).exact.value = value
+    return bound.keys.pack(entry)
 
 
 class FakePipeline:

@@ -19,9 +19,10 @@ from tools import contract
 from tools.contract import P4, P4INFO, SWITCH
 
 TABLES = {"port_role": 1, "terminate": 2, "scid": 3, "connection": 4, "locator": 5, "uplink": 6, "origin": 7}
+TABLES |= {"classifier": 11, "route": 17}
 SWITCH_ONLY = {
-    **{"fib": 8, "own_address": 9, "shortcut": 10, "classifier": 11, "device": 12, "path_hop": 13},
-    **{"affinity": 14, "member": 15, "resume": 16, "route": 17},
+    **{"fib": 8, "own_address": 9, "shortcut": 10, "device": 12, "path_hop": 13},
+    **{"affinity": 14, "member": 15, "resume": 16},
 }
 _IN_ORDER = (
     *("unassigned", "underlay", "access", "leave", "open", "unknown_scid", "deliver", "miss", "encapsulate"),

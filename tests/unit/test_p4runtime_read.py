@@ -7,6 +7,7 @@ import pytest
 from finsy.proto import p4r
 from grpc import StatusCode
 
+from tests.unit.fake_pipeline import exact_key
 from tests.unit.p4runtime_fixtures import DEVICE, Peer, details_of, insert, serving
 
 SECOND = 10**9
@@ -36,7 +37,7 @@ def by_bytes(found: list[p4r.TableEntry]) -> list[bytes]:
 
 def count(peer: Peer, dst: bytes, packets: int) -> None:
     """As if the data plane had counted."""
-    key = peer.backend.binding.by_name["connection"].encode_key([(1, b"\1"), (2, b"\2"), (3, dst)])
+    key = exact_key(peer.backend.binding.by_name["connection"], [(1, b"\1"), (2, b"\2"), (3, dst)])
     peer.backend.tables["connection"].set_counters(key, packets, packets * 100)
 
 

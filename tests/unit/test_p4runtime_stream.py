@@ -12,6 +12,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from dataplane.p4runtime.early import PACKETS
 from dataplane.p4runtime.outbox import LIMIT, Outbox
+from tests.unit.fake_pipeline import exact_key
 from tests.unit.p4runtime_fixtures import Peer, delete, insert, modify, serving
 
 SECOND = 10**9
@@ -157,7 +158,7 @@ async def watching(peer: Peer) -> AsyncIterator[Peer]:
 
 
 def hit(peer: Peer, packets: int) -> None:
-    key = peer.backend.binding.by_name["connection"].encode_key([(1, b"\1"), (2, b"\2"), (3, b"\3")])
+    key = exact_key(peer.backend.binding.by_name["connection"], [(1, b"\1"), (2, b"\2"), (3, b"\3")])
     peer.backend.tables["connection"].set_counters(key, packets, 0)
 
 

@@ -10,6 +10,8 @@ import pytest
 from finsy.proto import p4r
 from grpc import StatusCode
 
+from dataplane.contract.p4info import MatchKind
+from tests.unit.fake_pipeline import exact_key
 from tests.unit.p4runtime_fixtures import FakeBackend, Peer, delete, insert, modify, serving, update
 
 ROLLBACK = p4r.WriteRequest.ROLLBACK_ON_ERROR
@@ -43,12 +45,18 @@ async def test_insert_read_modify_delete(peer: Peer) -> None:
     assert await peer.read_table(table_id=peer.table_id("scid")) == []
 
 
+MATCHES = {
+    MatchKind.EXACT: lambda number: exact(number, bytes([number])),
+    MatchKind.TERNARY: lambda number: ternary(number, bytes([number]), b"\x0f"),
+    MatchKind.LPM: lambda number: lpm(number, b"\x20\x01" + bytes(14), 16),
+}
+
+
 async def test_every_table_takes_every_action(peer: Peer) -> None:
     for table in peer.backend.binding.p4info.tables.values():
         for action in table.actions.values():
-            entry = p4r.TableEntry(table_id=table.id)
-            for field in table.match:
-                entry.match.add(field_id=field.id).exact.value = bytes([field.id])
+            entry = p4r.TableEntry(table_id=table.id, priority=int(table.has_priority))
+            entry.match.extend(MATCHES[field.kind](field.id) for field in table.match)
             entry.action.action.action_id = action.id
             for param in action.params:
                 value = min(param.id, (1 << param.width) - 1)
@@ -86,6 +94,14 @@ def with_match(entry: p4r.TableEntry, *matches: p4r.FieldMatch) -> p4r.TableEntr
 
 def exact(number: int, value: bytes) -> p4r.FieldMatch:
     return p4r.FieldMatch(field_id=number, exact=p4r.FieldMatch.Exact(value=value))
+
+
+def ternary(number: int, value: bytes, mask: bytes) -> p4r.FieldMatch:
+    return p4r.FieldMatch(field_id=number, ternary=p4r.FieldMatch.Ternary(value=value, mask=mask))
+
+
+def lpm(number: int, value: bytes, length: int) -> p4r.FieldMatch:
+    return p4r.FieldMatch(field_id=number, lpm=p4r.FieldMatch.LPM(value=value, prefix_len=length))
 
 
 LPM = p4r.FieldMatch(field_id=1, lpm=p4r.FieldMatch.LPM(value=b"\1", prefix_len=8))
@@ -336,7 +352,7 @@ async def test_rollback_restores_everything(peer: Peer) -> None:
     old = scid(peer, metadata=b"mine", idle_timeout_ns=5)
     await peer.write(insert(old), insert(scid(peer, b"\x0a")))
     peer.backend.tables["scid"].set_counters(
-        peer.backend.binding.by_name["scid"].encode_key([(1, b"\x09")]), 3, 300
+        exact_key(peer.backend.binding.by_name["scid"], [(1, b"\x09")]), 3, 300
     )
     counter = peer.backend.binding.p4info.counters
     before = await peer.read_table(counter_data=p4r.CounterData())
