@@ -94,7 +94,7 @@ class Packets:
 
     def idle(self, dataplane: DataPlane, entry: p4r.TableEntry) -> None:
         """Take an entry out that refuses a pair nobody tries any longer, or a channel down."""
-        key = (entry.table_id, read_match(entry))
+        key = (entry.table_id, read_match(entry), entry.priority)
         if not self._rejects.idle(dataplane.node, key):
             self._idle.notified(dataplane.node, key)
 

@@ -214,7 +214,7 @@ class DataPlanes:
 
     def delete(self, node: Node, table: int, match: tuple[bytes, ...]) -> list[asyncio.Future[None]]:
         """Delete one row of a connection table at ``node`` unless it is away."""
-        return self.try_put(node, [(DELETE, key_only((table, match)))], [])
+        return self.try_put(node, [(DELETE, key_only((table, match, 0)))], [])
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -192,4 +192,4 @@ def _matches(tenant: int, source: Service, destination: Service) -> Iterator[tup
 
 def key_only(key: RowKey) -> Row:
     """A row of which only the key counts, for a deletion."""
-    return Row(key[0], key[1], 0, ())
+    return Row(key[0], key[1], 0, (), priority=key[2])

@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.southbound.contract import DELETE, INSERT, Contract, Prefix, read_match, read_row
+from control.southbound.contract import DELETE, INSERT, Contract, Masked, Prefix, read_match, read_row
 
 ROUTES = """
 tables {
@@ -16,6 +16,13 @@ tables {
   match_fields { id: 1 name: "port" bitwidth: 9 match_type: EXACT }
   match_fields { id: 2 name: "destination" bitwidth: 128 match_type: LPM }
   match_fields { id: 3 name: "tenant" bitwidth: 24 match_type: EXACT }
+  action_refs { id: 16777235 }
+}
+tables {
+  preamble { id: 33554443 name: "classes" alias: "classes" }
+  match_fields { id: 1 name: "port" bitwidth: 9 match_type: TERNARY }
+  match_fields { id: 2 name: "tenant" bitwidth: 24 match_type: EXACT }
+  match_fields { id: 3 name: "source" bitwidth: 128 match_type: TERNARY }
   action_refs { id: 16777235 }
 }
 actions {
@@ -78,3 +85,41 @@ def test_octets_that_a_target_pads_are_read_as_the_shortest() -> None:
     padded.match[0].exact.value = b"\0\x01"
     padded.match[1].lpm.value = destination.value
     assert read_row(padded) == read_row(entry)
+
+
+masked = st.builds(
+    lambda value, mask: Masked((value & mask).to_bytes(16, "big"), mask.to_bytes(16, "big")),
+    st.integers(0, 2**128 - 1),
+    st.integers(0, 2**128 - 1) | st.just(0),
+)
+narrow = st.builds(
+    lambda value, mask: Masked(bytes([value & mask]), bytes([mask])), st.integers(0, 255), st.integers(0, 7)
+)
+
+
+@given(st.sampled_from([INSERT, DELETE]), narrow, st.integers(0, 9), masked, st.integers(1, 9))
+def test_an_entry_with_masks(kind: int, port: Masked, tenant: int, source: Masked, priority: int) -> None:
+    match = {"port": port, "tenant": tenant, "source": source}
+    row = contract.row("classes", match, "next_hop", {"mac": 1}, priority=priority)
+    update = p4r.Update()
+    contract.fill(update, kind, row)
+    entry = update.entity.table_entry
+    assert (entry.priority, row.key) == (priority, (row.table, read_match(entry), priority))
+    if kind == INSERT:
+        assert read_row(entry) == row
+    fields = {field.field_id: field for field in entry.match}
+    assert int.from_bytes(fields[2].exact.value, "big") == tenant
+    for number, wanted in ((1, port), (3, source)):
+        assert (number in fields) == any(wanted.mask)  # what matches everything is left out
+        if number in fields:
+            found = fields[number].ternary
+            assert int.from_bytes(found.value, "big") == int.from_bytes(wanted.value, "big")
+            assert int.from_bytes(found.mask, "big") == int.from_bytes(wanted.mask, "big")
+
+
+def test_fields_left_out_match_everything() -> None:
+    left_out = contract.row("classes", {"tenant": 1}, "next_hop", {"mac": 1}, priority=2)
+    zeros = {"tenant": 1, "port": Masked(b"\0", b"\0"), "source": Masked(bytes(16), bytes(16))}
+    assert left_out == contract.row("classes", zeros, "next_hop", {"mac": 1}, priority=2)
+    other = contract.row("classes", {"tenant": 1}, "next_hop", {"mac": 1}, priority=3)
+    assert left_out.key != other.key
