@@ -8,20 +8,20 @@
 #include "metadata.p4"
 
 control Geneve(in headers_t hdr, inout metadata_t meta) {
-    bit<32> octets = GENEVE_OCTETS + ((bit<32>)hdr.geneve.option_words << 2);
+    bit<32> octets = GENEVE_OCTETS + ((bit<32>)hdr.geneve.form[13:8] << 2);
 
     apply {
         if (hdr.option.isValid() && (bit<32>)hdr.udp.length >= UDP_OCTETS + DATA_HEADER_OCTETS) {
             // Control messages are not forwarded.
-            if (hdr.geneve.control_packet == 1 || (hdr.geneve.protocol != ETHERTYPE_IPV4 &&
-                                                   hdr.geneve.protocol != ETHERTYPE_IPV6)) {
+            if (hdr.geneve.form & GENEVE_CONTROL != 0 ||
+                (hdr.geneve.protocol != ETHERTYPE_IPV4 && hdr.geneve.protocol != ETHERTYPE_IPV6)) {
                 meta.event = Event.DROP_GENEVE_PROTOCOL;
             } else if (hdr.option.scid == 0) {
                 meta.event = Event.DROP_SCID_ZERO;
             }
         } else if (!hdr.geneve.isValid() || (bit<32>)hdr.udp.length < UDP_OCTETS + GENEVE_OCTETS) {
             meta.event = Event.DROP_GENEVE_TRUNCATED;
-        } else if (hdr.geneve.version != 0) {
+        } else if (hdr.geneve.form & GENEVE_VERSION != 0) {
             meta.event = Event.DROP_GENEVE_VERSION;
         } else if (octets > (bit<32>)hdr.udp.length - UDP_OCTETS) {
             meta.event = Event.DROP_GENEVE_TRUNCATED;

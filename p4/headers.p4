@@ -137,14 +137,10 @@ header udp_t {
 
 // RFC 8926, section 3.4.
 header geneve_t {
-    bit<2>   version;
-    bit<6>   option_words;
-    bit<1>   control_packet;
-    bit<1>   critical;
-    bit<6>   reserved;
+    bit<16>  form; // version (2 bits), words of options (6), control packet, critical, reserved (6)
     bit<16>  protocol;
     tenant_t vni;
-    bit<8>   reserved2;
+    bit<8>   reserved;
 }
 
 // Moorline's option at its fixed place.
@@ -161,7 +157,7 @@ header data_header_t {
     bit<16>  dst_port;
     bit<16>  length;
     bit<16>  checksum;
-    bit<16>  form; // of Geneve: version, length of options, flags
+    bit<16>  form; // of Geneve
     bit<16>  protocol;
     tenant_t vni;
     bit<8>   reserved;

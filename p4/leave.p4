@@ -21,7 +21,10 @@ control CountEvents(in metadata_t meta) {
 
 control ToController(inout headers_t hdr, in metadata_t meta, inout standard_metadata_t standard) {
     apply {
-        hdr.packet_in = {meta.ingress_port, 0, (bit<8>)meta.event, meta.usable_mtu};
+        hdr.packet_in = {meta.ingress_port, 0, (bit<8>)meta.event, 0};
+        if (meta.event == Event.PUNT_TOO_BIG) {
+            hdr.packet_in.mtu = meta.departure.room;
+        }
         standard.egress_spec = CPU_PORT;
     }
 }

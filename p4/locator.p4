@@ -24,8 +24,10 @@ control Locators(inout metadata_t meta) {
                      @id(4) address_t dst1, @id(5) address_t previous0,
                      @id(6) address_t previous1) {
         if (meta.delivered) {
-            meta.from_peer = meta.source == dst0 || meta.source == dst1 ||
-                             meta.source == previous0 || meta.source == previous1;
+            if (meta.source != dst0 && meta.source != dst1 && meta.source != previous0 &&
+                meta.source != previous1) {
+                meta.event = Event.DROP_SOURCE;
+            }
         } else if (meta.path == 1) {
             meta.port = port1;
             meta.next = dst1;
@@ -54,11 +56,11 @@ control Locators(inout metadata_t meta) {
     }
 }
 
-// Whether a packet from the underlay comes from the node at the connection's other end, and is on
-// no service path: the end of rule U10 of docs/wire-format.md.
+// Whether a packet from the underlay, now that its source is found to be the node at the connection's other
+// end, is on no service path: the end of rule U10 of docs/wire-format.md.
 control CheckSource(in headers_t hdr, inout metadata_t meta) {
     apply {
-        if (!meta.from_peer || is_nobody(meta.source, hdr.ipv6.isValid())) {
+        if (is_nobody(meta.source, hdr.ipv6.isValid())) {
             meta.event = Event.DROP_SOURCE;
         } else if (hdr.option.spi != 0) {
             meta.event = Event.DROP_SERVICE_PATH;

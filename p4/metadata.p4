@@ -183,7 +183,6 @@ struct metadata_t {
     bit<24>     spi;
     bit<8>      si;
     bit<16>     path_mtu;    // octets of the longest inner packet that the whole path carries
-    bool        from_peer;   // the source is one of that node's, or was so a while ago
     bool        relayed;     // from one node to another
     bool        delivered;   // to an access port
     bit<1>      path;        // to a node: which of two
@@ -199,7 +198,6 @@ struct metadata_t {
     hop_t       hop;
     way_t       way;
     device_t    device;
-    bit<16>     usable_mtu;  // of a packet that is too big: the longest that would go through
 }
 
 #endif

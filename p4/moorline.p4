@@ -87,7 +87,7 @@
      (bit<32>)hdr.ipv4.total_length <= meta.ip_octets &&                                           \
      (bit<32>)hdr.ipv4.total_length == IPV4_OCTETS + (bit<32>)hdr.udp.length &&                    \
      hdr.udp.length >= (bit<16>)(UDP_OCTETS + DATA_HEADER_OCTETS) &&                               \
-     hdr.geneve.control_packet == 0 && hdr.geneve.protocol == ETHERTYPE_IPV4 &&                    \
+     hdr.geneve.form & GENEVE_CONTROL == 0 && hdr.geneve.protocol == ETHERTYPE_IPV4 &&                    \
      hdr.option.scid != 0)
 
 // From an underlay port to the question which node sent the packet, or which it goes on to: rules U4

@@ -199,11 +199,11 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         packet.extract(hdr.udp);
         packet.extract(hdr.geneve);
         // A frame that ends here has no option, whatever its header says.
-        transition select(hdr.geneve.version, hdr.geneve.option_words, hdr.geneve.critical,
-                          packet.lookahead<bit<32>>()) {
-            (0, OPTION_TOTAL_WORDS, 1, OPTION_MAGIC &&& OPTION_MAGIC_MASK): parse_own_option;
-            (0, _, _, _):                                                   parse_options;
-            default:                                                        accept;
+        transition select(hdr.geneve.form, packet.lookahead<bit<32>>()) {
+            (DATA_FORM &&& ~(GENEVE_CONTROL | GENEVE_RESERVED), OPTION_MAGIC &&& OPTION_MAGIC_MASK):
+                parse_own_option;
+            (0 &&& GENEVE_VERSION, _): parse_options;
+            default:                   accept;
         }
     }
 
@@ -219,16 +219,16 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     // The whole list, then option by option. A frame that ends inside the list is judged by its length.
     state parse_options {
         meta.options.setValid();
-        meta.options.words_left = (bit<8>)hdr.geneve.option_words;
-        meta.options.words_before = OPTION_MOST_WORDS - (bit<8>)hdr.geneve.option_words;
+        meta.options.words_left = (bit<8>)hdr.geneve.form[13:8];
+        meta.options.words_before = OPTION_MOST_WORDS - (bit<8>)hdr.geneve.form[13:8];
         meta.options.own = false;
         meta.options.unknown_critical = false;
         meta.options.too_long = false;
         meta.options.head = 0;
         meta.options.list = 0;
-        transition select(hdr.geneve.option_words) {
-            0x20 &&& 0x20: parse_words32;
-            default:       choose_words16;
+        transition select(hdr.geneve.form) {
+            0x2000 &&& 0x2000: parse_words32;
+            default:           choose_words16;
         }
     }
 
@@ -239,9 +239,9 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state choose_words16 {
-        transition select(hdr.geneve.option_words) {
-            0x10 &&& 0x10: parse_words16;
-            default:       choose_words8;
+        transition select(hdr.geneve.form) {
+            0x1000 &&& 0x1000: parse_words16;
+            default:           choose_words8;
         }
     }
 
@@ -256,9 +256,9 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state choose_words8 {
-        transition select(hdr.geneve.option_words) {
-            0x08 &&& 0x08: parse_words8;
-            default:       choose_words4;
+        transition select(hdr.geneve.form) {
+            0x0800 &&& 0x0800: parse_words8;
+            default:           choose_words4;
         }
     }
 
@@ -270,9 +270,9 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state choose_words4 {
-        transition select(hdr.geneve.option_words) {
-            0x04 &&& 0x04: parse_words4;
-            default:       choose_words2;
+        transition select(hdr.geneve.form) {
+            0x0400 &&& 0x0400: parse_words4;
+            default:           choose_words2;
         }
     }
 
@@ -284,9 +284,9 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state choose_words2 {
-        transition select(hdr.geneve.option_words) {
-            0x02 &&& 0x02: parse_words2;
-            default:       choose_words1;
+        transition select(hdr.geneve.form) {
+            0x0200 &&& 0x0200: parse_words2;
+            default:           choose_words1;
         }
     }
 
@@ -298,9 +298,9 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state choose_words1 {
-        transition select(hdr.geneve.option_words) {
-            0x01 &&& 0x01: parse_words1;
-            default:       begin_list;
+        transition select(hdr.geneve.form) {
+            0x0100 &&& 0x0100: parse_words1;
+            default:           begin_list;
         }
     }
 

@@ -53,8 +53,8 @@ control Straighten(inout headers_t hdr, inout metadata_t meta) {
     apply {
         hdr.ports.src = FLOW_PORT_BASE | hdr.ports.src;
         hdr.udp.checksum = 0;
+        hdr.geneve.form = DATA_FORM;
         hdr.geneve.reserved = 0;
-        hdr.geneve.reserved2 = 0;
         hdr.option.magic = OPTION_MAGIC;
         hdr.vlan[0].setInvalid();
         hdr.vlan[1].setInvalid();
@@ -115,7 +115,7 @@ control Rewrite(inout headers_t hdr, inout metadata_t meta) {
             rewrite_ipv6();
         }
         if (hdr.vlan[0].isValid() || meta.uplink.vlan != 0 || hdr.ports.src < FLOW_PORT_BASE ||
-            hdr.udp.checksum != 0 || hdr.geneve.reserved != 0 || hdr.geneve.reserved2 != 0 ||
+            hdr.udp.checksum != 0 || hdr.geneve.form != DATA_FORM || hdr.geneve.reserved != 0 ||
             hdr.option.magic != OPTION_MAGIC ||
             (hdr.ipv4.isValid() && (hdr.ipv4.fragmentation != ATOMIC ||
                                     meta.ip_octets != (bit<32>)hdr.ipv4.total_length)) ||

@@ -26,7 +26,6 @@ control CheckSize(inout metadata_t meta) {
                 meta.departure.room = meta.path_mtu;
             }
             if (meta.inner.length > (bit<32>)meta.departure.room) {
-                meta.usable_mtu = meta.departure.room;
                 meta.event = Event.PUNT_TOO_BIG;
             }
         }
