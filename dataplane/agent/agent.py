@@ -22,6 +22,7 @@ from dataplane.agent.config import NodeConfig
 from dataplane.agent.controller_link import ControllerLink
 from dataplane.agent.dns import DnsServer
 from dataplane.agent.facts import HostFacts
+from dataplane.agent.feature_peers import FeaturePeers
 from dataplane.agent.gateway_routes import GatewayLink, GatewayRoutes
 from dataplane.agent.inject import Injector
 from dataplane.agent.mobility import Mobility
@@ -49,6 +50,7 @@ from dataplane.p4runtime.server import P4RuntimeServer
 from moorline import __version__, tls
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import moorline_pb2_grpc as rpc
+from moorline.api.v1.peers_pb2 import FeaturePeer
 from moorline.collector import spare_full_collections
 
 log = structlog.get_logger(__name__)
@@ -86,6 +88,7 @@ class Agent:
         self._host_moved = asyncio.Event()
         self._unsaved = asyncio.Event()
         self._reported: list[api.Port] = []
+        self._reported_peers: list[FeaturePeer] = []
         self._placed: tuple[api.Endpoint, ...] = ()
         self._netlink = netlink
         tables = Tables(binding, pipeline.tables)
@@ -101,6 +104,9 @@ class Agent:
         self._guard = forwarding.Guard(netlink)
         self._dns: DnsServer | None = None
         self._uplink_routes = UplinkRoutes(netlink)
+        self._feature_peers = FeaturePeers(
+            config, netlink, self._ports, lambda: self._watch.table, self._report_feature_peers
+        )
         self._peers = Peers(tables)
         self._mobility = Mobility(
             HostFacts(tables),
@@ -147,6 +153,7 @@ class Agent:
                 tasks.create_task(self._p4runtime.watch_idle(), name="watch-idle")
                 tasks.create_task(self._link.keep_endpoints_placed(), name="place-endpoints")
                 tasks.create_task(session.run(), name="session")
+                tasks.create_task(self._feature_peers.run(), name="feature-peers")
                 milliseconds = (time.time_ns() - self._started_ns) // 1_000_000
                 log.info("ready", node=self._state.node, milliseconds=milliseconds)
                 spare_full_collections()
@@ -193,6 +200,15 @@ class Agent:
         if report != self._reported and self._mobility.session is not None:
             self._mobility.session.report(api.NodeReport(ports=api.PortsChanged(ports=report)))
         self._reported = report
+        self._feature_peers.look()
+
+    def _report_feature_peers(self) -> None:
+        """All that is known of them, unless the controller knows it."""
+        report = self._feature_peers.report()
+        if report != self._reported_peers and self._mobility.session is not None:
+            changed = api.FeaturePeersChanged(feature_peers=report)
+            self._mobility.session.report(api.NodeReport(feature_peers=changed))
+        self._reported_peers = report
 
     async def _follow_host(self) -> None:
         """What follows from changes of links and routes, and may take its time."""
@@ -372,6 +388,7 @@ class Agent:
             connection_capacity=min(tables["scid"].capacity, tables["connection"].capacity // 2),
             ports=self._ports.report(self._watch.table),
             access_port=self._ports.access.number,
+            feature_peers=self._feature_peers.report(),
         )
 
     def _status(self) -> api.AgentStatus:

@@ -15,6 +15,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from dataplane.agent import checks, forwarding
 from dataplane.agent.access import AccessPair
 from dataplane.agent.config import NodeConfig
+from dataplane.agent.feature_peers import remove_others
 from dataplane.agent.features import Feature, switch
 from dataplane.agent.gateway_routes import GatewayRoutes
 from dataplane.agent.neighbours import Neighbours
@@ -48,6 +49,7 @@ async def remove_node_state(config: NodeConfig) -> None:
         state = read_state(config.state_dir / "node.json")
         async with AsyncIPRoute() as netlink:
             try:
+                await remove_others(config, netlink, keep=())
                 await _clean_network(netlink, config, state)
             except NetlinkError as error:
                 raise RemovalError(

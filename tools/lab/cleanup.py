@@ -17,6 +17,7 @@ from types import FrameType
 PREFIX = "ml-lab"
 PINS = Path("/sys/fs/bpf/moorline")
 NAMESPACES = Path("/run/netns")
+CACHES = Path("/var/cache/moorline")
 _NAME = re.compile(rf"{PREFIX}-(\d+)-[0-9a-f]{{4}}(-.*)?")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -84,6 +85,15 @@ def remove_pins(name: str) -> None:
         shutil.rmtree(instance)
 
 
+def remove_peers(name: str) -> None:
+    """Remove what agents of the lab called ``name`` made for feature peers: namespaces and caches."""
+    for namespace in NAMESPACES.glob(f"{name}-*-*"):
+        kill_inside(namespace)
+        os.system(f"ip netns delete {namespace.name} 2>/dev/null")  # noqa: S605 - the name is a lab's
+    for folder in CACHES.glob(f"{name}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def sweep(ours: bool = False) -> None:
     """Remove what labs of dead processes, and ``ours`` too, left: programs, namespaces, pins, folders."""
     for namespace in _stale(NAMESPACES, ours):
@@ -92,8 +102,9 @@ def sweep(ours: bool = False) -> None:
         os.system(f"ip netns delete {namespace.name} 2>/dev/null")  # noqa: S605 - the name matches _NAME
     for instance in _stale(PINS, ours):
         shutil.rmtree(instance, ignore_errors=True)
-    for folder in _stale(Path(tempfile.gettempdir()), ours):
-        shutil.rmtree(folder, ignore_errors=True)
+    for parent in (Path(tempfile.gettempdir()), CACHES):
+        for folder in _stale(parent, ours):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stale(folder: Path, ours: bool) -> list[Path]:

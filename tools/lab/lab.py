@@ -87,6 +87,7 @@ class Lab:
         self.folder.mkdir(mode=0o700)
         stack.callback(shutil.rmtree, self.folder)
         stack.callback(cleanup.remove_pins, self.name)
+        stack.callback(cleanup.remove_peers, self.name)
         self._processes = ExitStack()
         self.router = self._namespace(stack, "router")
         self.router.sysctl({"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"})

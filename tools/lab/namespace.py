@@ -68,8 +68,10 @@ class Namespace:
         if not self._files:
             return [*enter, *program]
         mounts = [f"mount --bind {shlex.quote(str(own))} {path}" for path, own in self._files.items()]
-        script = " && ".join([*mounts, 'exec "$@"'])
-        return [*enter, "unshare", "--mount", "--", "sh", "-c", script, "sh", *program]
+        # Namespaces that the program makes are seen by all, the files are not.
+        script = " && ".join(["mount --make-private /", *mounts, 'exec "$@"'])
+        unshare = ("unshare", "--mount", "--propagation", "unchanged")
+        return [*enter, *unshare, "--", "sh", "-c", script, "sh", *program]
 
     def run(
         self, *program: str, timeout: float = 30.0, check: bool = True

@@ -247,7 +247,7 @@ class Host(Program):
         place.use_file("/etc/resolv.conf", names)
         ports = [{"name": uplink.interface, "role": "underlay"} for uplink in uplinks]
         ports += [{"name": interface, "role": "gateway"} for interface in gateways]
-        section = {
+        self._settings = {
             "state_dir": self.folder / "state",
             "socket": self.socket,
             "pins": cleanup.PINS / f"{site.name}-{name}",
@@ -255,7 +255,11 @@ class Host(Program):
             "port": ports,
             **settings,
         }
-        self.configure({"node": section})
+        self.set()
+
+    def set(self, **changes: Any) -> None:
+        """Write its configuration with ``changes``, which hold from its next start on."""
+        self.configure({"node": {**self._settings, **changes}})
 
     def _serves(self, channel: grpc.Channel, patience: float) -> bool:
         try:
