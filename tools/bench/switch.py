@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packets a second through BMv2: Moorline's relay beside plain Ethernet switching, of the same packets.
 
-Each switch works in five threads, and the sender and receiver here takes some 5 us for a packet of either: on a
-machine with few processors the rates are those of all their time together.
+Each switch works in several threads, and what sends and receives here takes some 5 us for a packet of either:
+on a machine with few processors the rates are those of all their time together.
 """
 
 from __future__ import annotations
