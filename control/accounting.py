@@ -182,14 +182,13 @@ class Accounting:
     def _sender(self, node: Node, entry: p4r.TableEntry) -> tuple[Connection, Meter] | None:
         """The connection that a row of the table ``connection`` sends on, and the meter of its sender."""
         entries, action = self._planes.entries, entry.action.action
-        if action.action_id == entries.encapsulate:
-            connection = self._state.connections_by_scid.get(int.from_bytes(action.params[0].value, "big"))
-            return (connection, _meter(connection, connection.client.node is node)) if connection else None
-        if action.action_id != entries.local:
+        if action.action_id not in (entries.encapsulate, entries.local):
             return None
         source, destination = (
             self._state.service_at(field.exact.value.rjust(16, b"\0")) for field in entry.match[1:]
         )
+        if source is None or source.node is not node:
+            return None  # where it passes on a service path
         connection = self._state.between(source, destination)
         return (connection, _meter(connection, connection.client is source)) if connection else None
 

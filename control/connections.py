@@ -25,6 +25,7 @@ from control.errors import (
     PreconditionError,
 )
 from control.events import Events, Kind
+from control.graphs.guide import Guide
 from control.legs import lay, route
 from control.records import Connection, Node, Path, Service, Status
 from control.rejects import Rejects
@@ -54,6 +55,7 @@ class Connections:
         events: Events,
         usage: Accounting,
         rejects: Rejects,
+        guide: Guide,
         idle_timeout_seconds: int,
     ) -> None:
         self._state = state
@@ -64,6 +66,7 @@ class Connections:
         self._events = events
         self._usage = usage
         self._rejects = rejects
+        self._guide = guide
         self._idle_timeout_seconds = idle_timeout_seconds
         self._operations: dict[Pair, asyncio.Task[Any]] = {}
         self._lookups: dict[Pair, asyncio.Task[Connection]] = {}
@@ -117,6 +120,7 @@ class Connections:
         nodes = route(self._state, client.node, server.node)
         self.require_way(nodes)
         connection = self._new(client, server, nodes)
+        self._lead(connection)
         try:
             await self._store.commit(
                 Transaction(compares={connection.key: 0}, puts={connection.key: connection.encode()})
@@ -175,8 +179,22 @@ class Connections:
             time.time_ns(),
         )
 
+    def _lead(self, connection: Connection) -> None:
+        """Let a graph lead a connection that is not known yet, if one applies to it."""
+        through = self._guide.through(connection.client, connection.server)
+        if through is not None:
+            try:
+                self._guide.require(through, connection.path.nodes)
+                self._planes.require(*through.nodes)
+            except ControlError:
+                self._state.release_slots(connection.path)
+                raise
+            connection.through, connection.passing = through, through.nodes
+
     async def _program(self, connection: Connection) -> None:
         """Program both ends; what a data plane refuses for good is closed again."""
+        if connection.through is not None:
+            await self._guide.reach(connection)
         rows = self._rows(connection)
         if any(rows.values()):
             if self._rejects:
@@ -314,7 +332,7 @@ class Connections:
         return self._state.connections.get(connection.id) is not connection
 
     def _rows(self, connection: Connection) -> dict[int, tuple[Row, ...]]:
-        nodes = {node for path in connection.paths for node in path.nodes}
+        nodes = {node for path in connection.paths for node in path.nodes} | {*connection.passing}
         return {node.id: self._planes.entries.of_connection(connection, node) for node in nodes}
 
     def tell_path(self, path: Path) -> None:

@@ -22,6 +22,7 @@ from control.errors import (
 )
 from control.events import Events, Kind
 from control.gateways import links_of_gateways, warn_of_misplaced
+from control.graphs.graphs import Graphs
 from control.messages import MAX_PORT, read_locators, read_ports
 from control.peer_messages import read_peers
 from control.records import Node
@@ -68,6 +69,8 @@ class Nodes:
         self._grace_seconds = grace_seconds
         self.on_feature_peers: Callable[[], None] = lambda: None
         """Called when the feature peers of a node may be others now."""
+        self.graphs: Graphs
+        """Laid anew when ports, or what they carry, change."""
 
         self._tasks: set[asyncio.Task[None]] = set()
         self._admission = asyncio.Lock()
@@ -124,6 +127,7 @@ class Nodes:
         self._sessions.end(node, f"node {node.name} was removed: it has to join again")
         await self._planes.remove(node)
         self._rejects.forget(node)
+        self.graphs.node_leaves(node)
         self._state.remove_node(node)
         self._stores.pop(node.id, None)
         self.on_feature_peers()
@@ -231,7 +235,7 @@ class Nodes:
             self._moved(node, former, before)
 
     async def _store_and_set(self, node: Node, **facts: object) -> None:
-        links = links_of_gateways([node])
+        links, ports = links_of_gateways([node]), node.ports
         async with self._stores[node.id]:
             self._state.node(node.name)  # unless it is being removed
             await self._store.commit(Transaction(puts={node.key: replace(node, **facts).encode()}))  # type: ignore[arg-type]
@@ -239,6 +243,8 @@ class Nodes:
                 setattr(node, name, value)
         if "feature_peers" in facts:
             self.on_feature_peers()
+        if ports != node.ports:
+            self.graphs.site_changed()
         if links_of_gateways([node]) - links:
             await asyncio.to_thread(warn_of_misplaced, node, list(self._state.services.values()))
 
@@ -253,6 +259,7 @@ class Nodes:
         self._planes.update_paths(node, gone)
         if node.learn_mtu():
             self._begin(self._connections.mtu_changed(node))
+            self.graphs.site_changed()
         self._rejects.clear()  # of pairs that had no address family in common, say
         for number in node.peers:
             self._sessions.peer(self._state.nodes_by_id[number], node)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -12,6 +13,8 @@ from finsy.proto import p4r
 from control.connections import Connections
 from control.errors import ControlError, NodeAwayError
 from control.floods import Floods
+from control.graphs.extras import Addition
+from control.graphs.trace import Tracer
 from control.held import Held
 from control.idle import Idle
 from control.neighbours.frame import is_resolution
@@ -57,6 +60,8 @@ class Packets:
         packet_format: PacketFormat,
         digest_format: DigestFormat,
         floods: Floods,
+        additions: Sequence[Addition],
+        tracer: Tracer,
     ) -> None:
         self._state = state
         self._connections = connections
@@ -66,6 +71,8 @@ class Packets:
         self._format = packet_format
         self._digests = digest_format
         self._floods = floods
+        self._additions = additions
+        self._tracer = tracer
         self._held = Held[tuple[int, Addresses], Received](lambda packet: len(packet.frame))
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -83,6 +90,7 @@ class Packets:
 
     def digest(self, dataplane: DataPlane, digests: p4r.DigestList) -> None:
         """Packets of connections that should be there show that the data plane lacks entries."""
+        self._tracer.digest(dataplane.node, digests)
         for scid in self._digests.scids(digests):
             connection = self._state.connections_by_scid.get(scid)
             paths = connection.paths if connection is not None and connection.status is Status.UP else ()
@@ -93,8 +101,12 @@ class Packets:
                 self._floods.asked(dataplane.node)
 
     def idle(self, dataplane: DataPlane, entry: p4r.TableEntry) -> None:
-        """Take an entry out that refuses a pair nobody tries any longer, or a channel down."""
+        """Take an entry out that refuses a pair nobody tries any longer, or a channel down; a short-cut or a
+        pinned customer may come to an end.
+        """
         key = (entry.table_id, read_match(entry), entry.priority)
+        if any(addition.idle(dataplane.node, key) for addition in self._additions):
+            return
         if not self._rejects.idle(dataplane.node, key):
             self._idle.notified(dataplane.node, key)
 

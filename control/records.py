@@ -366,6 +366,18 @@ class Path(NamedTuple):
         return (self.nodes[at - 1], self.scids[at - 1]), (self.nodes[at + 1], self.scids[at])
 
 
+class Through(NamedTuple):
+    """The service paths of a connection that a graph leads: their SPI (0: none that way), the nodes at whose
+    peers they pass, and the octets of the largest inner packet that they carry.
+    """
+
+    graph: str
+    forward: int
+    reverse: int
+    nodes: tuple[Node, ...]
+    mtu: int
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """A service connection; the client is the service that asked first.
@@ -375,7 +387,9 @@ class Connection:
     accepted as well.
 
     What follows ``former`` is not stored with it: ``programmed`` says that all nodes of its path have
-    acknowledged its entries since it last came up; ``usage`` is its account, None before the first packet;
+    acknowledged its entries since it last came up; ``through`` is how a graph leads it, None: straight;
+    ``passing`` are the nodes on service paths where its packets may be now: they are known there, and taken
+    from anywhere; ``usage`` is its account, None before the first packet;
     ``answers`` holds serialized lookup answers (see ``control.answers``).
     """
 
@@ -390,6 +404,8 @@ class Connection:
     upcoming: Path | None = None
     former: tuple[Path, ...] = ()
     programmed: bool = False
+    through: Through | None = None
+    passing: tuple[Node, ...] = ()
     usage: Usage | None = None
     answers: tuple[tuple[int, int], dict[tuple[bool, bool], bytes]] | None = None
 
@@ -406,7 +422,7 @@ class Connection:
     @property
     def mtu(self) -> int:
         """Octets of the largest packet that is let into its tunnel."""
-        return self.path.mtu
+        return self.path.mtu if self.through is None else min(self.path.mtu, self.through.mtu)
 
     @property
     def paths(self) -> tuple[Path, ...]:

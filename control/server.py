@@ -21,6 +21,7 @@ from control.accounting import Accounting
 from control.api.access import Admission
 from control.api.binding import bind
 from control.api.connections import ConnectionsServicer, RulesServicer
+from control.api.graphs import GraphsServicer
 from control.api.naming import NamingServicer
 from control.api.nodes import JoiningServicer, NodeSessionServicer, NodesServicer
 from control.api.peers import FeaturePeersServicer
@@ -30,6 +31,15 @@ from control.connections import Connections
 from control.errors import StartError, StoreError
 from control.events import Events
 from control.floods import Floods
+from control.graphs.changeover import Changeover
+from control.graphs.counters import Counters
+from control.graphs.drains import Drains
+from control.graphs.facts import NoSubscribers
+from control.graphs.graphs import Graphs
+from control.graphs.guide import Guide
+from control.graphs.probe import SightingFormat
+from control.graphs.shortcuts import Shortcuts
+from control.graphs.trace import Tracer
 from control.idle import Idle
 from control.joining import Addresses, Joining
 from control.naming import Naming
@@ -117,14 +127,18 @@ class Controller:
         self._wire(contract, credentials, await PairKeys.load(self.store))
         await self.accounting.load()
         await self.peers.load()
+        await self.graphs.load()
+        await self.shortcuts.load()
         await self._serve(authority, credentials)
         for node in self.state.nodes.values():
             self.planes.add(node)
         await self.rotations.resume()
+        self.graphs.resume()
         await self.connections.close_denied()  # the default may be another than at the last start
         self._tasks = [
             asyncio.create_task(self.naming.run(), name="leases"),
             asyncio.create_task(self.accounting.run(), name="accounting"),
+            asyncio.create_task(self.graph_counters.run(), name="graph counters"),
         ]
         spare_full_collections()
         log.info("controller_started", port=self.port, join_port=self.join_port, nodes=len(self.state.nodes))
@@ -139,11 +153,23 @@ class Controller:
         self.planes = planes = DataPlanes(state, program, entries, dialer(credentials))
         packet_format = PacketFormat(contract.p4info)
         speakers = Speakers(state, planes, packet_format)
-        planes.sources = [SwitchPorts(contract), speakers]
+        planes.switch_sources = [SwitchPorts(contract), speakers]
         self.sessions = sessions = Sessions(state, pool.prefixes, keys)
         self.floods = Floods()
         self.rejects = rejects = Rejects(state, planes)
         self.accounting = Accounting(state, store, planes, config.accounting_seconds)
+        self.peers = Peers(state, store)
+        self.graphs = graphs = Graphs(
+            state, store, planes, sessions, self.peers, NoSubscribers(), config.grace_seconds
+        )
+        self.shortcuts = Shortcuts(state, store, planes, graphs)
+        self.drains = Drains(state, planes, graphs)
+        self.tracer = Tracer(state, planes, graphs, packet_format, SightingFormat(contract.p4info))
+        graphs.additions = [self.shortcuts, self.drains, self.tracer]
+        self.graph_counters = Counters(planes, graphs, config.accounting_seconds)
+        planes.sources = [graphs]
+        self.peers.changed.append(graphs.site_changed)
+        guide = Guide(state, graphs)
         self.connections = connections = Connections(
             state,
             store,
@@ -153,8 +179,10 @@ class Controller:
             self.events,
             self.accounting,
             rejects,
+            guide,
             config.idle_timeout_seconds,
         )
+        graphs.changeover = Changeover(state, planes, connections, self.events, guide)
         self.rotations = Rotations(
             state, store, planes, sessions, self.events, connections, config.grace_seconds
         )
@@ -162,7 +190,7 @@ class Controller:
         self.nodes = Nodes(
             state, store, planes, sessions, connections, rejects, self.events, config.grace_seconds
         )
-        self.peers = Peers(state, store)
+        self.nodes.graphs = graphs
         self.nodes.on_feature_peers = self.peers.refresh
         self.switches = Switches(state, self.nodes, planes)
         self.policy = Policy(rules, store, connections, rejects)
@@ -176,6 +204,8 @@ class Controller:
             packet_format,
             DigestFormat(contract.p4info),
             self.floods,
+            graphs.additions,
+            self.tracer,
         )
 
     async def _serve(self, authority: Authority, credentials: Credentials) -> None:
@@ -217,6 +247,9 @@ class Controller:
             ),
             "NodeSession": NodeSessionServicer(self.state, self.nodes, self.sessions, self.peers),
             "FeaturePeers": FeaturePeersServicer(self.state, self.peers),
+            "Graphs": GraphsServicer(
+                self.graphs, self.shortcuts, self.drains, self.tracer, self.graph_counters
+            ),
         }
         admit = Admission(self.state)
         return [bind(server, name, servicer, admit) for name, servicer in servicers.items()]
@@ -260,6 +293,7 @@ class Controller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if hasattr(self, "planes"):
             self.rotations.close()
+            self.graphs.close()
             with suppress(StoreError):  # which is logged
                 await self.accounting.save()
             await self.planes.close()

@@ -153,6 +153,16 @@ class State:
             service.node.connections[connection.id] = connection
         for path in connection.paths:
             self.add_path(connection, path)
+        self.let_pass(connection, connection.passing)
+
+    def let_pass(self, connection: Connection, nodes: tuple[Node, ...]) -> None:
+        """Index ``nodes`` as those on service paths where packets of ``connection`` may be now."""
+        for node in set(connection.passing) - set(nodes):
+            node.relayed.pop(connection.id, None)
+        connection.passing = nodes
+        for node in nodes:
+            if node not in connection.nodes:
+                node.relayed[connection.id] = connection
 
     def remove_connection(self, connection: Connection) -> None:
         """Forget ``connection`` and release its slots."""
@@ -167,8 +177,8 @@ class State:
             service.node.connections.pop(connection.id, None)
         for path in connection.paths:
             self._forget(path)
-            for relay in path.relays:
-                relay.relayed.pop(connection.id, None)
+            for node in (*path.relays, *connection.passing):
+                node.relayed.pop(connection.id, None)
 
     def add_path(self, connection: Connection, path: Path) -> None:
         """Index a path of ``connection``, whose slots have been taken."""
@@ -181,12 +191,29 @@ class State:
             for side, _ in path.sides_of(relay):
                 _count(relay.origins, side, 1)
 
+    @staticmethod
+    def add_link(node: Node, peer: Node) -> bool:
+        """Count ``peer`` among those that ``node`` reaches and takes service paths' packets from; whether it
+        is new there. A node takes them from itself as well.
+        """
+        _count(node.origins, peer, 1)
+        if peer is not node:
+            _count(node.peers, peer, 1)
+        return 1 in (node.origins[peer.id], node.peers.get(peer.id))
+
+    @staticmethod
+    def remove_link(node: Node, peer: Node) -> None:
+        """The reverse of :meth:`add_link`."""
+        _count(node.origins, peer, -1)
+        if peer is not node:
+            _count(node.peers, peer, -1)
+
     def remove_path(self, connection: Connection, path: Path) -> None:
         """Forget a path that ``connection`` no longer has, and release its slots."""
         self._forget(path)
         kept = {relay for other in connection.paths for relay in other.relays}
         for relay in path.relays:
-            if relay not in kept:
+            if relay not in kept and relay not in connection.passing:
                 del relay.relayed[connection.id]
 
     def _forget(self, path: Path) -> None:

@@ -62,7 +62,9 @@ def parse(content: dict[str, Any], model: type[S], source: str) -> S:
 
 
 def _first_problem(error: ValidationError, model: type[Section]) -> str:
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A key that is misspelt is missing as well.
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     where: tuple[int | str, ...] = first["loc"]
     key = _dotted(where)
     if first["type"] == "extra_forbidden":

@@ -99,7 +99,7 @@ class DataPlane:
         self._state = state
         self._pipeline = program
         self._contract = entries.contract
-        self._own = OwnRows(node, sources) if node.switch else None
+        self._own = OwnRows(node, sources)
         self._entries = entries
         self._listener = listener
         self._dial = dial
@@ -142,10 +142,13 @@ class DataPlane:
         ]
 
     def put_own(self) -> list[asyncio.Future[None]]:
-        """Write what has changed of the rows that are facts of this switch, unless it is away."""
-        if self._own is None or self._locators is None or not (changes := self._own.changes()):
+        """Write what has changed of the rows that follow from facts, unless the node is away."""
+        if self._locators is None:
             return []
-        return [self._locators.put(changes)]
+        if (comparison := self._own.comparison()) is not None:
+            return [comparison]
+        changes = self._own.changes()
+        return [self._locators.put(changes)] if changes else []
 
     async def replace_pipeline(self) -> None:
         """Give it our pipeline in place of whatever it has, and program it from the start.
@@ -291,11 +294,12 @@ class DataPlane:
                 await self._ping_until_refused(client, locators)
         finally:
             self._client = self._locators = self._connections = None
+            self._own.lost(self.away())
 
     async def _reconcile(self, client: P4RuntimeClient, locators: Lane, connections: Lane) -> None:
         self._doubted.clear()
         scope = (self.node, self._state, self._entries)
-        refusal = await reconcile_own(client, locators, self._own) if self._own else None
+        refusal = await reconcile_own(client, locators, self._own)
         refusal = await reconcile_origins(client, locators, *scope) or refusal
         refusal = await reconcile_locators(client, locators, *scope) or refusal
         refusal = await reconcile_connections(client, connections, *scope) or refusal

@@ -22,13 +22,15 @@ from control.state import State
 class DataPlanes:
     """Programs nodes; changes for those that are away are left to their reconciliation.
 
-    ``sources`` know the rows that are facts of switches; in their order these are written.
+    ``sources`` know the rows that follow from facts: those of hosts, and those of switches beside them; in
+    their order these are written.
     """
 
     def __init__(self, state: State, program: Program, entries: Entries, dial: Dial) -> None:
         self.contract = entries.contract
         self.entries = entries
         self.sources: Sequence[RowSource] = ()
+        self.switch_sources: Sequence[RowSource] = ()
         self.listener: Listener
         self._state = state
         self._program = program
@@ -39,9 +41,8 @@ class DataPlanes:
 
     def add(self, node: Node) -> None:
         """Begin to keep ``node`` programmed."""
-        plane = DataPlane(
-            node, self._state, self._program, self.entries, self.sources, self.listener, self._dial
-        )
+        sources = [*(self.switch_sources if node.switch is not None else ()), *self.sources]
+        plane = DataPlane(node, self._state, self._program, self.entries, sources, self.listener, self._dial)
         self._planes[node.id] = plane
         self._tasks[node.id] = asyncio.create_task(plane.run(), name=f"dataplane {node.name}")
 
@@ -73,7 +74,7 @@ class DataPlanes:
             self._planes[node.id].redial()
 
     def own_rows_changed(self, node: Node) -> list[asyncio.Future[None]]:
-        """What the sources say of the switch ``node`` has changed."""
+        """What the sources say of ``node`` has changed."""
         return self._planes[node.id].put_own() if node.id in self._planes else []
 
     def reach_changed(self, node: Node) -> None:
@@ -96,8 +97,8 @@ class DataPlanes:
             ControlError: a node refused a row.
         """
         path = connection.path
-        self.require(*path.nodes)
-        if path.relays:
+        self.require(*path.nodes, *connection.passing)
+        if path.relays or connection.passing:
             # A relay may take its time: no end sends before.
             await self.install_receivers(connection, path)
             await self.install_senders(connection)
@@ -119,28 +120,36 @@ class DataPlanes:
             await future
 
     async def install_senders(self, connection: Connection) -> None:
-        """Let both ends send on the path of now; raises as :meth:`install`."""
-        waiting: list[asyncio.Future[None]] = []
-        for node in connection.nodes:
-            rows = self.entries.sending(connection, node)
-            waiting += self._planes[node.id].put([(MODIFY, row) for row in rows], [])
-        for future in waiting:
-            await future
+        """Let both ends send on the path of now; raises as :meth:`install`.
+
+        Where packets pass on service paths they are known before.
+        """
+        for nodes in (connection.passing, connection.nodes):
+            waiting: list[asyncio.Future[None]] = []
+            for node in nodes:
+                rows = self.entries.sending(connection, node)
+                waiting += self._planes[node.id].put([(MODIFY, row) for row in rows], [])
+            for future in waiting:
+                await future
 
     def install_neighbours(self, path: Path) -> list[asyncio.Future[None]]:
         """Let each node of ``path``, which has just been added, reach its neighbours there."""
+        return self.install_links(path.neighbours)
+
+    def install_links(self, links: Iterable[tuple[Node, Node]]) -> list[asyncio.Future[None]]:
+        """Let each node reach, and know the addresses of, those that have just become its neighbours."""
         waiting: list[asyncio.Future[None]] = []
-        for node, peer in path.neighbours:
+        for node, peer in links:
             # It does already unless this is their first path; those added meanwhile wait for it too.
             under_way = node.id, peer.id
             if changes := self._towards(node, peer):
                 self.reach_changed(node)
-                for future in self._planes[node.id].put([], changes):
+                for future in self.try_put(node, [], changes):
                     self._new_paths[under_way] = future
                     future.add_done_callback(partial(self._stand, under_way))
             if under_way in self._new_paths:
                 waiting.append(self._new_paths[under_way])
-            if (reaching := self.listener.reaching(node, peer)) is not None:
+            if peer is not node and (reaching := self.listener.reaching(node, peer)) is not None:
                 waiting.append(reaching)
         return waiting
 
@@ -164,12 +173,18 @@ class DataPlanes:
             waiting += self.try_put(self._state.nodes_by_id[number], [(DELETE, row) for row in gone], [])
         for path in paths:
             for node, peer in path.neighbours:
-                if node in path.relays and peer.id not in node.origins:
-                    waiting += self.try_put(node, [], self._origins(node, peer.addresses))
-                if peer.id not in node.peers:
-                    self.reach_changed(node)
-                    waiting += self.try_put(node, [], [(DELETE, self.entries.no_peer(peer))])
+                waiting += self.uninstall_link(node, peer, relayed=node in path.relays)
         await asyncio.gather(*waiting, return_exceptions=True)
+
+    def uninstall_link(self, node: Node, peer: Node, *, relayed: bool) -> list[asyncio.Future[None]]:
+        """Let ``node`` forget ``peer``, if it is its neighbour no longer; ``relayed``: also its addresses."""
+        waiting: list[asyncio.Future[None]] = []
+        if relayed and peer.id not in node.origins:
+            waiting += self.try_put(node, [], self._origins(node, peer.addresses))
+        if peer is not node and peer.id not in node.peers:
+            self.reach_changed(node)
+            waiting += self.try_put(node, [], [(DELETE, self.entries.no_peer(peer))])
+        return waiting
 
     # ---- paths ---------------------------------------------------------------------------------------------
 
@@ -181,6 +196,8 @@ class DataPlanes:
         addresses = [*node.addresses, *gone]
         self.own_rows_changed(node)  # a switch opens packets to its former addresses during the grace time
         waiting: list[asyncio.Future[None]] = []
+        if node.id in node.origins:
+            waiting += self.try_put(node, [], self._origins(node, addresses))
         for number in node.peers:
             peer = self._state.nodes_by_id[number]
             self.reach_changed(peer)

@@ -11,7 +11,7 @@ from control.records import Connection, Node, Path, Service, Status
 from control.southbound.contract import Contract, Row, RowKey, canonical
 from moorline.addresses import MAPPED_PREFIX, mapped
 from moorline.paths import choose_paths
-from moorline.wire import ROUTER_HOPS
+from moorline.wire import FIRST_SI, ROUTER_HOPS
 
 _NONE: Final = canonical(0)
 _MAPPED: Final = canonical(MAPPED_PREFIX)
@@ -67,7 +67,8 @@ class Entries:
         """Rows at ``node``, which is on a path of ``connection``; none unless the channel is up.
 
         At an end, first the row that receives on the path of now, then those that send. Where both ends are
-        at the node, the kernel delivers between its own services; to and from plain hosts rows do.
+        at the node, the kernel delivers between its own services; to and from plain hosts rows do. Where
+        peers of its service paths are, rows that tell whose the packets are that come back from them.
         """
         if connection.status is not Status.UP:
             return self.sending(connection, node)
@@ -84,17 +85,33 @@ class Entries:
         return ()
 
     def sending(self, connection: Connection, node: Node) -> tuple[Row, ...]:
-        """The rows that send at ``node``, if it has an end and the channel is up: one for each family."""
+        """The rows that send at ``node`` while the channel is up: at an end, one for each family; where
+        packets pass on service paths, those of both directions.
+        """
         if connection.status is Status.LOCAL:
             return self._within(connection)
-        if connection.status is not Status.UP or node not in connection.nodes:
+        if connection.status is not Status.UP:
             return ()
-        local, peer = connection.ends_at(node)
-        path = connection.path
-        scid, neighbour = canonical(path.scid_at(node)), canonical(path.neighbour_of(node).id)
-        towards = (scid, neighbour, _NONE, _NONE, canonical(connection.mtu))
-        matches = _matches(connection.tenant, local, peer)
-        return tuple(Row(self.connection_table, match, self.encapsulate, towards) for match in matches)
+        passes = node in connection.passing
+        senders = [end for end in (connection.client, connection.server) if passes or end.node is node]
+        return tuple(row for sender in senders for row in self._sending_from(connection, sender))
+
+    def _sending_from(self, connection: Connection, sender: Service) -> Iterator[Row]:
+        """What sends to the other end: ahead on its service path, or from the end of that."""
+        receiver = connection.server if sender is connection.client else connection.client
+        path, through = connection.path, connection.through
+        spi = 0
+        if through is not None:
+            spi = through.forward if sender is connection.client else through.reverse
+        towards = (
+            canonical(path.scid_at(sender.node)),
+            canonical(path.neighbour_of(sender.node).id),
+            canonical(spi),
+            canonical(FIRST_SI if spi else 0),
+            canonical(connection.mtu),
+        )
+        for match in _matches(connection.tenant, sender, receiver):
+            yield Row(self.connection_table, match, self.encapsulate, towards)
 
     def _within(self, connection: Connection) -> tuple[Row, ...]:
         ends = connection.client, connection.server
@@ -123,7 +140,7 @@ class Entries:
         params = (
             canonical(local.access_port),
             canonical(connection.tenant),
-            canonical(path.neighbour_of(node).id),
+            _NONE if connection.passing else canonical(path.neighbour_of(node).id),  # any that it may pass
             canonical(local.ipv4),
             canonical(peer.ipv4),
             canonical(local.ipv6),

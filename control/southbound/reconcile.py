@@ -26,9 +26,11 @@ T = TypeVar("T")
 
 
 async def reconcile_own(client: P4RuntimeClient, lane: Lane, own: OwnRows) -> ControlError | None:
-    """Make the rows that are facts of a switch what they should be; returns the first refusal, if any."""
+    """Make the rows that follow from facts what they should be; returns the first refusal, if any."""
     await own.read(client)
-    return await _outcome([lane.put(own.changes())])
+    written = lane.put(own.changes())
+    own.compared(written)
+    return await _outcome([written])
 
 
 async def reconcile_origins(

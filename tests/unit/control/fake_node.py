@@ -27,15 +27,16 @@ Key = tuple[bytes, ...]
 
 def key_of(entry: p4r.TableEntry) -> Key:
     fields = sorted(entry.match, key=lambda field: field.field_id)
-    return tuple(
-        part
-        for field in fields
-        for part in (
-            (field.lpm.value, bytes([field.lpm.prefix_len]))
-            if field.HasField("lpm")
-            else (field.exact.value,)
-        )
-    )
+    parts = tuple(part for field in fields for part in parts_of(field))
+    return (*parts, canonical(entry.priority)) if entry.priority else parts
+
+
+def parts_of(field: p4r.FieldMatch) -> Key:
+    if field.HasField("lpm"):
+        return field.lpm.value, bytes([field.lpm.prefix_len])
+    if field.HasField("ternary"):
+        return bytes([field.field_id]), field.ternary.value, field.ternary.mask
+    return (field.exact.value,)
 
 
 class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
