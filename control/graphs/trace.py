@@ -216,7 +216,7 @@ class Tracer:
                 return source.ipv4, destination.ipv4, connection.scid
             return source.ipv6, destination.ipv6, connection.scid
         raise PreconditionError(
-            f"no connection goes over path {placed.path.plan.key} of graph {placed.graph.name}: make one with "
+            f"no connection takes path {placed.path.plan.key} of graph {placed.graph.name}: make one with "
             "'moorline lookup'"
         )
 

@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from moorline import __version__
-from moorline.cli import connection, daemon, doctor, drops, node, peer, rule, service, status, switch, table
+from moorline.cli import (
+    connection,
+    daemon,
+    doctor,
+    drops,
+    graph,
+    node,
+    peer,
+    rule,
+    service,
+    status,
+    switch,
+    table,
+)
 from moorline.cli.options import Options
 from moorline.errors import MoorlineError
 
@@ -30,6 +43,7 @@ app.add_typer(service.app, name="service")
 app.command("lookup")(service.lookup)
 app.add_typer(connection.app, name="connection")
 app.add_typer(rule.app, name="rule")
+app.add_typer(graph.app, name="graph")
 app.add_typer(peer.app, name="peer")
 app.add_typer(table.app, name="table")
 app.command("drops")(drops.drops)

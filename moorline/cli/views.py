@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from moorline.api.v1 import graphs_pb2 as graphs
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import peers_pb2 as peers
 from moorline.cli.text import address_text, addresses_text, scid_text, time_text
@@ -291,4 +292,101 @@ def agent_row(status: api.AgentStatus) -> dict[str, Any]:
             {"service": e.service, "ipv4": address_text(e.ipv4), "ipv6": address_text(e.ipv6)}
             for e in status.endpoints
         ],
+    }
+
+
+def graph_row(graph: graphs.Graph) -> dict[str, Any]:
+    """A service graph with its paths."""
+    return {
+        "name": graph.name,
+        "tenant": graph.tenant,
+        "priority": graph.priority,
+        "applies": list(graph.applies),
+        "applied": time_text(graph.applied_ns),
+        "former_versions": graph.former,
+        "paths": [_graph_path_row(path) for path in graph.paths],
+    }
+
+
+def _graph_path_row(path: graphs.GraphPath) -> dict[str, Any]:
+    return {
+        "path": path.key,
+        "spi": path.spi,
+        "reverse": path.reverse,
+        "mtu": path.mtu,
+        "conditions": list(path.conditions),
+        "packets": path.packets,
+        "bytes": path.bytes,
+        "shortcut_packets": path.shortcut_packets,
+        "shortcut_bytes": path.shortcut_bytes,
+        "hops": [_graph_hop_row(hop) for hop in path.hops],
+    }
+
+
+def _graph_hop_row(hop: graphs.GraphHop) -> dict[str, Any]:
+    return {
+        "kind": hop.kind,
+        "fail": "open" if hop.fail_open else "closed",
+        "index": hop.index,
+        "instances": [
+            {
+                "name": instance.name,
+                "node": instance.node,
+                "state": PEER_STATE.get(instance.state, "unknown"),
+                "spare": instance.spare,
+                "buckets": instance.buckets or None,
+                "pinned_customers": instance.pinned,
+                "packets": instance.packets,
+                "bytes": instance.bytes,
+            }
+            for instance in hop.instances
+        ],
+    }
+
+
+def graph_change_row(change: graphs.GraphChange) -> dict[str, Any]:
+    """What of a graph is, or would be, another; absent: it is new, or goes."""
+    return {"what": change.what, "before": change.before or None, "after": change.after or None}
+
+
+def trace_row(trace: graphs.Trace) -> dict[str, Any]:
+    """Where a packet was seen that was sent along a path."""
+    return {
+        "path": trace.path,
+        "source": address_text(trace.source),
+        "destination": address_text(trace.destination),
+        "reached": trace.reached,
+        "problem": trace.problem or None,
+        "steps": [
+            {
+                "node": step.node,
+                "index": step.index,
+                "kind": step.kind or None,
+                "instance": step.instance or None,
+                "microseconds": step.microseconds,
+            }
+            for step in trace.steps
+        ],
+    }
+
+
+def shortcut_row(shortcut: graphs.Shortcut) -> dict[str, Any]:
+    """A flow that passes peers by, and what it has carried."""
+    flow = shortcut.flow
+    return {
+        "id": str(shortcut.id),
+        "graph": shortcut.graph,
+        "source": address_text(flow.source),
+        "source_port": flow.source_port or None,
+        "destination": address_text(flow.destination),
+        "destination_port": flow.destination_port or None,
+        "protocol": flow.protocol,
+        "until": shortcut.until or None,
+        "idle_seconds": shortcut.idle_seconds,
+        "created": time_text(shortcut.created_ns),
+        "requester": shortcut.requester,
+        "packets": shortcut.packets,
+        "bytes": shortcut.bytes,
+        "packets_back": shortcut.packets_back,
+        "bytes_back": shortcut.bytes_back,
     }

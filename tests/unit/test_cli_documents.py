@@ -11,6 +11,7 @@ from pathlib import Path
 import typer.main
 from pydantic import BaseModel
 
+from moorline.api.v1 import graphs_pb2 as graphs
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import peers_pb2 as peers
 from moorline.cli import views
@@ -19,6 +20,7 @@ from moorline.cli.settings import Settings
 from moorline.switch import SwitchConfig, SwitchPeer, SwitchPort
 from moorline.wire import Event
 
+HOP = graphs.GraphHop(instances=[graphs.GraphInstance()])
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
@@ -102,6 +104,10 @@ def test_every_field_of_json_is_named() -> None:
         views.switch_port_row(api.SwitchPort()),
         views.locator_row(api.Locator()),
         views.port_row(api.Port()),
+        views.graph_row(graphs.Graph(paths=[graphs.GraphPath(hops=[HOP])])),
+        views.graph_change_row(graphs.GraphChange()),
+        views.trace_row(graphs.Trace(steps=[graphs.TraceStep()])),
+        views.shortcut_row(graphs.Shortcut()),
         views.peer_row(peers.FeaturePeerStatus()),
         views.peer_port_row(peers.FeaturePeerPort()),
         views.switch_peer_row(api.SwitchPeer()),

@@ -73,11 +73,11 @@ class GraphSite(Site):
         await self.controller.graphs.apply(read_graph(text, "test.yaml"))
 
     def walk(self, start: str, packet: Packet) -> list[str]:
-        """The feature peers that a packet visits, in order; raises :class:`Lost`."""
+        """The feature peers that a packet visits, in order; raises :class:`LostError`."""
         return [*Walk(self, packet).from_edge(start)]
 
 
-class Lost(Exception):
+class LostError(Exception):
     """A packet was dropped, for this reason."""
 
 
@@ -148,11 +148,11 @@ class Walk:
                 node = self.ids[params["node"]]
                 continue
             if action != "to_peer":
-                raise Lost(action)
+                raise LostError(action)
             instance = self.instance(node, params)
             yield instance
             spi, si = self.resume(node, instance, params, spi)
-        raise Lost("for ever")
+        raise LostError("for ever")
 
     def next_hop(self, node: str, spi: int, si: int) -> tuple[str, dict[str, int]]:
         action, params = self.look_up(node, spi, si, 0)
@@ -163,7 +163,7 @@ class Walk:
     def look_up(self, node: str, spi: int, si: int, instance: int) -> tuple[str, dict[str, int]]:
         entry = self.plane(node).entry("path_hop", spi, si, instance)
         if entry is None:
-            raise Lost(f"drop_service_path at {node}: {spi:x} {si} {instance}")
+            raise LostError(f"drop_service_path at {node}: {spi:x} {si} {instance}")
         return action_of(self.plane(node), entry), values(self.plane(node), entry)
 
     def choose(self, node: str, group: int, by_destination: int) -> int:
@@ -172,7 +172,7 @@ class Walk:
         entry = plane.entry("affinity", group, customer)
         entry = entry or plane.entry("member", group << 8 | bucket_of(customer))
         if entry is None:
-            raise Lost(f"drop_peer_down at {node}")
+            raise LostError(f"drop_peer_down at {node}")
         return values(plane, entry)["instance"]
 
     def instance(self, node: str, params: dict[str, int]) -> str:
@@ -181,7 +181,7 @@ class Walk:
                 if port.number == params["port"] and int.from_bytes(port.mac) == params["dst_mac"]:
                     assert params["header"] == one.header
                     return one.name
-        raise Lost(f"no peer of {node} at port {params['port']}")
+        raise LostError(f"no peer of {node} at port {params['port']}")
 
     def resume(self, node: str, instance: str, params: dict[str, int], spi: int) -> tuple[int, int]:
         """Rule S9: the packet as it came, from the other port if there is one."""
@@ -191,19 +191,19 @@ class Walk:
         plane = self.plane(node)
         entry = plane.entry("resume", port.number, params["header"], params["label"], mac)
         if entry is None:
-            raise Lost(f"drop_peer_unknown at {node}")
+            raise LostError(f"drop_peer_unknown at {node}")
         way = values(plane, entry)
         if action_of(plane, entry) == "resume_class":
             found, si = self.classify(node)
             if not found:
-                raise Lost(f"drop_peer_unexpected at {node}")
+                raise LostError(f"drop_peer_unexpected at {node}")
             return found, si - way["position"]
         if way["check"] == PeerCheck.CLASS and self.classify(node)[0] >> 8 != way["spi"] >> 8:
-            raise Lost(f"drop_peer_unexpected at {node}")
+            raise LostError(f"drop_peer_unexpected at {node}")
         if way["check"] == PeerCheck.CONNECTION:
             row = plane.entry("connection", 0, mapped(self.packet.source), mapped(self.packet.destination))
             if row is None or values(plane, row).get("spi", 0) >> 8 != way["spi"] >> 8:
-                raise Lost(f"drop_peer_unexpected at {node}")
+                raise LostError(f"drop_peer_unexpected at {node}")
         return way["spi"], way["si"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from control.errors import NotFoundError
-from tests.unit.control.graph_site import GraphSite, Lost, Packet, edge, peer
+from tests.unit.control.graph_site import GraphSite, LostError, Packet, edge, peer
 
 WEB = """
 name: web
@@ -106,6 +106,6 @@ async def test_a_dead_peer_is_passed_by_or_shut(site: GraphSite):
 def shut(site: GraphSite) -> bool:
     try:
         site.walk("one", PACKET)
-    except Lost as reason:
+    except LostError as reason:
         return str(reason) == "closed"
     return False
