@@ -62,8 +62,8 @@ control OptionSum(in options_words_t options, inout inner_t inner) {
 // All that the parser takes from a frame behind the UDP header; headers that are not there count for
 // nothing.
 #define UDP_DATA                                                                                   \
-    hdr.geneve, hdr.option, hdr.foreign_words32, hdr.foreign_words16, hdr.inner_ipv4,              \
-        OPTIONS(hdr.inner_options), hdr.inner_ipv6
+    hdr.geneve, hdr.option, hdr.foreign_words32, hdr.foreign_words16, hdr.shim,                    \
+        hdr.shim_frame, hdr.inner_ipv4, OPTIONS(hdr.inner_options), hdr.inner_ipv6, hdr.inner_ports
 
 // Neighbour discovery, as far as it is parsed, without its checksum.
 #define NEIGHBOUR_DATA                                                                             \

@@ -6,49 +6,6 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
-// Flows that need not take the whole path of their class.
-control Shortcuts(inout metadata_t meta, out bool found) {
-    @id(0x1300000A)
-    direct_counter(CounterType.packets_and_bytes) shortcut_counter;
-
-    @id(0x0100001A)
-    action no_shortcut() {
-    }
-
-    // mtu: octets of the longest packet that all nodes of the path let through.
-    @id(0x01000019)
-    action jump(@id(1) bit<24> spi, @id(2) bit<8> si, @id(3) bit<16> mtu) {
-        meta.spi = spi;
-        meta.si = si;
-        meta.path_mtu = mtu;
-    }
-
-    @switch_only
-    @id(0x0200000A)
-    table shortcut {
-        key = {
-            meta.tenant         : exact @id(1) @name("tenant");
-            meta.inner.src      : exact @id(2) @name("src");
-            meta.inner.dst      : exact @id(3) @name("dst");
-            meta.inner.protocol : exact @id(4) @name("protocol");
-            meta.class.src_port : exact @id(5) @name("src_port");
-            meta.class.dst_port : exact @id(6) @name("dst_port");
-        }
-        actions = {
-            jump;
-            @defaultonly no_shortcut;
-        }
-        const default_action = no_shortcut();
-        counters = shortcut_counter;
-        support_timeout = true;
-        size = SIZE_SHORTCUT;
-    }
-
-    apply {
-        found = shortcut.apply().hit;
-    }
-}
-
 control Classifier(inout metadata_t meta) {
     @id(0x1300000B)
     direct_counter(CounterType.packets_and_bytes) classifier_counter;
@@ -79,7 +36,7 @@ control Classifier(inout metadata_t meta) {
     @id(0x0200000B)
     table classifier {
         key = {
-            meta.ingress_port   : ternary @id(1) @name("ingress_port");
+            meta.class.ingress_port : ternary @id(1) @name("ingress_port");
             meta.tenant         : ternary @id(2) @name("tenant");
             meta.class.vlan     : ternary @id(3) @name("vlan");
             meta.class.src_mac  : ternary @id(4) @name("src_mac");
@@ -105,15 +62,49 @@ control Classifier(inout metadata_t meta) {
     }
 }
 
-// Path, service index and MTU of a packet's class; on no path, the SPI is 0.
+// Path, service index and MTU of a packet's class: rule S6 of docs/wire-format.md. On no path, the SPI is 0.
 control Classify(inout metadata_t meta) {
-    Shortcuts() shortcuts;
     Classifier() classifier;
-    bool found;
+
+    @id(0x1300000A)
+    direct_counter(CounterType.packets_and_bytes) shortcut_counter;
+
+    @id(0x0100001A)
+    action no_shortcut() {
+    }
+
+    // mtu: octets of the longest packet that all nodes of the path let through.
+    @id(0x01000019)
+    action jump(@id(1) bit<24> spi, @id(2) bit<8> si, @id(3) bit<16> mtu) {
+        meta.spi = spi;
+        meta.si = si;
+        meta.path_mtu = mtu;
+    }
+
+    // Flows that need not take the whole path of their class.
+    @switch_only
+    @id(0x0200000A)
+    table shortcut {
+        key = {
+            meta.tenant         : exact @id(1) @name("tenant");
+            meta.inner.src      : exact @id(2) @name("src");
+            meta.inner.dst      : exact @id(3) @name("dst");
+            meta.inner.protocol : exact @id(4) @name("protocol");
+            meta.class.src_port : exact @id(5) @name("src_port");
+            meta.class.dst_port : exact @id(6) @name("dst_port");
+        }
+        actions = {
+            jump;
+            @defaultonly no_shortcut;
+        }
+        const default_action = no_shortcut();
+        counters = shortcut_counter;
+        support_timeout = true;
+        size = SIZE_SHORTCUT;
+    }
 
     apply {
-        shortcuts.apply(meta, found);
-        if (!found) {
+        if (!shortcut.apply().hit) {
             classifier.apply(meta);
         }
     }

@@ -22,8 +22,6 @@ control LinkLocal(inout metadata_t meta) {
 }
 
 control Connections(inout metadata_t meta) {
-    LinkLocal() link_local;
-
     @id(0x13000004)
     direct_counter(CounterType.packets_and_bytes) connection_counter;
 
@@ -75,10 +73,7 @@ control Connections(inout metadata_t meta) {
     }
 
     apply {
-        link_local.apply(meta);
-        if (meta.event == Event.RX) {
-            connection.apply();
-        }
+        connection.apply();
     }
 }
 

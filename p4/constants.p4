@@ -8,6 +8,9 @@ typedef bit<128> address_t; // IPv6, or IPv4 mapped into it
 typedef bit<24>  tenant_t;
 typedef bit<64>  scid_t;
 typedef bit<16>  node_t;
+typedef bit<232> kept_t; // see service.p4
+
+const bit<8> FIELDS_KEPT = 1;
 
 const port_t CPU_PORT  = 510; // where packet-out comes from and packet-in goes to
 const port_t HOST_PORT = 509; // the switch's own network stack, which has what is not Moorline's
@@ -17,11 +20,16 @@ const bit<16> ETHERTYPE_IPV6  = 0x86DD;
 const bit<16> ETHERTYPE_ARP   = 0x0806;
 const bit<16> ETHERTYPE_VLAN  = 0x8100;
 const bit<16> ETHERTYPE_QINQ  = 0x88A8;
+const bit<16> ETHERTYPE_MPLS  = 0x8847;
+const bit<16> ETHERTYPE_PBB   = 0x88E7;
 
+const bit<8> PROTOCOL_IPV4     = 4;
 const bit<8> PROTOCOL_TCP      = 6;
 const bit<8> PROTOCOL_UDP      = 17;
 const bit<8> PROTOCOL_DCCP     = 33;
+const bit<8> PROTOCOL_IPV6     = 41;
 const bit<8> PROTOCOL_FRAGMENT = 44;
+const bit<8> PROTOCOL_GRE      = 47;
 const bit<8> PROTOCOL_ICMPV6   = 58;
 const bit<8> PROTOCOL_SCTP     = 132;
 const bit<8> PROTOCOL_UDPLITE  = 136;
@@ -39,8 +47,13 @@ const bit<16> TARGET_LINK_ADDRESS  = 0x0201;
 const bit<31> SOLICITED_OVERRIDE   = 0x60000000; // flags behind the one of routers
 
 const bit<8>  TUNNEL_GENEVE      = 1;
+const bit<8>  TUNNEL_VXLAN       = 2;
+const bit<8>  TUNNEL_GRE         = 3;
+const bit<8>  TUNNEL_IPIP        = 4;
+const bit<8>  MPLS_IP            = 255; // no tunnel: IP beneath MPLS labels
 const bit<16> GENEVE_PORT        = 6081;
 const bit<16> OAM_PORT           = 6083;
+const bit<16> VXLAN_PORT         = 4789;
 const bit<32> OPTION_MAGIC       = 0xFF4D8103; // class 0xFF4D, type 0x81, 3 words
 const bit<32> OPTION_MAGIC_MASK  = 0xFFFFFF1F; // but for the reserved bits of the length
 const bit<24> OPTION_CLASS_TYPE  = 0xFF4D81;
@@ -59,17 +72,26 @@ const bit<32> OFFSET_BITS   = 0x1FFF;
 const bit<32> ATOMIC        = 0x4000;     // RFC 6864: no identification, DF
 const bit<8>  OUTER_TTL     = 64;
 
+const bit<16> NO_LIMIT = 0xFFFF; // to the length of a packet
+
 const bit<32> ETHERNET_OCTETS    = 14;
 const bit<32> VLAN_OCTETS        = 4;
 const bit<32> PACKET_OUT_OCTETS  = 3;
 const bit<32> IPV4_OCTETS        = 20;
 const bit<32> IPV6_OCTETS        = 40;
 const bit<32> PORTS_OCTETS       = 4;
+const bit<32> WORD_OCTETS        = 4;
 const bit<32> UDP_OCTETS         = 8;
 const bit<32> GENEVE_OCTETS      = 8;
 const bit<32> DATA_HEADER_OCTETS = 24; // Geneve with our option
+const scid_t SOME_SCID = 1; // stays, if the packet's source is good
+
 const bit<32> OVERHEAD_IPV4      = 52;
 const bit<32> OVERHEAD_IPV6      = 72;
+
+// Ethernet in the VXLAN of a user device: its own address, and that of the way on from it.
+const bit<48> DEVICE_MAC  = 0x026D6CFFFFFF;
+const bit<48> GATEWAY_MAC = 0x026D6C000000;
 
 const bit<2> ECN_NOT_ECT = 0;
 const bit<2> ECN_ECT1    = 1;

@@ -13,6 +13,10 @@ control MoorlineDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.tunnel_ipv4);
         packet.emit(hdr.tunnel_ipv6);
         packet.emit(hdr.tunnel_data);
+        packet.emit(hdr.tunnel_udp);
+        packet.emit(hdr.tunnel_shim);
+        packet.emit(hdr.tunnel_shim2);
+        packet.emit(hdr.tunnel_frame);
         packet.emit(hdr.ipv4);
         packet.emit(hdr.ipv4_options);
         packet.emit(hdr.ipv6);
@@ -26,9 +30,13 @@ control MoorlineDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.option);
         packet.emit(hdr.foreign_words32);
         packet.emit(hdr.foreign_words16);
+        packet.emit(hdr.shim);
+        packet.emit(hdr.shim2);
+        packet.emit(hdr.shim_frame);
         packet.emit(hdr.inner_ipv4);
         packet.emit(hdr.inner_options);
         packet.emit(hdr.inner_ipv6);
+        packet.emit(hdr.inner_ports);
     }
 }
 

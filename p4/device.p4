@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// User devices that come through a tunnel of their own.
+// User devices that come through a tunnel of their own: whose it is. Rule S8 of docs/wire-format.md.
 #ifndef MOORLINE_DEVICE_P4
 #define MOORLINE_DEVICE_P4
 
+#include "headers.p4"
 #include "metadata.p4"
+#include "outer.p4"
 #include "sizes.p4"
 
-control Devices(inout metadata_t meta) {
+control Devices(in headers_t hdr, inout metadata_t meta) {
     @id(0x1300000C)
     direct_counter(CounterType.packets_and_bytes) device_counter;
 
@@ -19,8 +21,7 @@ control Devices(inout metadata_t meta) {
     @id(0x0100001F)
     action admit(@id(1) tenant_t tenant, @id(2) address_t address, @id(3) address_t mask) {
         meta.tenant = tenant;
-        meta.device.address = address;
-        meta.device.mask = mask;
+        meta.device = {address, mask};
     }
 
     @switch_only
@@ -29,7 +30,7 @@ control Devices(inout metadata_t meta) {
         key = {
             meta.source     : exact @id(1) @name("source");
             meta.tunnel     : exact @id(2) @name("tunnel");
-            meta.device.key : exact @id(3) @name("key"); // 0 = none
+            meta.service.key : exact @id(3) @name("key"); // 0 = none
         }
         actions = {
             admit;
@@ -41,7 +42,11 @@ control Devices(inout metadata_t meta) {
     }
 
     apply {
-        device.apply();
+        if (is_nobody(meta.source, hdr.ipv6.isValid())) {
+            meta.event = Event.DROP_DEVICE_UNKNOWN;
+        } else {
+            device.apply();
+        }
     }
 }
 

@@ -35,11 +35,8 @@ control TellScidUnknown(in headers_t hdr, in metadata_t meta) {
 
 control TellPathTrace(in metadata_t meta) {
     apply {
-        if (meta.hop.kind != Hop.NONE && meta.inner.protocol == PROTOCOL_UDP &&
-            meta.class.dst_port == OAM_PORT) {
-            digest<path_trace>(DIGEST_RECEIVER, {meta.ingress_port, meta.spi, meta.si,
-                                                 meta.hop.instance, meta.class.src_port});
-        }
+        digest<path_trace>(DIGEST_RECEIVER, {meta.ingress_port, meta.spi, meta.si, meta.hop.instance,
+                                             meta.class.src_port});
     }
 }
 

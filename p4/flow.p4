@@ -12,16 +12,11 @@ bit<64> mixed(in bit<64> sum, in bit<64> word) {
 }
 
 // Addresses, protocol and, if they can be relied on, ports.
-control Flow(in headers_t hdr, inout metadata_t meta) {
+control Flow(inout metadata_t meta) {
     bit<64> sum;
 
     apply {
         meta.departure.setValid();
-        meta.departure.ports = 0;
-        if (hdr.ports.isValid() && !meta.inner.fragment && !hdr.ipv6_fragment.isValid() &&
-            meta.inner.length >= meta.inner.header_octets + PORTS_OCTETS) {
-            meta.departure.ports = hdr.ports.src ++ hdr.ports.dst;
-        }
         if (meta.inner.ipv6) {
             sum = mixed(HASH_SEED, meta.inner.src[127:64]);
             sum = mixed(sum, meta.inner.src[63:0]);
@@ -30,7 +25,7 @@ control Flow(in headers_t hdr, inout metadata_t meta) {
         } else {
             sum = mixed(HASH_SEED, meta.inner.src[31:0] ++ meta.inner.dst[31:0]);
         }
-        sum = mixed(sum, 24w0 ++ meta.inner.protocol ++ meta.departure.ports);
+        sum = mixed(sum, 24w0 ++ meta.inner.protocol ++ meta.class.src_port ++ meta.class.dst_port);
         meta.departure.flow = sum[63:32];
         meta.path = sum[46:46];
         meta.departure.traffic_class = meta.inner.traffic_class;

@@ -16,9 +16,17 @@ control Geneve(in headers_t hdr, inout metadata_t meta) {
             if (hdr.geneve.form & GENEVE_CONTROL != 0 ||
                 (hdr.geneve.protocol != ETHERTYPE_IPV4 && hdr.geneve.protocol != ETHERTYPE_IPV6)) {
                 meta.event = Event.DROP_GENEVE_PROTOCOL;
+            } else if (hdr.option.spi != 0) {
+                meta.role = Role.PATH;
+                meta.scid = SOME_SCID;
+                if (hdr.option.si == 0) {
+                    meta.event = Event.DROP_SERVICE_INDEX;
+                }
             } else if (hdr.option.scid == 0) {
                 meta.event = Event.DROP_SCID_ZERO;
             }
+        } else if (meta.tunnel != TUNNEL_GENEVE) {
+            meta.role = Role.DEVICE;
         } else if (!hdr.geneve.isValid() || (bit<32>)hdr.udp.length < UDP_OCTETS + GENEVE_OCTETS) {
             meta.event = Event.DROP_GENEVE_TRUNCATED;
         } else if (hdr.geneve.form & GENEVE_VERSION != 0) {

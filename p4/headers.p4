@@ -135,6 +135,13 @@ header udp_t {
     bit<16> checksum;
 }
 
+header udp_header_t {
+    bit<16> src_port;
+    bit<16> dst_port;
+    bit<16> length;
+    bit<16> checksum;
+}
+
 // RFC 8926, section 3.4.
 header geneve_t {
     bit<16>  form; // version (2 bits), words of options (6), control packet, critical, reserved (6)
@@ -167,6 +174,14 @@ header data_header_t {
     bit<8>   si;
 }
 
+// The end of VXLAN or of PBB: VNI and reserved octet, or flags and I-SID; and Ethernet.
+header shim_frame_t {
+    bit<32> tag;
+    bit<48> dst;
+    bit<48> src;
+    bit<16> type;
+}
+
 struct headers_t {
     packet_in_t         packet_in;
     packet_out_t        packet_out;
@@ -176,6 +191,10 @@ struct headers_t {
     ipv4_t              tunnel_ipv4;
     ipv6_t              tunnel_ipv6;
     data_header_t       tunnel_data;
+    udp_header_t        tunnel_udp;
+    words1_t            tunnel_shim;
+    words1_t            tunnel_shim2;
+    shim_frame_t        tunnel_frame;
     // What the frame held: at an underlay port the outer headers, at an access port the packet.
     ipv4_t              ipv4;
     options_words_t     ipv4_options;
@@ -190,10 +209,15 @@ struct headers_t {
     option_t            option;
     words32_t           foreign_words32; // options of others, kept only to be passed on; they end
     words16_t           foreign_words16; // where the options of the inner packet would be
+    // Labels, GRE, VXLAN, PBB: one word, the next, and what ends with an Ethernet header.
+    words1_t            shim;
+    words1_t            shim2;
+    shim_frame_t        shim_frame;
     // The packet in a tunnel.
     ipv4_t              inner_ipv4;
     options_words_t     inner_options; // of IPv4
     ipv6_t              inner_ipv6;
+    ports_t             inner_ports;
 }
 
 #endif

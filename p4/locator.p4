@@ -57,13 +57,11 @@ control Locators(inout metadata_t meta) {
 }
 
 // Whether a packet from the underlay, now that its source is found to be the node at the connection's other
-// end, is on no service path: the end of rule U10 of docs/wire-format.md.
+// end, or any node, can come from there: the end of rule U10 of docs/wire-format.md.
 control CheckSource(in headers_t hdr, inout metadata_t meta) {
     apply {
         if (is_nobody(meta.source, hdr.ipv6.isValid())) {
             meta.event = Event.DROP_SOURCE;
-        } else if (hdr.option.spi != 0) {
-            meta.event = Event.DROP_SERVICE_PATH;
         }
     }
 }

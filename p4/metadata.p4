@@ -11,7 +11,10 @@ enum bit<3> Role {
     UNDERLAY   = 1,
     ACCESS     = 2,
     EDGE       = 3,
-    PEER       = 4
+    PEER       = 4,
+    // What is at an underlay port, once it is known to be more than a connection's packet.
+    PATH       = 5, // on a service path, from another node
+    DEVICE     = 6  // in a user device's tunnel
 }
 
 // A group that few packets have is a header, although it is never on the wire: a switch sets all other
@@ -87,35 +90,63 @@ header departure_t {
     bit<8>    ttl;
     bool      ipv6; // the outer packet
     bit<7>    pad;
-    bit<32>   ports; // of the inner one, where they can be relied on
     bit<32>   overhead;
     bit<16>   room;  // for the inner packet
     bit<32>   frame_octets;
+}
+
+// Whether a packet goes through the pipeline again, and how it first came. v1model forgets by which port.
+enum bit<8> Again {
+    NO         = 0,
+    PACKET     = 1,
+    PACKET_OUT = 2
+}
+
+// For what a packet goes through the pipeline again, with what is known of it by then: a table can be
+// asked only once on a way.
+enum bit<3> Look {
+    FIRST = 0,
+    HOP   = 1, // the instance is chosen: path_hop again
+    END   = 2  // the path ends here: its connection
+}
+
+// A packet that a service graph may lead, and where it stands in the frame.
+header service_t {
+    Look    look;      // for what it is on its way
+    Look    next;      // and goes on its way again; FIRST = it does not
+    bool    inside;    // behind outer headers, or a peer's header
+    bool    asked;     // the connection is known
+    bit<32> available; // octets from the packet's first one on
+    bit<24> spi;       // as it was before connection or class said theirs, as the next two
+    bit<8>  si;
+    bit<16> mtu;
+    bit<32> key;       // of the tunnel that it came in
 }
 
 // What a frame from a feature peer says of the path that it is on.
 header steering_t {
     bit<8>  kind;     // of header at its port
     bit<1>  by_mac;   // its source counts
-    bit<32> label;
-    bit<48> src_mac;
     bit<2>  check;    // what has to agree
     bool    by_class; // the path is that of its class,
-    bit<8>  position; // so many peers behind the start
     bit<4>  pad;
+    bit<8>  position; // so many peers behind the start
+    bit<32> label;
+    bit<48> src_mac;
 }
 
 // What of a packet the classifier sees, beside its addresses.
 header class_t {
+    port_t  ingress_port;
     bit<12> vlan;
+    bit<3>  pad;
     bit<48> src_mac;
     bit<16> src_port;
     bit<16> dst_port;
-    bit<4>  pad;
 }
 
 // What comes next on a service path.
-enum bit<3> Hop {
+enum bit<8> Hop {
     NONE  = 0,
     PEER  = 1,
     NODE  = 2,
@@ -128,36 +159,41 @@ header hop_t {
     bit<16>   instance;       // of the peer
     bit<16>   group;          // from which it is chosen,
     bit<1>    by_destination; // by this address
+    bit<7>    pad;
     address_t customer;
-    bit<8>    header_kind;    // towards the peer, as all that follows
+    bit<64>   sum;            // of the customer
+    bit<32>   slot;
+}
+
+// A feature peer that the packet goes to.
+header peer_t {
+    bit<8>    kind; // of the header before the packet
     bit<32>   label;
     bit<32>   label2;
     bit<48>   src_mac;
     bit<48>   dst_mac;
     address_t local;
     address_t remote;
-    bit<4>    pad;
 }
 
 // How a packet leaves that is on no path, or at its end.
-enum bit<2> Way {
-    NONE   = 0,
+enum bit<8> Way {
     PORT   = 1,
     NODE   = 2,
     TUNNEL = 3
 }
 
 header way_t {
-    Way       kind;
-    bit<16>   vlan;   // by a port
-    bit<8>    tunnel; // into a user's tunnel
-    bit<32>   key;
-    bit<6>    pad;
+    Way     kind;
+    bit<16> vlan;   // by a port
+    bit<8>  tunnel; // into a user's tunnel
+    bit<32> key;
+    bit<32> octets; // of the tunnel's header behind IP
+    bit<8>  protocol;
 }
 
 // A user device that came through a tunnel.
 header device_t {
-    bit<32>   key;     // of the tunnel
     address_t address; // what the inner source is to be
     address_t mask;
 }
@@ -185,6 +221,7 @@ struct metadata_t {
     bit<16>     path_mtu;    // octets of the longest inner packet that the whole path carries
     bool        relayed;     // from one node to another
     bool        delivered;   // to an access port
+    bool        plain;       // to a port here, in no tunnel
     bit<1>      path;        // to a node: which of two
     relay_t     relay;
     port_t      port;        // where the packet leaves
@@ -193,11 +230,17 @@ struct metadata_t {
     addresses_t addresses;
     departure_t departure;
     uplink_t    uplink;
+    service_t   service;
     steering_t  steering;
     class_t     class;
     hop_t       hop;
+    peer_t      peer;
     way_t       way;
     device_t    device;
+    @field_list(FIELDS_KEPT)
+    Again       again;       // whether it does; if so, the next is from its last way
+    @field_list(FIELDS_KEPT)
+    kept_t      kept;
 }
 
 #endif

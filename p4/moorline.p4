@@ -52,10 +52,8 @@
 #include <v1model.p4>
 
 #include "checksum.p4"
-#include "classify.p4"
 #include "connection.p4"
 #include "deparser.p4"
-#include "device.p4"
 #include "digest.p4"
 #include "ecn.p4"
 #include "fib.p4"
@@ -69,15 +67,15 @@
 #include "outer.p4"
 #include "own_address.p4"
 #include "parser.p4"
-#include "path.p4"
 #include "ports.p4"
 #include "relay.p4"
-#include "resume.p4"
-#include "route.p4"
 #include "scid.p4"
+#include "service.p4"
+#include "strip.p4"
 #include "ttl.p4"
 #include "tunnel.p4"
 #include "uplink.p4"
+#include "user_tunnel.p4"
 
 // Whether a packet over IPv4 keeps the rules U5 to U9, as nearly all do. Which one another packet
 // breaks, if any, is found out rule by rule.
@@ -88,7 +86,7 @@
      (bit<32>)hdr.ipv4.total_length == IPV4_OCTETS + (bit<32>)hdr.udp.length &&                    \
      hdr.udp.length >= (bit<16>)(UDP_OCTETS + DATA_HEADER_OCTETS) &&                               \
      hdr.geneve.form & GENEVE_CONTROL == 0 && hdr.geneve.protocol == ETHERTYPE_IPV4 &&                    \
-     hdr.option.scid != 0)
+     hdr.option.spi == 0 && hdr.option.scid != 0)
 
 // From an underlay port to the question which node sent the packet, or which it goes on to: rules U4
 // to U10, U13 and U14.
@@ -102,15 +100,18 @@ control FromUnderlay(in headers_t hdr, inout metadata_t meta, in standard_metada
     apply {
         outer.apply(hdr, meta);
         if (meta.event == Event.RX && !SOUND(hdr, meta, standard)) {
-            check_outer.apply(hdr, meta, standard);
+            if (meta.tunnel == TUNNEL_GENEVE || meta.tunnel == TUNNEL_VXLAN) {
+                check_outer.apply(hdr, meta, standard);
+            }
             if (meta.event == Event.RX) {
                 geneve.apply(hdr, meta);
             }
         }
-        if (meta.event == Event.RX) {
+        if (meta.event == Event.RX && meta.role == Role.UNDERLAY) {
             scids.apply(hdr, meta);
         }
-        if (meta.event == Event.RX && meta.relayed) {
+        if (meta.event == Event.RX &&
+            (meta.relayed || meta.role == Role.PATH || (meta.delivered && meta.node == 0))) {
             relay.apply(hdr, meta);
         }
     }
@@ -156,52 +157,6 @@ control ToAccess(inout headers_t hdr, inout metadata_t meta) {
     }
 }
 
-// From an access port to another one: rule A8.
-control ToOtherAccess(inout headers_t hdr, inout metadata_t meta) {
-    Ttl() ttl;
-
-    apply {
-        if (meta.port == 0) {
-            meta.event = Event.PASS;
-        } else {
-            ttl.apply(hdr.ipv4, hdr.ipv6, meta);
-        }
-        if (meta.event == Event.RX) {
-            meta.inner.frame_octets = ETHERNET_OCTETS + meta.inner.length;
-            truncate(meta.inner.frame_octets);
-            meta.next = meta.inner.dst;
-            meta.event = Event.TX;
-        }
-    }
-}
-
-// From an access port to the question which node the packet is for: rules A1 to A3.
-control FromAccess(inout headers_t hdr, inout metadata_t meta) {
-    CheckIpv4() check_ipv4;
-    CheckIpv6() check_ipv6;
-    Connections() connections;
-    ToOtherAccess() to_other_access;
-    Flow() flow;
-
-    apply {
-        if (hdr.ethernet.type == ETHERTYPE_IPV4) {
-            check_ipv4.apply(hdr.ipv4, hdr.ipv4_options, meta.ip_octets, meta);
-        } else if (hdr.ethernet.type == ETHERTYPE_IPV6) {
-            check_ipv6.apply(hdr.ipv6, meta.ip_octets, meta);
-        } else {
-            meta.event = Event.PASS;
-        }
-        if (meta.event == Event.RX) {
-            connections.apply(meta);
-        }
-        if (meta.event == Event.RX && meta.local) {
-            to_other_access.apply(hdr, meta);
-        } else if (meta.event == Event.RX) {
-            flow.apply(hdr, meta);
-        }
-    }
-}
-
 // From there, or from a relay, to the underlay port: rules A4 to A7 and U15.
 control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
     Uplinks() uplinks;
@@ -210,6 +165,8 @@ control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
     Rewrite() rewrite;
     TakeOver() take_over;
     TakeOff() take_off;
+    Strip() strip;
+    PutUserTunnel() put_user_tunnel;
     Encapsulate() encapsulate;
 
     apply {
@@ -230,47 +187,15 @@ control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
                 }
             }
             if (meta.event == Event.RX) {
-                encapsulate.apply(hdr, meta);
+                if (!meta.relayed) {
+                    strip.apply(hdr, meta);
+                }
+                if (meta.way.isValid() && meta.way.kind == Way.TUNNEL) {
+                    put_user_tunnel.apply(hdr, meta);
+                } else {
+                    encapsulate.apply(hdr, meta);
+                }
             }
-        }
-    }
-}
-
-// Packets of edge and peer ports, along service paths.
-control Graph(inout metadata_t meta) {
-    Devices() devices;
-    Resume() resume;
-    Classify() classify;
-    PathHops() path_hops;
-    ChooseInstance() choose_instance;
-    Routes() routes;
-    TellPathTrace() tell_path_trace;
-
-    apply {
-        meta.class = {0, 0, 0, 0, 0};
-        meta.hop = {Hop.NONE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-        meta.way = {Way.NONE, 0, 0, 0, 0};
-        meta.device = {0, 0, 0};
-        if (meta.role == Role.PEER) {
-            resume.apply(meta);
-        } else if (meta.tunnel != 0) {
-            devices.apply(meta);
-        }
-        if (meta.event == Event.RX) {
-            classify.apply(meta);
-        }
-        if (meta.event == Event.RX && meta.spi != 0) {
-            path_hops.apply(meta);
-        }
-        if (meta.event == Event.RX && meta.hop.kind == Hop.GROUP) {
-            choose_instance.apply(meta);
-        }
-        if (meta.event == Event.RX && meta.hop.kind == Hop.END) {
-            routes.apply(meta);
-        }
-        if (meta.event == Event.RX) {
-            tell_path_trace.apply(meta);
-            meta.event = Event.PASS;
         }
     }
 }
@@ -280,10 +205,10 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
     OwnAddress() own_address;
     Answer() answer;
     FromUnderlay() from_underlay;
-    FromAccess() from_access;
-    Graph() graph;
+    Service() service;
     Locators() locators;
     ToAccess() to_access;
+    ToPlain() to_plain;
     ToUnderlay() to_underlay;
     Fib() fib;
     CountEvents() count_events;
@@ -295,7 +220,9 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             standard.egress_spec = hdr.packet_out.egress_port;
             exit;
         }
-        ports.apply(meta);
+        if (meta.again == Again.NO) {
+            ports.apply(meta);
+        }
         if (meta.role == Role.UNDERLAY && meta.tunnel != 0) {
             from_underlay.apply(hdr, meta, standard);
         } else {
@@ -304,23 +231,24 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             }
             if (meta.role == Role.UNDERLAY) {
                 meta.event = Event.PASS;
-            } else if (meta.event == Event.RX && meta.role == Role.ACCESS) {
-                from_access.apply(hdr, meta);
-            } else if (meta.event == Event.RX) {
-                graph.apply(meta);
             }
         }
-        if (meta.event == Event.RX) {
+        if (meta.event == Event.RX && meta.role != Role.UNDERLAY) {
+            service.apply(hdr, meta);
+        }
+        if (meta.event == Event.RX && (meta.node != 0 || meta.relayed)) {
             locators.apply(meta);
         }
         if (meta.event == Event.RX) {
             if (meta.delivered) {
                 to_access.apply(hdr, meta);
+            } else if (meta.plain) {
+                to_plain.apply(hdr, meta, standard);
             } else {
                 to_underlay.apply(hdr, meta);
             }
         }
-        if (meta.event == Event.TX || meta.question.isValid()) {
+        if ((meta.event == Event.TX && !meta.peer.isValid()) || meta.question.isValid()) {
             fib.apply(hdr, meta, standard);
         }
         if (meta.event != Event.TX) {

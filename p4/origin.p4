@@ -20,13 +20,14 @@ control Origins(in headers_t hdr, inout metadata_t meta) {
 
     // The path follows from the source port as docs/wire-format.md has it, rule U15.
 
+    // Of a packet that is not relayed no more is asked than whether its source is a node's.
     @id(0x01000011)
     action from_node(@id(1) node_t node) {
         if (node != meta.relay.node0) {
             if (node == meta.node) {
                 meta.node = meta.relay.node0;
                 meta.scid = meta.relay.scid0;
-            } else {
+            } else if (meta.relayed) {
                 meta.scid = 0;
             }
         }

@@ -13,9 +13,10 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         // All metadata begins as zeros, so that a packet's event is RX, and nothing is found in it yet.
         meta.ingress_port = standard.ingress_port;
         meta.ip_octets = standard.packet_length - ETHERNET_OCTETS;
-        transition select(standard.ingress_port) {
-            CPU_PORT: parse_packet_out;
-            default:  parse_ethernet;
+        transition select(standard.ingress_port, meta.again) {
+            (CPU_PORT, Again.NO):  parse_packet_out;
+            (_, Again.PACKET_OUT): parse_packet_out;
+            default:               parse_ethernet;
         }
     }
 
@@ -37,6 +38,8 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
             ETHERTYPE_VLAN: parse_vlan;
             ETHERTYPE_QINQ: parse_vlan;
             ETHERTYPE_ARP:  parse_arp;
+            ETHERTYPE_MPLS: parse_mpls;
+            ETHERTYPE_PBB:  parse_pbb;
             default:        accept;
         }
     }
@@ -50,6 +53,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
             ETHERTYPE_IPV4: parse_ipv4;
             ETHERTYPE_IPV6: parse_ipv6;
             ETHERTYPE_ARP:  parse_arp;
+            ETHERTYPE_PBB:  parse_pbb;
             default:        accept;
         }
     }
@@ -125,6 +129,9 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
             (0 &&& OFFSET_BITS, PROTOCOL_DCCP):    parse_ports;
             (0 &&& OFFSET_BITS, PROTOCOL_SCTP):    parse_ports;
             (0 &&& OFFSET_BITS, PROTOCOL_UDPLITE): parse_ports;
+            (0 &&& OFFSET_BITS, PROTOCOL_GRE):     parse_gre;
+            (0 &&& OFFSET_BITS, PROTOCOL_IPV4):    parse_ipv4_in_ip;
+            (0 &&& OFFSET_BITS, PROTOCOL_IPV6):    parse_ipv6_in_ip;
             default:                               accept;
         }
     }
@@ -141,6 +148,9 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
             (6, PROTOCOL_UDPLITE):  parse_ports;
             (6, PROTOCOL_FRAGMENT): parse_ipv6_fragment;
             (6, PROTOCOL_ICMPV6):   parse_icmpv6;
+            (6, PROTOCOL_GRE):      parse_gre;
+            (6, PROTOCOL_IPV4):     parse_ipv4_in_ip;
+            (6, PROTOCOL_IPV6):     parse_ipv6_in_ip;
             default:                accept;
         }
     }
@@ -190,7 +200,97 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         packet.extract(hdr.ports);
         transition select(hdr.ports.dst) {
             GENEVE_PORT: parse_udp;
+            VXLAN_PORT:  parse_vxlan;
             default:     accept;
+        }
+    }
+
+    // What may stand between the frame's headers and a packet: tunnels of user devices, and headers of
+    // feature peers.
+    state parse_vxlan {
+        meta.tunnel = TUNNEL_VXLAN;
+        packet.extract(hdr.udp);
+        packet.extract(hdr.shim);
+        packet.extract(hdr.shim_frame);
+        transition select(hdr.shim_frame.type) {
+            ETHERTYPE_IPV4: parse_packet_ipv4;
+            ETHERTYPE_IPV6: parse_packet_ipv6;
+            default:        accept;
+        }
+    }
+
+    state parse_gre {
+        meta.tunnel = TUNNEL_GRE;
+        packet.extract(hdr.shim);
+        transition select(hdr.shim.words[29:29]) {
+            1:       parse_gre_key;
+            default: parse_gre_payload;
+        }
+    }
+
+    state parse_gre_key {
+        packet.extract(hdr.shim2);
+        transition parse_gre_payload;
+    }
+
+    state parse_gre_payload {
+        transition select(hdr.shim.words[15:0]) {
+            ETHERTYPE_IPV4: parse_packet_ipv4;
+            ETHERTYPE_IPV6: parse_packet_ipv6;
+            default:        accept;
+        }
+    }
+
+    state parse_ipv4_in_ip {
+        meta.tunnel = TUNNEL_IPIP;
+        transition parse_packet_ipv4;
+    }
+
+    state parse_ipv6_in_ip {
+        meta.tunnel = TUNNEL_IPIP;
+        transition parse_packet_ipv6;
+    }
+
+    state parse_mpls {
+        packet.extract(hdr.shim);
+        transition select(hdr.shim.words[8:8]) {
+            1:       parse_mpls_payload;
+            default: parse_mpls_second;
+        }
+    }
+
+    state parse_mpls_second {
+        packet.extract(hdr.shim2);
+        transition select(hdr.shim2.words[8:8]) {
+            1:       parse_mpls_payload;
+            default: accept;
+        }
+    }
+
+    state parse_mpls_payload {
+        transition select(packet.lookahead<bit<4>>()) {
+            4:       parse_mpls_ipv4;
+            6:       parse_mpls_ipv6;
+            default: accept;
+        }
+    }
+
+    state parse_mpls_ipv4 {
+        meta.tunnel = MPLS_IP;
+        transition parse_packet_ipv4;
+    }
+
+    state parse_mpls_ipv6 {
+        meta.tunnel = MPLS_IP;
+        transition parse_packet_ipv6;
+    }
+
+    state parse_pbb {
+        packet.extract(hdr.shim_frame);
+        transition select(hdr.shim_frame.type) {
+            ETHERTYPE_IPV4: parse_packet_ipv4;
+            ETHERTYPE_IPV6: parse_packet_ipv6;
+            default:        accept;
         }
     }
 
@@ -209,10 +309,12 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state parse_own_option {
         packet.extract(hdr.option);
-        transition select(hdr.geneve.protocol) {
-            ETHERTYPE_IPV4: parse_inner_ipv4;
-            ETHERTYPE_IPV6: parse_inner_ipv6;
-            default:        accept;
+        transition select(hdr.geneve.protocol, hdr.option.spi) {
+            (ETHERTYPE_IPV4, 0): parse_inner_ipv4;
+            (ETHERTYPE_IPV6, 0): parse_inner_ipv6;
+            (ETHERTYPE_IPV4, _): parse_packet_ipv4;
+            (ETHERTYPE_IPV6, _): parse_packet_ipv6;
+            default:             accept;
         }
     }
 
@@ -371,7 +473,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     state parse_inner_words8 {
         packet.extract(hdr.inner_options.words8);
         transition select(hdr.inner_ipv4.version_ihl) {
-            0x4D:    accept;
+            0x4D:    parse_inner_transport;
             0x4F:    parse_inner_words2;
             default: parse_inner_words1;
         }
@@ -380,7 +482,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     state parse_inner_words4 {
         packet.extract(hdr.inner_options.words4);
         transition select(hdr.inner_ipv4.version_ihl) {
-            0x49:         accept;
+            0x49:         parse_inner_transport;
             0x4B .. 0x4C: parse_inner_words2;
             default:      parse_inner_words1;
         }
@@ -391,17 +493,58 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         transition select(hdr.inner_ipv4.version_ihl) {
             0x48:    parse_inner_words1;
             0x4C:    parse_inner_words1;
-            default: accept;
+            default: parse_inner_transport;
         }
     }
 
     state parse_inner_words1 {
         packet.extract(hdr.inner_options.words1);
-        transition accept;
+        transition parse_inner_transport;
     }
 
     state parse_inner_ipv6 {
         packet.extract(hdr.inner_ipv6);
+        transition accept;
+    }
+
+    // A packet of which more is asked than its addresses: its flow.
+    state parse_packet_ipv4 {
+        packet.extract(hdr.inner_ipv4);
+        transition select(hdr.inner_ipv4.version_ihl) {
+            0x4D .. 0x4F: parse_inner_words8;
+            0x49 .. 0x4C: parse_inner_words4;
+            0x47 .. 0x48: parse_inner_words2;
+            0x46:         parse_inner_words1;
+            0x45:         parse_inner_transport;
+            default:      accept;
+        }
+    }
+
+    state parse_packet_ipv6 {
+        packet.extract(hdr.inner_ipv6);
+        transition select(hdr.inner_ipv6.next_header) {
+            PROTOCOL_UDP:     parse_inner_ports;
+            PROTOCOL_TCP:     parse_inner_ports;
+            PROTOCOL_DCCP:    parse_inner_ports;
+            PROTOCOL_SCTP:    parse_inner_ports;
+            PROTOCOL_UDPLITE: parse_inner_ports;
+            default:          accept;
+        }
+    }
+
+    state parse_inner_transport {
+        transition select(hdr.inner_ipv4.fragmentation, hdr.inner_ipv4.protocol) {
+            (0 &&& OFFSET_BITS, PROTOCOL_UDP):     parse_inner_ports;
+            (0 &&& OFFSET_BITS, PROTOCOL_TCP):     parse_inner_ports;
+            (0 &&& OFFSET_BITS, PROTOCOL_DCCP):    parse_inner_ports;
+            (0 &&& OFFSET_BITS, PROTOCOL_SCTP):    parse_inner_ports;
+            (0 &&& OFFSET_BITS, PROTOCOL_UDPLITE): parse_inner_ports;
+            default:                               accept;
+        }
+    }
+
+    state parse_inner_ports {
+        packet.extract(hdr.inner_ports);
         transition accept;
     }
 }

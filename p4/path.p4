@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A place on a service path: what comes next there, and which instance of a peer takes the packet.
+// A place on a service path: what comes next there, and which instance of a peer takes the packet. Rule
+// S5 of docs/wire-format.md.
 #ifndef MOORLINE_PATH_P4
 #define MOORLINE_PATH_P4
 
@@ -23,13 +24,7 @@ control PathHops(inout metadata_t meta) {
                    @id(7) address_t local, @id(8) address_t remote) {
         meta.hop.kind = Hop.PEER;
         meta.port = port;
-        meta.hop.header_kind = kind;
-        meta.hop.label = label;
-        meta.hop.label2 = label2;
-        meta.hop.src_mac = src_mac;
-        meta.hop.dst_mac = dst_mac;
-        meta.hop.local = local;
-        meta.hop.remote = remote;
+        meta.peer = {kind, label, label2, src_mac, dst_mac, local, remote};
     }
 
     @id(0x01000022)
@@ -82,8 +77,47 @@ control PathHops(inout metadata_t meta) {
     }
 }
 
+control Members(inout metadata_t meta) {
+    @id(0x1300000F)
+    direct_counter(CounterType.packets_and_bytes) member_counter;
+
+    @id(0x0100002A)
+    action no_member() {
+        meta.event = Event.DROP_PEER_DOWN;
+    }
+
+    @id(0x01000029)
+    action choose(@id(1) bit<16> instance) {
+        meta.hop.instance = instance;
+    }
+
+    // slot: the group, and one of its 256 buckets.
+    @switch_only
+    @id(0x0200000F)
+    table member {
+        key = {
+            meta.hop.slot : exact @id(1) @name("slot");
+        }
+        actions = {
+            choose;
+            @defaultonly no_member;
+        }
+        const default_action = no_member();
+        counters = member_counter;
+        size = SIZE_MEMBER;
+    }
+
+    apply {
+        meta.hop.sum = mixed(mixed(HASH_SEED, meta.hop.customer[127:64]), meta.hop.customer[63:0]);
+        meta.hop.slot = 8w0 ++ meta.hop.group ++ meta.hop.sum[39:32];
+        member.apply();
+    }
+}
+
 // Customers who stay with an instance, however the others are spread.
-control Affinity(inout metadata_t meta, out bool found) {
+control Affinity(inout metadata_t meta) {
+    Members() members;
+
     @id(0x1300000E)
     direct_counter(CounterType.packets_and_bytes) affinity_counter;
 
@@ -114,45 +148,9 @@ control Affinity(inout metadata_t meta, out bool found) {
     }
 
     apply {
-        found = affinity.apply().hit;
-    }
-}
-
-control Members(inout metadata_t meta) {
-    bit<64> sum = mixed(mixed(HASH_SEED, meta.hop.customer[127:64]), meta.hop.customer[63:0]);
-    bit<32> slot = 8w0 ++ meta.hop.group ++ sum[39:32];
-
-    @id(0x1300000F)
-    direct_counter(CounterType.packets_and_bytes) member_counter;
-
-    @id(0x0100002A)
-    action no_member() {
-        meta.event = Event.DROP_PEER_DOWN;
-    }
-
-    @id(0x01000029)
-    action choose(@id(1) bit<16> instance) {
-        meta.hop.instance = instance;
-    }
-
-    // slot: the group, and one of its 256 buckets.
-    @switch_only
-    @id(0x0200000F)
-    table member {
-        key = {
-            slot : exact @id(1) @name("slot");
+        if (!affinity.apply().hit) {
+            members.apply(meta);
         }
-        actions = {
-            choose;
-            @defaultonly no_member;
-        }
-        const default_action = no_member();
-        counters = member_counter;
-        size = SIZE_MEMBER;
-    }
-
-    apply {
-        member.apply();
     }
 }
 
@@ -160,15 +158,13 @@ control Members(inout metadata_t meta) {
 // forward paths and the destination on reverse ones, so that both directions take the same.
 control ChooseInstance(inout metadata_t meta) {
     Affinity() affinity;
-    Members() members;
-    bool found;
 
     apply {
-        meta.hop.customer = meta.hop.by_destination == 1 ? meta.inner.dst : meta.inner.src;
-        affinity.apply(meta, found);
-        if (!found) {
-            members.apply(meta);
+        meta.hop.customer = meta.inner.src;
+        if (meta.hop.by_destination == 1) {
+            meta.hop.customer = meta.inner.dst;
         }
+        affinity.apply(meta);
     }
 }
 

@@ -38,13 +38,13 @@ control Ports(inout metadata_t meta) {
         meta.hops = hops;
     }
 
-    // Where a feature peer is. header: kind (moorline.wire.PeerHeader) that its packets come with. by_mac: whether the source of a
-    // frame says which path it is on.
+    // Where a feature peer is. header: its packets come with this kind (moorline.wire.PeerHeader).
+    // by_mac: the source of a frame says which path it is on.
     @id(0x01000018)
     action peer(@id(1) tenant_t tenant, @id(2) @name("header") bit<8> kind, @id(3) bit<1> by_mac) {
         meta.role = Role.PEER;
         meta.tenant = tenant;
-        meta.steering = {kind, by_mac, 0, 0, 0, false, 0, 0};
+        meta.steering = {kind, by_mac, 0, false, 0, 0, 0, 0};
     }
 
     @id(0x02000001)

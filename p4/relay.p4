@@ -18,7 +18,7 @@ control Relay(in headers_t hdr, inout metadata_t meta) {
             (hdr.ipv6.isValid() && hdr.ipv6.hop_limit <= 1)) {
             if (meta.scid == 0) { // a third node, or a way that is closed
                 meta.event = Event.DROP_SOURCE;
-            } else {
+            } else if (!meta.delivered) {
                 meta.event = Event.DROP_OUTER_TTL;
             }
         }

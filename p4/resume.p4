@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A packet back from a feature peer: which path it is on, and where.
+// A packet back from a feature peer: which path it is on, and where. Rule S9 of docs/wire-format.md.
 #ifndef MOORLINE_RESUME_P4
 #define MOORLINE_RESUME_P4
 

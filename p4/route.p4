@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a packet goes that is on no service path, or at the end of one: by its destination.
+// Where a packet goes that is on no service path, or at the end of one: by its destination. Rule S11 of
+// docs/wire-format.md.
 #ifndef MOORLINE_ROUTE_P4
 #define MOORLINE_ROUTE_P4
 
@@ -18,14 +19,13 @@ control Routes(inout metadata_t meta) {
     // vlan: 0 = untagged.
     @id(0x0100002E)
     action route_port(@id(1) port_t port, @id(2) bit<16> vlan) {
-        meta.way.kind = Way.PORT;
-        meta.way.vlan = vlan;
+        meta.way = {Way.PORT, vlan, 0, 0, 0, 0};
         meta.port = port;
     }
 
     @id(0x0100002F)
     action route_node(@id(1) node_t node) {
-        meta.way.kind = Way.NODE;
+        meta.way = {Way.NODE, 0, 0, 0, 0, 0};
         meta.node = node;
     }
 
@@ -33,11 +33,10 @@ control Routes(inout metadata_t meta) {
     @id(0x01000030)
     action route_tunnel(@id(1) port_t port, @id(2) bit<8> tunnel, @id(3) address_t remote,
                         @id(4) bit<32> key) {
-        meta.way.kind = Way.TUNNEL;
-        meta.way.tunnel = tunnel;
-        meta.way.key = key;
+        meta.way = {Way.TUNNEL, 0, tunnel, key, 0, 0};
         meta.port = port;
         meta.next = remote;
+        meta.node = 0;
     }
 
     @id(0x02000011)

@@ -17,7 +17,7 @@ control Scids(in headers_t hdr, inout metadata_t meta) {
         meta.event = Event.DROP_SCID_UNKNOWN;
     }
 
-    // port: where the packet goes. node: the other end's. local, peer: the connection's own
+    // port: where the packet goes. node: the other end's, 0 = any. local, peer: the connection's own
     // addresses, zeros where it has none of a family. hops: by how much the TTL is lowered; 0 where
     // the host itself is behind the port.
     @id(0x01000007)
@@ -25,6 +25,7 @@ control Scids(in headers_t hdr, inout metadata_t meta) {
                    @id(4) bit<32> local4, @id(5) bit<32> peer4, @id(6) address_t local6,
                    @id(7) address_t peer6, @id(8) bit<8> hops) {
         meta.delivered = true;
+        meta.scid = SOME_SCID;
         meta.port = port;
         meta.tenant = tenant;
         meta.node = node;

@@ -9,6 +9,16 @@
 #include "headers.p4"
 #include "metadata.p4"
 
+// Whether the packet of a port may go on; what it may is lowered where it leaves.
+control CheckTtl(in headers_t hdr, inout metadata_t meta) {
+    apply {
+        if (meta.hops != 0 && ((meta.inner.ipv6 && hdr.ipv6.hop_limit <= meta.hops) ||
+                               (!meta.inner.ipv6 && hdr.ipv4.ttl <= meta.hops))) {
+            meta.event = Event.PUNT_TTL_EXPIRED;
+        }
+    }
+}
+
 control Ttl(inout ipv4_t ipv4, inout ipv6_t ipv6, inout metadata_t meta) {
     apply {
         if (meta.hops != 0) {

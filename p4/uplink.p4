@@ -6,9 +6,12 @@
 
 #include "metadata.p4"
 #include "sizes.p4"
+#include "user_tunnel.p4"
 
 // Whether the packet will still fit the path, and a length field, with new outer headers on.
 control CheckSize(inout metadata_t meta) {
+    TunnelSize() tunnel_size;
+
     apply {
         meta.departure.ipv6 = meta.next[127:32] != MAPPED;
         meta.departure.overhead = OVERHEAD_IPV4;
@@ -21,12 +24,18 @@ control CheckSize(inout metadata_t meta) {
                 meta.event = Event.DROP_OUTER_TOO_BIG;
             }
         } else {
+            if (meta.way.isValid() && meta.way.kind == Way.TUNNEL) {
+                tunnel_size.apply(meta);
+            }
             meta.departure.room = meta.uplink.mtu |-| (bit<16>)meta.departure.overhead;
             if (meta.path_mtu < meta.departure.room) {
                 meta.departure.room = meta.path_mtu;
             }
             if (meta.inner.length > (bit<32>)meta.departure.room) {
-                meta.event = Event.PUNT_TOO_BIG;
+                meta.event = Event.DROP_OUTER_TOO_BIG;
+                if (meta.role == Role.ACCESS || meta.role == Role.EDGE) {
+                    meta.event = Event.PUNT_TOO_BIG;
+                }
             }
         }
     }

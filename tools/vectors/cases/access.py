@@ -132,11 +132,11 @@ case(
     entries=changed(LOCATOR6),
 )
 case(
-    "service-path",
-    "Service path and index come from the connection's entry",
+    "service-index",
+    "A service index without a path comes from the connection's entry, too",
     "A7",
-    sends(sent(inner4()), tunnelled(inner4(), spi=0xABCDEF, si=254)),
-    entries=changed(connection(VIRTUAL4_LOCAL, VIRTUAL4_PEER, spi=0xABCDEF, si=254)),
+    sends(sent(inner4()), tunnelled(inner4(), si=254)),
+    entries=changed(connection(VIRTUAL4_LOCAL, VIRTUAL4_PEER, si=254)),
 )
 case(
     "entropy",

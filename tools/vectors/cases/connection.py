@@ -150,12 +150,6 @@ case(
     why="a switch knows next hops alone",
 )
 case(
-    "service-path",
-    "A packet on a service path belongs to a graph, and there is none",
-    "U10",
-    *(drops(_from(spi=spi, si=255), Event.DROP_SERVICE_PATH) for spi in (1, 0x800000, 0xFFFFFF)),
-)
-case(
     "service-index-alone",
     "Without a service path, the service index means nothing",
     "U10",

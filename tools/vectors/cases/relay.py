@@ -196,12 +196,12 @@ case(
     entries=relaying(relay(node1=PEER_NODE, scid0=0, scid1=OTHER_SCID)),
 )
 case(
-    "service-path",
-    "A place in a service graph goes along",
+    "service-index",
+    "A service index, which means nothing without a path, goes along",
     "U15",
     sends(
-        data(spi=0x0A0B0C, si=254).frame(),
-        onward(data(spi=0x0A0B0C, si=254)),
+        data(si=254).frame(),
+        onward(data(si=254)),
         port=UNDERLAY.number,
         egress=SECOND.number,
     ),
