@@ -4,7 +4,7 @@
  * Entries with the same mask are found by one lookup of the key under that mask, as in an assoc
  * table. <table>_order says which masks there are, in falling order of the highest priority that an
  * entry with it has, so the search ends where nothing better can come. The agent publishes another
- * order, and each entry, by one store of 8 octets.
+ * order, and each entry, by one store of 8 octets; no bucket has two ways with the same tag.
  */
 #ifndef MOORLINE_TERNARY_H
 #define MOORLINE_TERNARY_H
@@ -92,28 +92,33 @@ static inline struct route_entry *route_element(u32 element)
 		return first ? *(volatile u64 *)&first->step[0] : 0;                               \
 	}                                                                                          \
                                                                                                    \
-	static inline u32 table##_in_bucket(const u64 *key, const u64 *mask, u32 tuple, u32 bits,  \
-					    u32 tag, u32 *priority)                                \
+	static inline u32 table##_in_bucket(u32 bits, u32 tag)                                     \
 	{                                                                                          \
 		struct assoc_bucket *bucket = table##_bucket(bits & (BUCKETS_##table - 1));        \
+		u32 element = 0;                                                                   \
                                                                                                    \
 		if (!bucket)                                                                       \
 			return 0;                                                                  \
-		for (u32 i = 0; i < ASSOC_WAYS; i++) {                                             \
+		_Pragma("unroll") for (u32 i = 0; i < ASSOC_WAYS; i++)                             \
+		{                                                                                  \
 			u64 way = bucket->way[i];                                                  \
-			struct table##_entry *entry;                                               \
                                                                                                    \
-			if ((u32)(way >> 32) != tag)                                               \
-				continue;                                                          \
-			entry = table##_element(way);                                              \
-			if (!entry || entry->tuple != tuple)                                       \
-				continue;                                                          \
-			if (ternary_same((const u64 *)entry, key, mask, KEY_WORDS_##table)) {      \
-				*priority = entry->priority;                                       \
-				return way;                                                        \
-			}                                                                          \
+			if ((u32)(way >> 32) == tag)                                               \
+				element = way;                                                     \
 		}                                                                                  \
-		return 0;                                                                          \
+		return element;                                                                    \
+	}                                                                                          \
+                                                                                                   \
+	static inline int table##_is(u32 element, const u64 *key, const u64 *mask, u32 tuple,      \
+				     u32 *priority)                                                \
+	{                                                                                          \
+		struct table##_entry *entry = element ? table##_element(element) : NULL;           \
+                                                                                                   \
+		if (!entry || entry->tuple != tuple ||                                             \
+		    !ternary_same((const u64 *)entry, key, mask, KEY_WORDS_##table))               \
+			return 0;                                                                  \
+		*priority = entry->priority;                                                       \
+		return 1;                                                                          \
 	}                                                                                          \
                                                                                                    \
 	static inline u32 table##_under(const u64 *key, u32 tuple, u32 *priority)                  \
@@ -126,11 +131,11 @@ static inline struct route_entry *route_element(u32 element)
 			return 0;                                                                  \
 		hash = ternary_hash(key, mask->word, tuple, KEY_WORDS_##table);                    \
 		tag = assoc_tag(hash);                                                             \
-		element = table##_in_bucket(key, mask->word, tuple, hash, tag, priority);          \
-		if (element)                                                                       \
+		element = table##_in_bucket(hash, tag);                                            \
+		if (table##_is(element, key, mask->word, tuple, priority))                         \
 			return element;                                                            \
-		return table##_in_bucket(key, mask->word, tuple, assoc_other_bucket(hash, tag),    \
-					 tag, priority);                                           \
+		element = table##_in_bucket(assoc_other_bucket(hash, tag), tag);                   \
+		return table##_is(element, key, mask->word, tuple, priority) ? element : 0;        \
 	}                                                                                          \
                                                                                                    \
 	static inline u32 table##_search(const u64 *key, u64 in_force)                             \

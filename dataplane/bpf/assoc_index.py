@@ -57,17 +57,21 @@ class AssocIndex:
         return None
 
     def free_way(self, places: Places) -> int:
-        """A free way in the first bucket; in the second if the first is crowded and the second is less so.
+        """A free way in the first bucket; in the second if the first is crowded and the second is less so, or
+        if another key in the first has the same tag: the programs look at one entry a bucket.
 
         Raises:
             TableFull: no room can be made in either.
         """
-        bucket, ways = places.first, self._bucket(places.first)
-        if ways.count(0) <= WAYS - _CROWDED:
-            others = self._bucket(places.second)
+        buckets = [b for b in (places.first, places.second) if not self._has_tag(b, places.tag)]
+        if not buckets:
+            raise self._no_room()
+        bucket, ways = buckets[0], self._bucket(buckets[0])
+        if ways.count(0) <= WAYS - _CROWDED and len(buckets) > 1:
+            others = self._bucket(buckets[1])
             if others.count(0) > ways.count(0):
-                bucket, ways = places.second, others
-        return bucket * WAYS + ways.index(0) if 0 in ways else self._displace(places)
+                bucket, ways = buckets[1], others
+        return bucket * WAYS + ways.index(0) if 0 in ways else self._displace(buckets)
 
     def element(self, way: int) -> int:
         """The element that a way names."""
@@ -93,22 +97,28 @@ class AssocIndex:
         """The second bucket of a key whose first is ``bucket``, and the other way round."""
         return (bucket ^ ((tag * _BUCKET_FACTOR) & MASK32)) & (self._buckets - 1)
 
-    def _displace(self, places: Places) -> int:
+    def _displace(self, buckets: Sequence[int]) -> int:
         """Makes room in full buckets: moves one of their entries to that entry's other bucket."""
-        for bucket in (places.first, places.second):
+        for bucket in buckets:
             for way, value in enumerate(self._bucket(bucket), bucket * WAYS):
                 other = self._other(bucket, value >> 32)
                 ways = self._bucket(other)
-                if 0 in ways:
+                if 0 in ways and not self._has_tag(other, value >> 32):
                     self._ways[other * WAYS + ways.index(0)] = value
                     # A packet may have read the other bucket before this store; let it find the old way.
                     time.sleep(GRACE_NS / 1e9)
                     self._ways[way] = 0
                     return way
-        raise TableFull(
+        raise self._no_room()
+
+    def _no_room(self) -> TableFull:
+        return TableFull(
             f"table {self._name} has no room for this key: both its buckets are full; delete some entries "
             "first"
         )
+
+    def _has_tag(self, bucket: int, tag: int) -> bool:
+        return any(value >> 32 == tag for value in self._bucket(bucket))
 
     def _bucket(self, bucket: int) -> list[int]:
         return self._ways[bucket * WAYS : (bucket + 1) * WAYS].tolist()

@@ -61,13 +61,13 @@ def load(spec: PipelineSpec) -> None:
     sources = {hook: joined(SOURCES / f"moorline_{hook}.c") for hook in PROGRAMS}
     declared = declared_tables(sources["xdp"])
     _check_tables(contract, declared)
-    flags = [*_FLAGS, *_constants(contract, declared)]
+    flags = [*_FLAGS, *constants(contract, declared)]
     cache = Cache(cache_folder(), [*flags, *sources.values()])
     compiled = cache.read()
     if compiled is None:
         compiled = _compile(flags, spec)
         cache.write(compiled)
-    tables = _describe(compiled["xdp"], contract, declared)
+    tables = describe(compiled["xdp"], contract, declared)
     _check_former(tables, read_manifest(spec.manifest))
     names = maps_of({name: table.layout for name, table in declared.items()})
     there = {name for name in names if (spec.maps / name).exists()}
@@ -96,7 +96,7 @@ def _check_tables(contract: P4Info, declared: Mapping[str, TableDeclaration]) ->
             )
 
 
-def _constants(contract: P4Info, declared: Mapping[str, TableDeclaration]) -> list[str]:
+def constants(contract: P4Info, declared: Mapping[str, TableDeclaration]) -> list[str]:
     """The numbers of the contract, as the C sources expect them on the command line."""
     values = {f"EVENT_{event.name}": event.value for event in Event}
     values |= {f"ACTION_{action.name}": action.id for action in contract.actions.values()}
@@ -155,7 +155,7 @@ def _log(spec: PipelineSpec) -> str:
     return spec.log.read_text(errors="replace")
 
 
-def _describe(
+def describe(
     compiled: Compiled, contract: P4Info, declared: Mapping[str, TableDeclaration]
 ) -> dict[str, Any]:
     """What ``pipeline.json`` says of each table."""

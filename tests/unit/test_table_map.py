@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from dataplane.bpf.assoc_index import AssocIndex, Places
 from dataplane.bpf.assoc_table import AssocTable
 from dataplane.bpf.elements import GRACE_NS
 from dataplane.bpf.table_map import (
@@ -356,6 +357,21 @@ def test_an_entry_left_in_both_buckets_is_found_once_after_a_restart() -> None:
     assert len(again) == 1
     assert sum(1 for w in ways if w) == 1
     assert again.get(assoc_key(number))
+
+
+def test_no_bucket_has_two_ways_with_one_tag() -> None:
+    """The programs look at one entry a bucket: keys with the same tag go to one bucket each."""
+    memory = bytearray(2 * WAYS * 8)
+    index = AssocIndex("t", memory, 2)
+    places = Places(5, 0, 1)
+    buckets = []
+    for element in (1, 2):
+        way = index.free_way(places)
+        index.name(way, places.tag, element)
+        buckets.append(way // WAYS)
+    assert sorted(buckets) == [0, 1]
+    with pytest.raises(TableFull, match="table t has no room for this key"):
+        index.free_way(places)
 
 
 def test_memory_must_fit() -> None:
