@@ -17,6 +17,7 @@ from dataplane.agent import forwarding
 from dataplane.agent.access import AccessPair, inner_mtu
 from dataplane.agent.answers import Answers
 from dataplane.agent.backend import AgentBackend
+from dataplane.agent.beyond import Beyond
 from dataplane.agent.change_socket import ChangeSocket
 from dataplane.agent.config import NodeConfig
 from dataplane.agent.controller_link import ControllerLink
@@ -32,12 +33,12 @@ from dataplane.agent.peers import Peers
 from dataplane.agent.port_map import PortMap
 from dataplane.agent.ports import Ports, PortState, own_addresses
 from dataplane.agent.pump import DigestPump, Pump
-from dataplane.agent.relaying import OriginTable
 from dataplane.agent.resolver import Resolver
 from dataplane.agent.servers import serve_controller, serve_locally, stopping
 from dataplane.agent.service import AgentService
 from dataplane.agent.session import Session, to_api
 from dataplane.agent.state import NodeState, StateError, write_state
+from dataplane.agent.table_proxy import OriginTable, RouteTable
 from dataplane.agent.translations import Translations
 from dataplane.agent.uplink_routes import UplinkInterface, UplinkRoutes
 from dataplane.agent.watch import HostWatch
@@ -88,7 +89,6 @@ class Agent:
         self._host_moved = asyncio.Event()
         self._unsaved = asyncio.Event()
         self._reported: list[api.Port] = []
-        self._reported_peers: list[FeaturePeer] = []
         self._placed: tuple[api.Endpoint, ...] = ()
         self._netlink = netlink
         tables = Tables(binding, pipeline.tables)
@@ -100,6 +100,7 @@ class Agent:
         self._ports = Ports(config, state, netlink, self)
         self._access = AccessPair(netlink, config.interface, config.far_interface)
         self._neighbours = Neighbours(netlink)
+        self._beyond = Beyond(tables, self._ports, self._neighbours, self._own_addresses)
         self._gateway_routes = GatewayRoutes(netlink)
         self._guard = forwarding.Guard(netlink)
         self._dns: DnsServer | None = None
@@ -117,9 +118,10 @@ class Agent:
             on_paths_changed=self._host_moved.set,
         )
         origins = OriginTable(pipeline.tables["origin"], self._relaying_begins, self._host_moved.set)
+        routes = RouteTable(pipeline.tables["route"], self._host_moved.set)
         self._backend = AgentBackend(
             binding,
-            {**pipeline.tables, "origin": origins},
+            {**pipeline.tables, "origin": origins, "route": routes},
             {"port_events": pipeline.port_events},
             config.state_dir / "p4runtime.config",
             self._ports,
@@ -202,13 +204,10 @@ class Agent:
         self._reported = report
         self._feature_peers.look()
 
-    def _report_feature_peers(self) -> None:
-        """All that is known of them, unless the controller knows it."""
-        report = self._feature_peers.report()
-        if report != self._reported_peers and self._mobility.session is not None:
+    def _report_feature_peers(self, report: list[FeaturePeer]) -> None:
+        if self._mobility.session is not None:
             changed = api.FeaturePeersChanged(feature_peers=report)
             self._mobility.session.report(api.NodeReport(feature_peers=changed))
-        self._reported_peers = report
 
     async def _follow_host(self) -> None:
         """What follows from changes of links and routes, and may take its time."""
@@ -271,9 +270,12 @@ class Agent:
     async def _keep_neighbours(self) -> None:
         underlay = [port for port in self._ports if port.role == "underlay"]
         destinations = [address for peer in self._peers for address in peer.addresses]
+        destinations += self._beyond.tunnel_ends()
         await self._neighbours.release(destinations, frozenset(port.attached for port in underlay))
         at_xdp = frozenset(port.attached for port in underlay if port.hook is Hook.XDP)
-        links = self._plain_hosts() if any(port.hook is Hook.XDP for port in self._ports) else []
+        links = []
+        if any(port.hook is Hook.XDP for port in self._ports):
+            links = self._plain_hosts() + await self._beyond.next_hops()
         # Until the controller has named the peers, those of an earlier agent still have packets under way.
         all_named = self._link is not None and self._link.synchronized
         await self._neighbours.keep(destinations if at_xdp else [], at_xdp, links, and_no_others=all_named)

@@ -56,7 +56,7 @@ class FeaturePeers:
         netlink: a ``pyroute2.AsyncIPRoute``.
         ports: the node's.
         host: the host's links as they are now.
-        changed: called when :meth:`report` may be another.
+        tell: called with :meth:`report` when it is another.
     """
 
     def __init__(
@@ -65,13 +65,14 @@ class FeaturePeers:
         netlink: Any,
         ports: Ports,
         host: Callable[[], HostTable],
-        changed: Callable[[], None],
+        tell: Callable[[list[api.FeaturePeer]], None],
     ) -> None:
         self._config = config
         self._netlink = netlink
         self._ports = ports
         self._host = host
-        self._changed = changed
+        self._tell = tell
+        self._told: list[api.FeaturePeer] = []
         mtu = _mtu(config, host())
         self._kept = [_Kept(self._make(peer, mtu)) for peer in config.peers]
         for kept in self._kept:
@@ -97,6 +98,13 @@ class FeaturePeers:
         """The host's links have changed."""
         for kept in self._kept:
             kept.look.set()
+        self._report()
+
+    def _report(self) -> None:
+        report = self.report()
+        if report != self._told:
+            self._told = report
+            self._tell(report)
 
     def report(self) -> list[api.FeaturePeer]:
         """The peers as the controller hears of them: those whose interfaces have been seen."""
@@ -160,7 +168,7 @@ class FeaturePeers:
             log.info("feature_peer_up", peer=name)
         else:
             log.warning("feature_peer_down", peer=name, why=health.problem)
-        self._changed()
+        self._report()
 
 
 async def remove_others(config: NodeConfig, netlink: Any, keep: Iterable[str] | None = None) -> None:

@@ -87,9 +87,13 @@ class Neighbours:
             if hop not in (None, asked):
                 await self._neighbour("del", asked)
 
-    async def _next_hop(self, destination: str) -> tuple[int, str] | None:
+    async def next_hop(self, destination: str, interface: int) -> tuple[int, str] | None:
+        """The next hop to an address out of one interface: interface and address."""
+        return await self._next_hop(destination, oif=interface)
+
+    async def _next_hop(self, destination: str, **by: int) -> tuple[int, str] | None:
         try:
-            for route in await self._netlink.route("get", dst=destination):
+            for route in await self._netlink.route("get", dst=destination, **by):
                 return route.get_attr("RTA_OIF"), route.get_attr("RTA_GATEWAY") or destination
         except NetlinkError:
             pass  # no route now; a change of routes asks again

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host becomes a relay with the first address that it is told a neighbour by."""
+"""What the agent does about tables that the controller writes: relaying begins, next hops are sought."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dataplane.agent.relaying import OriginTable
+from dataplane.agent.table_proxy import OriginTable, RouteTable
 from dataplane.bpf.table_map import EntryMissing
 
 
@@ -57,3 +57,14 @@ def test_all_else_is_the_tables_own() -> None:
     assert table.get(b"1") == ("get", b"1")
     assert table.scan() == ("scan",)
     assert table.set_counters(b"1", 2, 3) is None
+
+
+def test_the_agent_hears_of_each_change_of_routes() -> None:
+    log: list[str] = []
+    table: Any = RouteTable(Table(log), lambda: log.append("changed"))
+    table.insert(b"1", 1, b"")
+    table.modify(b"1", 1, b"2")
+    table.delete(b"1")
+    with pytest.raises(EntryMissing):
+        table.delete(b"1")
+    assert log == ["insert", "changed", "changed", "delete", "changed"]

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent makes of the settings of a peer, and what it reads back; no namespace is made here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataplane.peers.base import PeerError
+from dataplane.peers.builtin import RECIPES, statistics
+from dataplane.peers.config import PeerConfig
+from dataplane.peers.program import Program
+from dataplane.peers.recipe import Recipe
+
+
+def recipe(tmp_path: Path, run: Any, **settings: Any) -> Recipe:
+    config = PeerConfig.model_validate({"name": "p1", "kind": "k", "run": run, **settings})
+    return RECIPES[config.run](config, tmp_path, tmp_path / "cache")  # type: ignore[index]
+
+
+def test_a_change_of_rules_is_a_change_of_the_recipe(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.nft"
+    rules.write_text("accept\n")
+    before = recipe(tmp_path, "firewall", rules=rules).ruleset
+    assert "policy drop" in before
+    rules.write_text("drop\n")
+    assert recipe(tmp_path, "firewall", rules=rules).ruleset != before
+    rules.unlink()
+    with pytest.raises(PeerError, match=r"^rules .*rules.nft cannot be read"):
+        recipe(tmp_path, "firewall", rules=rules)
+
+
+def test_lists_come_from_the_settings_and_from_files(tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("# a comment\nads.example  # inline\n\nbad.example\n")
+    one = {"customers": ["10.0.0.0/8"], "names": ["games.example"], "file": names}
+    found = recipe(tmp_path, "filter", list=[one])
+    assert json.loads(found.files["names.json"]) == [
+        {"customers": ["10.0.0.0/8"], "names": ["games.example", "ads.example", "bad.example"]}
+    ]
+    assert "ip6 saddr" not in found.ruleset
+    names.unlink()
+    with pytest.raises(PeerError, match=r"^list .*names.txt cannot be read"):
+        recipe(tmp_path, "filter", list=[one])
+
+
+def test_a_nat_without_an_address_of_a_family_lets_none_of_it_out(tmp_path: Path) -> None:
+    rules = recipe(tmp_path, "nat", addresses=["192.0.2.1", "192.0.2.2"]).ruleset
+    assert "mod 2 map { 0 : 192.0.2.1, 1 : 192.0.2.2 }" in rules
+    assert 'oifname "out" meta nfproto ipv6 drop' in rules
+
+
+def test_usage_is_read_from_what_nft_lists() -> None:
+    def counted(name: str, address: str, packets: int, octets: int) -> dict[str, Any]:
+        element = {"elem": {"val": address, "counter": {"packets": packets, "bytes": octets}}}
+        return {"set": {"name": name, "elem": [element]}}
+
+    capped = {"set": {"name": "cap0_4", "elem": [{"elem": {"val": "10.0.0.1", "quota": {}}}]}}
+    items = [counted("sent4", "10.0.0.1", 3, 300), counted("received4", "10.0.0.1", 2, 90), capped]
+    used = statistics.usage(json.dumps({"nftables": [{"metainfo": {}}, *items]}))
+    assert used == {ip_address("10.0.0.1"): statistics.AddressUsage(3, 300, 2, 90)}
+    with pytest.raises(PeerError, match="in a form that is not known"):
+        statistics.usage("{}")
+
+
+# ---- programs that outlive the agent -----------------------------------------------------------------------
+
+SLEEP = (sys.executable, "-c", "import time; print('hello', flush=True); time.sleep(60)")
+
+
+async def test_a_program_is_found_again_watched_and_ended(tmp_path: Path) -> None:
+    first = Program("sleep", SLEEP, tmp_path)
+    assert not first.adopt()
+    first.start()
+    assert first.adopt()
+    first.close()
+    again = Program("sleep", SLEEP, tmp_path)
+    assert again.adopt()
+    ended = asyncio.Event()
+    again.on_end(ended.set)
+    number = json.loads((tmp_path / "sleep.process").read_text())["pid"]
+    os.kill(number, signal.SIGKILL)
+    async with asyncio.timeout(5):
+        await ended.wait()
+    assert not again.runs
+    await asyncio.to_thread(os.waitpid, number, 0)
+    again.start()
+    await again.stop()
+    assert not again.runs
+    assert not Program("sleep", SLEEP, tmp_path).adopt()
+
+
+async def test_another_process_with_the_number_of_one_that_has_ended_is_left_alone(tmp_path: Path) -> None:
+    note = {"pid": os.getpid(), "started": "1", "command": list(SLEEP)}
+    (tmp_path / "sleep.process").write_text(json.dumps(note))
+    assert not Program("sleep", SLEEP, tmp_path).adopt()
+    (tmp_path / "sleep.process").write_text("{")
+    assert not Program("sleep", SLEEP, tmp_path).adopt()
+
+
+async def test_the_last_words_of_a_program(tmp_path: Path) -> None:
+    program = Program("words", (sys.executable, "-c", "raise SystemExit('no such file')"), tmp_path)
+    ended = asyncio.Event()
+    program.on_end(ended.set)
+    program.start()
+    async with asyncio.timeout(5):
+        await ended.wait()
+    assert program.last_words == "no such file"
+    with pytest.raises(PeerError, match="nothing cannot be started"):
+        Program("nothing", ("/no/such/program",), tmp_path).start()
