@@ -46,8 +46,8 @@ control CheckIpv6(in ipv6_t ip, in bit<32> available, inout metadata_t meta) {
         } else if (total > available) {
             meta.event = Event.DROP_INNER_LENGTH;
         }
-        meta.inner = {true, false, 0, 0, 0, 0, 0, IPV6_OCTETS, total, ip.traffic_class, ip.next_header, ip.src,
-                      ip.dst};
+        meta.inner = {true, false, 0, 0, 0, 0, 0, IPV6_OCTETS, total, ip.traffic_class, ip.next_header,
+                      ip.src, ip.dst};
     }
 }
 

@@ -39,13 +39,47 @@
 //                                  +---------+
 //           access port <------------+     +-----------> underlay port
 //
+// On a service path (service.p4):
+//
+//   access port    edge port, user device    underlay, SPI != 0        port of a feature peer
+//        |           (device)                  (origin)                  header off: a label
+//        |                |                       |                              |
+//        |          packet sound?           packet sound?                  packet sound?
+//        |                |                       |                              |
+//  +------------+   +----------+ miss  +------------+                        +--------+
+//  | connection |   | shortcut |------>| classifier | |                      | resume |
+//  +------------+   +----------+       +------------+ |                      +--------+
+//        |                |                  |        |                          | do connection or
+//        |     no path    +------------------+        |                          | class agree?
+//        |   +------------+                           |                          |
+//        |   |            | SPI, SI                   |                          |
+//        +---|------------+---------------------------+--------------------------+
+//            |                                        |
+//            |                                  +----------+ group  +----------+ miss  +--------+
+//            |                    +------------>| path_hop |------->| affinity |------>| member |
+//            |                    |             +----------+        +----------+       +--------+
+//            |                    |               |  |   |               | instance        |
+//            |                    +---------------|--|---|---------------+-----------------+
+//            |                       again        |  |   |
+//            |            end, no SCID            |  |   | to_node
+//            |   +--------------------------------+  |   +-------------> locator, uplink, as above
+//            v   v                                   |     end with SCID: connection, again
+//          +-------+                                 | to_peer
+//          | route |                                 +-----------------> header on, its port
+//          +-------+
+//            |  |  +---> edge port
+//            |  +------> locator, uplink: to another node
+//            +---------> uplink: into a user device's tunnel
+//
 // A packet's event is RX while it is on its way. The first control that gives it another one has
 // decided; the rest is passed by. Every packet is counted in port_events as RX and as what it became.
 //
 // What a switch does otherwise than a host: what passes goes to HOST_PORT; address resolution is
 // answered, where the table own_address says so, or goes to the controller; the link-layer addresses
 // are those of the table fib, where a host asks its kernel for route and neighbour; a packet-out counts
-// with its own three octets of header; and a UDP checksum is verified up to the end of the frame, so
+// with its own three octets of header; a packet whose path goes through a group of instances, or ends
+// with a connection, may go through the pipeline twice, since a table can be asked only once on a way;
+// and a UDP checksum is verified up to the end of the frame, so
 // that padding behind a packet that has one must be zeros.
 
 #include <core.p4>

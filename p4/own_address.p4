@@ -89,7 +89,8 @@ control OwnAddress(in headers_t hdr, inout metadata_t meta, in standard_metadata
 // itself alone.
 control Answer(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     bool known = meta.event == Event.PASS && hdr.ethernet.dst == meta.question.asker;
-    bool for_us = meta.question.asked == meta.question.mac || meta.question.asked[40:40] == 1; // or for a group
+    bool for_us = meta.question.asked == meta.question.mac ||
+                  meta.question.asked[40:40] == 1; // or for a group
 
     apply {
         meta.event = Event.PASS;

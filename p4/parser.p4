@@ -439,7 +439,8 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         bool own = meta.options.head[31:8] == OPTION_CLASS_TYPE;
 
         meta.options.own = meta.options.own || own;
-        meta.options.unknown_critical = meta.options.unknown_critical || (meta.options.head[15:15] == 1 && !own);
+        meta.options.unknown_critical =
+            meta.options.unknown_critical || (meta.options.head[15:15] == 1 && !own);
         meta.options.option_words_left = 1 + (bit<8>)meta.options.head[4:0];
         meta.options.too_long = meta.options.option_words_left > meta.options.words_left;
         transition select(meta.options.too_long) {

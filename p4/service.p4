@@ -30,8 +30,8 @@ control LookAgain(in headers_t hdr, inout metadata_t meta) {
     apply {
         meta.kept = (bit<3>)meta.service.next ++ (bit<3>)meta.role ++ (bit<1>)meta.service.inside ++
                     (bit<1>)meta.service.asked ++ meta.service.available ++ meta.tenant ++ meta.hops ++
-                    meta.scid ++ meta.node ++ meta.spi ++ meta.si ++ meta.path_mtu ++ meta.hop.instance ++ 7w0 ++
-                    meta.ingress_port;
+                    meta.scid ++ meta.node ++ meta.spi ++ meta.si ++ meta.path_mtu ++
+                    meta.hop.instance ++ 7w0 ++ meta.ingress_port;
         meta.again = hdr.packet_out.isValid() ? Again.PACKET_OUT : Again.PACKET;
         resubmit_preserving_field_list(FIELDS_KEPT);
         exit;
@@ -41,8 +41,8 @@ control LookAgain(in headers_t hdr, inout metadata_t meta) {
 // What was known when the packet was sent through again.
 control Restore(inout metadata_t meta) {
     apply {
-        meta.service = {(Look)meta.kept[231:229], Look.FIRST, meta.kept[225:225] == 1, meta.kept[224:224] == 1,
-                        meta.kept[223:192], 0, 0, 0, 0};
+        meta.service = {(Look)meta.kept[231:229], Look.FIRST, meta.kept[225:225] == 1,
+                        meta.kept[224:224] == 1, meta.kept[223:192], 0, 0, 0, 0};
         meta.role = (Role)meta.kept[228:226];
         meta.tenant = meta.kept[191:168];
         meta.hops = meta.kept[167:160];

@@ -10,7 +10,8 @@ control PutOuterIpv4(inout headers_t hdr, in metadata_t meta) {
     apply {
         hdr.tunnel_ipv4 = {
             IPV4_PLAIN, meta.departure.traffic_class,
-            (bit<16>)(meta.inner.length + OVERHEAD_IPV4), ATOMIC, meta.departure.ttl, PROTOCOL_UDP, 0, meta.uplink.src4, meta.next[31:0]
+            (bit<16>)(meta.inner.length + OVERHEAD_IPV4), ATOMIC, meta.departure.ttl, PROTOCOL_UDP, 0,
+            meta.uplink.src4, meta.next[31:0]
         };
     }
 }
