@@ -24,7 +24,7 @@ OPTIONS: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_metadata_s
 ELECTIONS: Final = 1000
 """Election ids from one session's to the next one's."""
 
-OWN_TABLES: Final = ("scid", "connection", "locator")
+OWN_TABLES: Final = ("scid", "connection", "locator", "classifier", "route")
 """Tables that nobody else writes: an agent keeps its host's rows in the others."""
 
 Update = p4r.Update
@@ -319,4 +319,4 @@ def paths(node: int, **fields: Any) -> p4r.TableEntry:
 
 def key_of(whole: p4r.TableEntry) -> p4r.TableEntry:
     """An entry with nothing but its key."""
-    return p4r.TableEntry(table_id=whole.table_id, match=whole.match)
+    return p4r.TableEntry(table_id=whole.table_id, match=whole.match, priority=whole.priority)

@@ -14,6 +14,7 @@ from tests.conformance.p4runtime import (
     digests,
     entries,
     idle,
+    matches,
     packets,
     pipeline,
     reads,
@@ -21,7 +22,7 @@ from tests.conformance.p4runtime import (
 )
 from tests.conformance.p4runtime.cases import AS_SPECIFIED, CASES, Deviation, deviations
 
-MODULES = (arbitration, batches, counters, digests, entries, idle, packets, pipeline, reads)
+MODULES = (arbitration, batches, counters, digests, entries, idle, matches, packets, pipeline, reads)
 """What adds the cases."""
 
 DEVIATIONS = deviations()
