@@ -23,6 +23,7 @@ AGENTS_DEVICE_ID: Final = 1
 
 _ADDRESS_BITS: Final = 128
 _MAPPED_BITS: Final = 96
+_LABEL_BITS: Final = 32
 
 
 async def read_contract(channel: Channel, device_id: int) -> P4Info:
@@ -70,6 +71,7 @@ def entry_row(contract: P4Info, entry: p4r.TableEntry) -> dict[str, Any]:
             for field in table.match
             if field.id == match.field_id
         },
+        "priority": entry.priority or None,
         "action": action.name,
         "params": _named(action.params, ((p.param_id, p.value) for p in entry.action.action.params)),
         "packets": entry.counter_data.packet_count,
@@ -78,16 +80,45 @@ def entry_row(contract: P4Info, entry: p4r.TableEntry) -> dict[str, Any]:
 
 
 def _matched(match: p4r.FieldMatch, width: int) -> int | str:
-    if not match.HasField("lpm"):
-        return value_of(match.exact.value, width)
-    length, shown = match.lpm.prefix_len, value_of(match.lpm.value, width)
+    """What a field is compared with: a value, its leading bits, or hexadecimal numbers, ``value&mask``."""
+    if match.HasField("ternary"):
+        return _masked(match.ternary, width)
+    if match.HasField("lpm"):
+        return _prefix(match.lpm.value, match.lpm.prefix_len, width)
+    return value_of(match.exact.value, width)
+
+
+def _masked(match: p4r.FieldMatch.Ternary, width: int) -> int | str:
+    mask = _number(match.mask)
+    length = mask.bit_count()
+    if length == width:
+        return value_of(match.value, width)
+    if mask == (1 << width) - (1 << width - length) and width == _ADDRESS_BITS:
+        return _prefix(match.value, length, width)
+    return f"{_number(match.value):#x}&{mask:#x}"
+
+
+def _prefix(value: bytes, length: int, width: int) -> str:
+    shown = value_of(value, width)
     mapped = width == _ADDRESS_BITS and "." in str(shown)
     return f"{shown}/{length - _MAPPED_BITS if mapped and length >= _MAPPED_BITS else length}"
 
 
 def _named(described: Iterable[Value], values: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
     by_id = {value.id: value for value in described}
-    return {by_id[number].name: value_of(value, by_id[number].width) for number, value in values}
+    named = {by_id[number]: value for number, value in values}
+    return {
+        v.name: _number(octets) if _is_label(v) else value_of(octets, v.width) for v, octets in named.items()
+    }
+
+
+def _is_label(value: Value) -> bool:
+    """Whether 32 bits are no IPv4 address: those have a 4 at the end of their names."""
+    return value.width == _LABEL_BITS and not value.name.endswith("4")
+
+
+def _number(value: bytes) -> int:
+    return int.from_bytes(value, "big")
 
 
 def value_of(value: bytes, width: int) -> int | str:
@@ -96,7 +127,7 @@ def value_of(value: bytes, width: int) -> int | str:
     128 bits are an address (IPv4 in mapped form), 64 an SCID, 48 a link-layer address, 32 an IPv4 address;
     all else are numbers.
     """
-    number = int.from_bytes(value, "big")
+    number = _number(value)
     match width:
         case 128:
             address = ipaddress.IPv6Address(number)

@@ -28,6 +28,7 @@ app = typer.Typer(help="What is in the data plane of this machine.", no_args_is_
 
 COLUMNS = (
     Column("TABLE", "table"),
+    Column("PRIORITY", "priority", right=True),
     Column("MATCH", lambda row: _fields_text(row["match"])),
     Column("ACTION", lambda row: f"{row['action']}({_fields_text(row['params'])})"),
     Column("PACKETS", "packets", right=True),

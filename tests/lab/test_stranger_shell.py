@@ -25,7 +25,7 @@ SETUP = ROOT / "tools" / "p4runtime-shell" / "setup"
 PYTHON = ROOT / "build" / "p4runtime-shell" / "bin" / "python"
 STRANGER = Path(__file__).with_name("stranger")
 
-TABLES = ("port_role", "terminate", "scid", "connection", "locator", "uplink")
+TABLES = ("port_role", "terminate", "scid", "connection", "locator", "uplink", "classifier", "route")
 
 REFUSALS = {
     "unknown table": "INVALID_ARGUMENT",
@@ -38,6 +38,10 @@ REFUSALS = {
     "field too wide by a bit": "OUT_OF_RANGE",
     "field empty": "OUT_OF_RANGE",
     "priority": "INVALID_ARGUMENT",
+    "no priority": "INVALID_ARGUMENT",
+    "mask of zeros": "INVALID_ARGUMENT",
+    "ones outside the mask": "INVALID_ARGUMENT",
+    "prefix of no bits": "INVALID_ARGUMENT",
     "no action": "INVALID_ARGUMENT",
     "unknown action": "INVALID_ARGUMENT",
     "action of another table": "INVALID_ARGUMENT",

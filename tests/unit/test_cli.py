@@ -399,6 +399,7 @@ def test_table_dump(run: Run, agent: FakeAgent) -> None:
     connection, locator = run("table", "dump", "-o", "json").json
     assert connection == {
         "table": "connection",
+        "priority": None,
         "match": {"tenant": 3, "src": "198.18.0.2", "dst": "198.18.0.1"},
         "action": "encapsulate",
         "params": {"scid": HEX, "node": 7, "spi": 0, "si": 0, "mtu": 1428},

@@ -58,6 +58,45 @@ def test_cells(value: object, expected: str) -> None:
     assert Column("X", "x").text({"x": value}) == expected
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "mask", "expected"),
+    [
+        ("tenant", b"\5", b"\xff\xff\xff", 5),
+        ("tenant", b"\4", b"\6", "0x4&0x6"),
+        (
+            "src_mac",
+            bytes.fromhex("020000000000"),
+            bytes.fromhex("ff0000000000"),
+            "0x20000000000&0xff0000000000",
+        ),
+        ("dst", IPv6Address("2001:db8::").packed, b"\xff" * 4 + bytes(12), "2001:db8::/32"),
+        ("dst", IPv6Address("::ffff:192.0.2.0").packed, b"\xff" * 15 + b"\0", "192.0.2.0/24"),
+        ("dst", IPv6Address("::ffff:192.0.2.7").packed, b"\xff" * 16, "192.0.2.7"),
+        ("dst", IPv6Address("::7").packed, IPv6Address("::f").packed, "0x7&0xf"),
+    ],
+)
+def test_a_class_of_packets_is_a_row(field: str, value: bytes, mask: bytes, expected: object) -> None:
+    contract = load_p4info(P4INFO)
+    table = contract.table("classifier")
+    entry = p4r.TableEntry(table_id=table.id, priority=7)
+    number = next(match.id for match in table.match if match.name == field)
+    ternary = entry.match.add(field_id=number).ternary
+    ternary.value, ternary.mask = value, mask
+    entry.action.action.action_id = contract.action("deny").id
+    row = entry_row(contract, entry)
+    assert (row["match"], row["priority"]) == ({field: expected}, 7)
+
+
+def test_labels_and_keys_are_numbers() -> None:
+    contract = load_p4info(P4INFO)
+    action = contract.action("route_tunnel")
+    entry = p4r.TableEntry(table_id=contract.table("route").id)
+    entry.action.action.action_id = action.id
+    for param in action.params:
+        entry.action.action.params.add(param_id=param.id, value=b"\x09")
+    assert entry_row(contract, entry)["params"] == {"port": 9, "tunnel": 9, "remote": "::9", "key": 9}
+
+
 def test_a_neighbour_of_a_switch_is_a_row() -> None:
     contract = load_p4info(P4INFO)
     table, action = contract.table("fib"), contract.action("next_hop")

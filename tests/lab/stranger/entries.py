@@ -65,14 +65,28 @@ ROWS: dict[str, tuple[Named, tuple[str, Named], tuple[str, Named]]] = {
             for mtu in ("1500", "9000")
         ]
     ),
+    "classifier": (
+        {"tenant": "7&&&0xff", "dst": "2001:db8::&&&ffff:ffff::", "dst_port": "80&&&0xffff"},
+        ("set_path", {"spi": "9", "si": "255", "mtu": "1400"}),
+        ("deny", {}),
+    ),
+    "route": (
+        {"tenant": "7", "destination": "2001:db8::/32"},
+        ("route_node", {"node": "9"}),
+        ("route_port", {"port": "4", "vlan": "0"}),
+    ),
 }
 """For each table a key, an entry to insert, and what to modify it to."""
+
+PRIORITIES = {"classifier": 5}
+"""Of the tables whose entries have one."""
 
 
 def typed(table: str, match: Named, action: str | None = None, params: Named | None = None) -> Any:
     entry = sh.TableEntry(table)(action=action) if action else sh.TableEntry(table)
     for name, value in match.items():
         entry.match[name] = value
+    entry.priority = PRIORITIES.get(table, 0)
     for name, value in (params or {}).items():
         entry.action[name] = value
     return entry
@@ -88,7 +102,8 @@ def seen(table: str, match: Named) -> list[Any]:
 
 
 def key(entry: p4r.TableEntry) -> dict[int, int]:
-    return {field.field_id: int.from_bytes(field.exact.value, "big") for field in entry.match}
+    values = {f.field_id: getattr(f, f.WhichOneof("field_match_type")).value for f in entry.match}
+    return {number: int.from_bytes(value, "big") for number, value in values.items()}
 
 
 def wanted(entry: p4r.TableEntry) -> list[Any]:

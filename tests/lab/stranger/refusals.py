@@ -29,6 +29,11 @@ def first_value(value: bytes) -> Callable[[p4r.TableEntry], Any]:
     return lambda entry: setattr(entry.match[0].exact, "value", value)
 
 
+def masked(value: bytes, mask: bytes) -> Callable[[p4r.TableEntry], Any]:
+    ternary = p4r.FieldMatch.Ternary(value=value, mask=mask)
+    return lambda entry: entry.match[0].ternary.CopyFrom(ternary)
+
+
 def first_param(value: bytes) -> Callable[[p4r.TableEntry], Any]:
     return lambda entry: setattr(entry.action.action.params[0], "value", value)
 
@@ -54,6 +59,10 @@ SPOILERS: dict[str, tuple[str, Callable[[p4r.TableEntry], Any]]] = {
     "field too wide by a bit": ("port_role", first_value(b"\2\0")),
     "field empty": ("scid", first_value(b"")),
     "priority": ("scid", lambda e: setattr(e, "priority", 1)),
+    "no priority": ("classifier", lambda e: setattr(e, "priority", 0)),
+    "mask of zeros": ("classifier", masked(b"\0", b"\0")),
+    "ones outside the mask": ("classifier", masked(b"\7", b"\3")),
+    "prefix of no bits": ("route", lambda e: setattr(e.match[1].lpm, "prefix_len", 0)),
     "no action": ("scid", lambda e: e.ClearField("action")),
     "unknown action": ("scid", lambda e: setattr(e.action.action, "action_id", 0x01FFFFFF)),
     "action of another table": (
