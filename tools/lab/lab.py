@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tools.lab import cleanup
+from tools.lab.edges import EdgeHost, lay_at_edge
 from tools.lab.namespace import Namespace
 from tools.lab.plain import PlainHost, lay_behind, virtual_address
 from tools.lab.process import Process
@@ -37,13 +38,16 @@ MOST_UPLINKS = 4
 
 @dataclass(frozen=True)
 class HostPlan:
-    """How a host is tied to the router, and the names of the plain hosts, each behind a port of its own."""
+    """How a host is tied to the router, and the names of the plain hosts, each behind a port of its own:
+    ``plain`` behind gateway ports, ``edges`` at edge ports.
+    """
 
     name: str
     families: tuple[int, ...] = (4, 6)
     uplinks: int = 1
     plain: tuple[str, ...] = ()
     settings: Mapping[str, Any] | None = None
+    edges: tuple[str, ...] = ()
 
 
 class Lab:
@@ -63,6 +67,7 @@ class Lab:
         self._mtu = mtu
         self._stack = ExitStack()
         self.plain: dict[str, PlainHost] = {}
+        self.edges: dict[str, EdgeHost] = {}
         self.name = cleanup.unique_name()
 
     def __enter__(self) -> Self:
@@ -139,9 +144,16 @@ class Lab:
         gateways = [f"lan{number}" for number, _ in enumerate(plan.plain)]
         for interface, name in zip(gateways, plan.plain, strict=True):
             self._plain_host(stack, namespace, interface, name)
-        return Host(
-            site, plan.name, namespace, uplinks, self.controller.address, plan.settings or {}, gateways
-        )
+        edges = [self._edge_host(stack, namespace, f"edge{at}", name) for at, name in enumerate(plan.edges)]
+        ports = [{"name": interface, "role": "gateway"} for interface in gateways]
+        ports += [edge.port for edge in edges]
+        return Host(site, plan.name, namespace, uplinks, self.controller.address, plan.settings or {}, ports)
+
+    def _edge_host(self, stack: ExitStack, node: Namespace, interface: str, name: str) -> EdgeHost:
+        place = self._namespace(stack, name)
+        place.use_file("/etc/hosts", self._names_file)
+        self.edges[name] = lay_at_edge(node, interface, name, place, 1 + len(self.edges))
+        return self.edges[name]
 
     def _plain_host(self, stack: ExitStack, gateway: Namespace, interface: str, name: str) -> None:
         place = self._namespace(stack, name)

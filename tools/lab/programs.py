@@ -234,10 +234,10 @@ class Host(Program):
         uplinks: Sequence[Uplink],
         upstream: str,
         settings: Mapping[str, Any],
-        gateways: Sequence[str] = (),
+        ports: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """``upstream`` is the name server for what Moorline does not know, ``gateways`` are its interfaces
-        towards plain hosts.
+        """``upstream`` is the name server for what Moorline does not know, ``ports`` are those beside its
+        uplinks, as in the file of the node.
         """
         super().__init__(site, name, place, ("node",))
         self.name = name
@@ -245,14 +245,13 @@ class Host(Program):
         names = self.folder / "resolv.conf"
         names.write_text(f"nameserver {DNS_ADDRESS}\noptions timeout:2 attempts:1\n")
         place.use_file("/etc/resolv.conf", names)
-        ports = [{"name": uplink.interface, "role": "underlay"} for uplink in uplinks]
-        ports += [{"name": interface, "role": "gateway"} for interface in gateways]
+        underlay = [{"name": uplink.interface, "role": "underlay"} for uplink in uplinks]
         self._settings = {
             "state_dir": self.folder / "state",
             "socket": self.socket,
             "pins": cleanup.PINS / f"{site.name}-{name}",
             "dns": {"address": DNS_ADDRESS, "upstream": [upstream]},
-            "port": ports,
+            "port": [*underlay, *ports],
             **settings,
         }
         self.set()

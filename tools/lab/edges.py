@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain hosts at edge ports: user devices, and servers of the world outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import Any
+
+from tools.lab.namespace import Interface, Namespace, connect
+
+ROUTER, HOST = 1, 10
+"""Their numbers on a link."""
+
+
+def edge_address(family: int, network: int, host: int) -> Interface:
+    """Address number ``host`` (1 = the node) of an edge network, outside the virtual prefixes."""
+    if family == 4:
+        return IPv4Interface(f"10.30.{network}.{host}/24")
+    return IPv6Interface(f"fd30:0:0:{network:x}::{host:x}/64")
+
+
+@dataclass(frozen=True)
+class EdgeHost:
+    """A host without Moorline at an edge port of a node."""
+
+    name: str
+    place: Namespace
+    addresses: Mapping[int, Interface]
+    interface: str
+    """The node's own, the edge port."""
+
+    @property
+    def ipv4(self) -> str:
+        """Its IPv4 address."""
+        return str(self.addresses[4].ip)
+
+    @property
+    def ipv6(self) -> str:
+        """Its IPv6 address."""
+        return str(self.addresses[6].ip)
+
+    @property
+    def port(self) -> dict[str, Any]:
+        """The port in the file of the node."""
+        prefixes = [str(address.network) for address in self.addresses.values()]
+        return {"name": self.interface, "role": "edge", "prefixes": prefixes}
+
+
+def lay_at_edge(node: Namespace, interface: str, name: str, place: Namespace, network: int) -> EdgeHost:
+    """Tie a plain host to an interface of a node that its kernel knows."""
+    connect(node, interface, place, "eth0")
+    # As a program at XDP has it at the other end of a veth pair.
+    place.run("ethtool", "-K", "eth0", "tx", "off", "gro", "on")
+    addresses = {family: edge_address(family, network, HOST) for family in (4, 6)}
+    for family, address in addresses.items():
+        own = edge_address(family, network, ROUTER)
+        node.add_address(interface, own)
+        place.add_address("eth0", address)
+        place.set_default_route("eth0", str(own.ip))
+    return EdgeHost(name, place, addresses, interface)
