@@ -377,6 +377,7 @@ class Agent:
             self._mobility,
             changes,
             self._resolver,
+            self._feature_peers.shortcuts,
             place_endpoints=self._place_endpoints,
             save_state=self._unsaved.set,
             describe=self._hello,

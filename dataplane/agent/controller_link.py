@@ -16,6 +16,7 @@ from dataplane.agent.mobility import Mobility
 from dataplane.agent.peers import Peers
 from dataplane.agent.resolver import Resolver
 from dataplane.agent.session import from_api, to_api
+from dataplane.agent.shortcuts import Shortcuts
 from dataplane.agent.state import NodeState
 from dataplane.agent.translations import Translations
 from moorline import __version__
@@ -44,6 +45,7 @@ class ControllerLink:
         mobility: Mobility,
         changes: ChangeSocket,
         resolver: Resolver,
+        shortcuts: Shortcuts,
         *,
         place_endpoints: Callable[[], Awaitable[None]],
         save_state: Callable[[], None],
@@ -58,6 +60,7 @@ class ControllerLink:
         self._mobility = mobility
         self._changes = changes
         self._resolver = resolver
+        self._shortcuts = shortcuts
         self._place_endpoints = place_endpoints
         self._save_state = save_state
         self._describe = describe
@@ -76,6 +79,7 @@ class ControllerLink:
         """The session stands, or has broken off."""
         self.attached = channel is not None
         self._resolver.use(channel)
+        self._shortcuts.use(channel)
 
     async def update(self, update: api.NodeUpdate) -> None:
         """One message of the controller."""

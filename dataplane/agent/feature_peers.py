@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from dataplane.agent.config import NodeConfig
 from dataplane.agent.netlink import HostTable
 from dataplane.agent.ports import Ports
+from dataplane.agent.shortcuts import Shortcuts
 from dataplane.agent.state import StateError
 from dataplane.peers.attached import AttachedPeer
 from dataplane.peers.base import FeaturePeer, Health, PeerError
@@ -72,6 +74,7 @@ class FeaturePeers:
         self._ports = ports
         self._host = host
         self._tell = tell
+        self.shortcuts = Shortcuts()
         self._told: list[api.FeaturePeer] = []
         mtu = _mtu(config, host())
         self._kept = [_Kept(self._make(peer, mtu)) for peer in config.peers]
@@ -81,7 +84,9 @@ class FeaturePeers:
     def _make(self, peer: PeerConfig, mtu: int) -> FeaturePeer:
         if peer.run is None:
             return AttachedPeer(peer, self._host)
-        return _managed(self._config, peer.name, peer, self._netlink, self._host, mtu)
+        made = _managed(self._config, peer.name, peer, self._netlink, self._host, mtu)
+        made.on_flow(partial(self.shortcuts.ask, peer))
+        return made
 
     async def run(self) -> None:
         """Look after them until cancelled; they go on then."""
@@ -143,9 +148,18 @@ class FeaturePeers:
             while kept.health.up:
                 kept.look.clear()
                 await _wait(kept.look, HEALTH_SECONDS)
-                self._take(kept, await kept.peer.health())
+                self._take(kept, await self._look(kept.peer))
             if failures:
                 await asyncio.sleep(min(FIRST_DELAY * 2**failures, LAST_DELAY))
+
+    @staticmethod
+    async def _look(peer: FeaturePeer) -> Health:
+        try:
+            if isinstance(peer, ManagedPeer):
+                await peer.seek_flows()
+            return await peer.health()
+        except (PeerError, OSError) as error:
+            return Health(str(error))
 
     async def _mend(self, kept: _Kept, *, anew: bool) -> bool:
         """Do what is missing for a peer to work; whether it does."""

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from moorline.config import Section
-from moorline.feature_peers import PeerFacts
+from moorline.feature_peers import NameText, PeerFacts
 from moorline.reach import PrefixText
 
 MAX_INTERFACE_NAME: Final = 15
@@ -57,6 +57,19 @@ class UsageCap(Section):
     """In both directions together; beyond, packets are dropped."""
 
 
+class ShortcutPolicy(Section):
+    """Which flows a peer asks short-cuts for, ``[node.peer.shortcut]``; for statistics and caches."""
+
+    graph: NameText
+    """The graph on which they are made."""
+
+    megabytes: Annotated[int, Field(gt=0)] = 10
+    """Of statistics: flows that have carried so much. Of a cache they are those that it answers."""
+
+    idle_seconds: Annotated[int, Field(gt=0, le=86400)] = 30
+    """How long a short-cut stays without a packet."""
+
+
 _SETTINGS: Final[dict[str, tuple[str, RunName]]] = {
     "rules": ("rules", "firewall"),
     "lists": ("list", "filter"),
@@ -90,6 +103,7 @@ class PeerConfig(PeerFacts):
     cache_megabytes: Annotated[int, Field(gt=0)] = 256
     """Of a cache: how much it keeps on disk."""
 
+    shortcut: ShortcutPolicy | None = None
     ring_megabytes: Annotated[int, Field(ge=10)] = 100
     """Of a tap: how much it keeps; the oldest goes first."""
 
@@ -98,6 +112,8 @@ class PeerConfig(PeerFacts):
         for field, (setting, program) in _SETTINGS.items():
             if field in self.model_fields_set and self.run != program:
                 raise ValueError(f'peer {self.name}: {setting} belongs to run = "{program}"')
+        if self.shortcut is not None and self.run not in ("statistics", "cache"):
+            raise ValueError(f'peer {self.name}: shortcut belongs to run = "statistics" and "cache"')
         if self.run is None:
             if self.tenant:
                 raise ValueError(f"peer {self.name} has its tenant from its ports: set it there")

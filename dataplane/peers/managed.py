@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +26,9 @@ from dataplane.agent.watch import read_host
 from dataplane.peers.attached import links_health
 from dataplane.peers.base import Health
 from dataplane.peers.builtin import RECIPES
+from dataplane.peers.builtin.cache import HITS
 from dataplane.peers.config import PeerConfig
+from dataplane.peers.flows import CONNTRACK, Flow, hit_in, long_flows
 from dataplane.peers.namespace import Namespace
 from dataplane.peers.probe import Probe
 from dataplane.peers.program import Program
@@ -43,6 +46,9 @@ _VERSION: Final = 1
 """Of the wiring: a peer that was made with another is made anew."""
 
 _READABLE: Final = 0o755
+_WRITABLE: Final = 0o622
+_MESSAGE: Final = 4096
+_MEGABYTE: Final = 10**6
 _READY_SECONDS: Final = 5.0
 _TRY_EVERY: Final = 0.05
 
@@ -80,6 +86,8 @@ class ManagedPeer:
         self._programs: dict[str, Program] = {}
         self._recipe: Recipe | None = None
         self._changed: Callable[[], None] = lambda: None
+        self._found: Callable[[Flow], None] = lambda _: None
+        self._hits: socket.socket | None = None
 
     @property
     def config(self) -> PeerConfig:
@@ -122,6 +130,44 @@ class ManagedPeer:
         if started:
             await self._until_ready()
 
+    def on_flow(self, found: Callable[[Flow], None]) -> None:
+        """Call back for each flow that the peer's settings want a short-cut for."""
+        self._found = found
+
+    async def seek_flows(self) -> None:
+        """Look for long flows, and be there for a cache that tells of hits."""
+        wanted = self._config.shortcut
+        if wanted is None:
+            return
+        if self._config.run == "cache":
+            self._hear_hits()
+            return
+        listing = await self._namespace.call(Path(CONNTRACK).read_text)
+        for flow in long_flows(listing, wanted.megabytes * _MEGABYTE):
+            self._found(flow)
+
+    def _hear_hits(self) -> None:
+        if self._hits is not None:
+            return
+        path = self._cache / HITS
+        path.unlink(missing_ok=True)
+        self._hits = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._hits.bind(str(path))
+        path.chmod(_WRITABLE)  # for nginx, which is not root
+        asyncio.get_running_loop().add_reader(self._hits, self._hit)
+
+    def _hit(self) -> None:
+        assert self._hits is not None
+        flow = hit_in(self._hits.recv(_MESSAGE))
+        if flow is not None:
+            self._found(flow)
+
+    def _hear_no_hits(self) -> None:
+        if self._hits is not None:
+            asyncio.get_running_loop().remove_reader(self._hits)
+            self._hits.close()
+            self._hits = None
+
     async def health(self) -> Health:  # noqa: D102
         found = links_health(self._config, self._host())
         if not found.up:
@@ -141,6 +187,7 @@ class ManagedPeer:
 
     async def stop(self) -> None:  # noqa: D102
         self._probe.close()
+        self._hear_no_hits()
         for program in self._programs.values():
             await program.stop()
         self._programs.clear()
@@ -165,6 +212,7 @@ class ManagedPeer:
 
     def close(self) -> None:  # noqa: D102
         self._probe.close()
+        self._hear_no_hits()
         for program in self._programs.values():
             program.close()
         self._namespace.close()

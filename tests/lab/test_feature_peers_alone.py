@@ -23,6 +23,7 @@ from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 
 from dataplane.peers.base import PeerError
 from dataplane.peers.builtin import statistics, tap
+from dataplane.peers.flows import Flow
 from dataplane.peers.managed import CACHES
 from dataplane.peers.namespace import FOLDER
 from tests.lab.peer_stand import CUSTOMER, SERVER, Stand
@@ -266,6 +267,27 @@ async def test_statistics_count_each_address_and_caps_hold() -> None:
         assert customer.run("ping", "-c1", "-W1", SERVER[1], check=False).returncode == 0
 
 
+async def test_statistics_tell_of_long_flows() -> None:
+    async with Stand("statistics", shortcut={"graph": "web", "megabytes": 1}) as stand:
+        found: list[Flow] = []
+        stand.peer.on_flow(found.append)
+        customer, server = stand.join()
+        with listen(server, 80) as port:
+            for octets in (1 << 16, 1 << 21):
+                with connect(customer, 80) as one, port.accept()[0] as other:
+                    sender = threading.Thread(target=other.sendall, args=(bytes(octets),))
+                    sender.start()
+                    left = octets
+                    while left:
+                        left -= len(one.recv(1 << 16))
+                    sender.join()
+                    await stand.peer.seek_flows()
+                    ports = one.getsockname()[1], 80
+        (flow,) = found
+        assert (str(flow.source), str(flow.destination), flow.protocol) == (CUSTOMER[0], SERVER[0], 6)
+        assert (flow.source_port, flow.destination_port) == ports
+
+
 # ---- cache -------------------------------------------------------------------------------------------------
 
 
@@ -330,6 +352,21 @@ async def test_a_cache_answers_for_the_server_and_is_not_seen(family: int) -> No
         ):
             assert passes(one, other)
     assert not (CACHES / f"{stand.name}-peer").exists()
+
+
+async def test_a_cache_tells_of_the_flows_that_it_answers() -> None:
+    async with Stand("cache", shortcut={"graph": "web"}) as stand:
+        found: asyncio.Queue[Flow] = asyncio.Queue()
+        stand.peer.on_flow(found.put_nowait)
+        await stand.peer.seek_flows()
+        customer, server = stand.join()
+        with origin(server, SERVER[0]):
+            for status in ("MISS", "HIT"):
+                assert fetch(customer, SERVER[0], "/page", "site.example")[0] == status
+        async with asyncio.timeout(PATIENCE):
+            flow = await found.get()
+        assert (str(flow.source), str(flow.destination)) == (CUSTOMER[0], SERVER[0])
+        assert (flow.protocol, flow.destination_port, found.empty()) == (6, 80, True)
 
 
 # ---- tap ---------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from dataplane.peers.recipe import IN, OUT, TO_PROGRAM, ProgramPlan, Recipe
 
 PORT: Final = 3128
 NGINX: Final = "/usr/sbin/nginx"
+HITS: Final = "hits"
+"""Socket at which the agent hears of hits, in the folder of what is kept."""
 
 _CONFIGURATION: Final = """\
 daemon off;
@@ -23,7 +25,10 @@ pid {folder}/nginx.pid;
 error_log stderr notice;
 events {{ worker_connections 4096; }}
 http {{
-    access_log off;
+    map $upstream_cache_status $hit {{ HIT 1; default 0; }}
+    log_format flow escape=json '{{"source": "$remote_addr", "source_port": $remote_port, '
+        '"destination": "$server_addr", "destination_port": $server_port}}';
+    access_log {log};
     server_tokens off;
     client_body_temp_path {cache}/body; proxy_temp_path {cache}/proxy; fastcgi_temp_path {cache}/fastcgi;
     uwsgi_temp_path {cache}/uwsgi; scgi_temp_path {cache}/scgi;
@@ -59,7 +64,9 @@ http {{
 
 def recipe(config: PeerConfig, folder: Path, cache: Path) -> Recipe:
     """HTTP from the customers goes to nginx, and so does what answers its own questions in their name."""
-    content = _CONFIGURATION.format(folder=folder, cache=cache, port=PORT, megabytes=config.cache_megabytes)
+    log = f"syslog:server=unix:{cache / HITS},nohostname flow if=$hit" if config.shortcut else "off"
+    size = config.cache_megabytes
+    content = _CONFIGURATION.format(folder=folder, cache=cache, port=PORT, megabytes=size, log=log)
     listening = ("-m", "dataplane.peers.transparent", str(PORT))
     nginx = (NGINX, "-e", "stderr", "-c", str(folder / "nginx.conf"))
     to_program = f"meta mark set meta mark | {TO_PROGRAM}"

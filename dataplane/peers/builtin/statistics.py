@@ -50,6 +50,10 @@ def recipe(config: PeerConfig, _folder: Path, _cache: Path) -> Recipe:
             rules.append(
                 f'        iifname "{interface}" update @{name}{version} {{ {family} {end} counter }}'
             )
+    if config.shortcut is not None:
+        rules.insert(
+            0, "        ct state invalid drop"
+        )  # whoever looks at connections has the kernel follow them
     return Recipe(passing="\n".join(rules), more="\n".join(sets))
 
 

@@ -31,6 +31,7 @@ class Placing:
         nothing: Any = None
         self.link = ControllerLink(
             *(nothing, self.translations, nothing, nothing, nothing),
+            shortcuts=nothing,
             resolver=SimpleNamespace(endpoints_stand=self._stands),  # type: ignore[arg-type]
             place_endpoints=self._place,
             save_state=nothing,

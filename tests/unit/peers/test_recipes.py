@@ -17,6 +17,7 @@ import pytest
 from dataplane.peers.base import PeerError
 from dataplane.peers.builtin import RECIPES, statistics
 from dataplane.peers.config import PeerConfig
+from dataplane.peers.flows import hit_in, long_flows
 from dataplane.peers.program import Program
 from dataplane.peers.recipe import Recipe
 
@@ -69,6 +70,36 @@ def test_usage_is_read_from_what_nft_lists() -> None:
     assert used == {ip_address("10.0.0.1"): statistics.AddressUsage(3, 300, 2, 90)}
     with pytest.raises(PeerError, match="in a form that is not known"):
         statistics.usage("{}")
+
+
+CONNTRACK = "\n".join(
+    [
+        "ipv4     2 tcp      6 431 ESTABLISHED src=10.1.0.2 dst=203.0.113.80 sport=4000 dport=80 packets=9 "
+        "bytes=600000 src=203.0.113.80 dst=10.1.0.2 sport=80 dport=4000 packets=9 bytes=500000 use=2",
+        "ipv4     2 udp      17 29 src=10.1.0.2 dst=203.0.113.80 sport=4001 dport=53 packets=1 bytes=60 "
+        "[UNREPLIED] src=203.0.113.80 dst=10.1.0.2 sport=53 dport=4001 packets=0 bytes=0 mark=0 use=2",
+        "ipv6     10 icmpv6   58 29 src=fd01::2 dst=fd02::80 type=128 code=0 id=1 packets=9 bytes=9000000 "
+        "src=fd02::80 dst=fd01::2 type=129 code=0 id=1 packets=9 bytes=9000000 mark=0 use=2",
+        "ipv6     10 udp      17 29 src=fd01::2 dst=fd02::80 sport=9 dport=443 packets=1 bytes=2000000 "
+        "src=fd02::80 dst=fd01::2 sport=443 dport=9 packets=0 bytes=0 mark=0 use=2",
+    ]
+)
+
+
+def test_long_flows_are_those_of_both_directions_together() -> None:
+    found = [tuple(map(str, flow)) for flow in long_flows(CONNTRACK, 1_000_000)]
+    assert found == [
+        ("10.1.0.2", "203.0.113.80", "6", "4000", "80"),
+        ("fd01::2", "fd02::80", "17", "9", "443"),
+    ]
+
+
+def test_what_nginx_says_of_a_hit() -> None:
+    said = b'<190>Nov 21 nginx: {"source": "10.1.0.2", "source_port": 4000, "destination": "fd02::80", '
+    flow = hit_in(said + b'"destination_port": 80}')
+    assert flow == (ip_address("10.1.0.2"), ip_address("fd02::80"), 6, 4000, 80)
+    for other in (said, b"", b"{}", b"<190> {[]}"):
+        assert hit_in(other) is None
 
 
 # ---- programs that outlive the agent -----------------------------------------------------------------------

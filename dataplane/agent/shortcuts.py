@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks the controller for short-cuts in the name of feature peers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+import grpc
+import structlog
+
+from dataplane.peers.config import PeerConfig
+from dataplane.peers.flows import Flow
+from moorline.api.v1 import graphs_pb2 as api
+from moorline.api.v1.graphs_pb2_grpc import GraphsStub
+
+log = structlog.get_logger(__name__)
+
+REMEMBERED: Final = 10_000
+"""Flows that were asked for last: each is asked for once in its idle time."""
+
+AT_ONCE: Final = 16
+PATIENCE: Final = 5.0
+
+
+class Shortcuts:
+    """Without a session nothing is asked: the flow is seen again, if it goes on."""
+
+    def __init__(self) -> None:
+        self._channel: grpc.aio.Channel | None = None
+        self._asked: OrderedDict[tuple[str, Flow], float] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def use(self, channel: grpc.aio.Channel | None) -> None:
+        """Ask over this channel from now on."""
+        self._channel = channel
+
+    def ask(self, peer: PeerConfig, flow: Flow) -> None:
+        """Ask for a short-cut for a flow, as the peer's settings say."""
+        if peer.shortcut is None or self._channel is None or len(self._tasks) >= AT_ONCE:
+            return
+        now, key = asyncio.get_running_loop().time(), (peer.name, flow)
+        if self._asked.get(key, now) > now:
+            return
+        self._asked[key] = now + peer.shortcut.idle_seconds
+        self._asked.move_to_end(key)
+        if len(self._asked) > REMEMBERED:
+            self._asked.popitem(last=False)
+        request = api.RequestShortcutRequest(
+            graph=peer.shortcut.graph,
+            flow=api.Flow(
+                source=flow.source.packed,
+                destination=flow.destination.packed,
+                protocol=flow.protocol,
+                source_port=flow.source_port,
+                destination_port=flow.destination_port,
+            ),
+            # What a cache answers goes straight to it; a long flow goes straight to its end.
+            until=peer.kind if peer.run == "cache" else "",
+            idle_seconds=peer.shortcut.idle_seconds,
+        )
+        task = asyncio.create_task(self._request(peer.name, request, self._channel))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _request(
+        self, peer: str, request: api.RequestShortcutRequest, channel: grpc.aio.Channel
+    ) -> None:
+        try:
+            await GraphsStub(channel).RequestShortcut(request, timeout=PATIENCE)
+        except grpc.aio.AioRpcError as error:
+            log.warning("shortcut_not_made", peer=peer, graph=request.graph, why=error.details())
