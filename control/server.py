@@ -38,6 +38,7 @@ from control.graphs.facts import NoSubscribers
 from control.graphs.graphs import Graphs
 from control.graphs.guide import Guide
 from control.graphs.probe import SightingFormat
+from control.graphs.routes import Routes
 from control.graphs.shortcuts import Shortcuts
 from control.graphs.trace import Tracer
 from control.idle import Idle
@@ -167,7 +168,7 @@ class Controller:
         self.tracer = Tracer(state, planes, graphs, packet_format, SightingFormat(contract.p4info))
         graphs.additions = [self.shortcuts, self.drains, self.tracer]
         self.graph_counters = Counters(planes, graphs, config.accounting_seconds)
-        planes.sources = [graphs]
+        planes.sources = [Routes(contract, graphs), graphs]
         self.peers.changed.append(graphs.site_changed)
         guide = Guide(state, graphs)
         self.connections = connections = Connections(

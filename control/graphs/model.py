@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 import yaml
@@ -25,6 +25,7 @@ MAX_PRIORITY: Final = 9999
 _MAX_TENANT: Final = (1 << 24) - 1
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?\Z")
 _PROTOCOLS: Final = {"icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "icmpv6": 58, "sctp": 132, "udplite": 136}
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _PORT_RANGE: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
 
 
@@ -52,14 +53,14 @@ def _network(value: Any) -> Network:
     if not isinstance(value, str | IPv4Network | IPv6Network):
         raise ValueError("write a prefix, such as 192.0.2.0/24 or 2001:db8::/48")
     try:
-        return ip_network(value)
-    except ValueError:
-        pass
-    try:
         network = ip_network(value, strict=False)
     except ValueError:
         raise ValueError("write a prefix, such as 192.0.2.0/24 or 2001:db8::/48") from None
-    raise ValueError(f"this has bits behind its length: write {network}")
+    if ip_interface(value).ip != network.network_address:
+        raise ValueError(f"this has bits behind its length: write {network}")
+    if network.version == 6 and network.overlaps(_MAPPED):
+        raise ValueError("this holds addresses that stand for IPv4: write 2000::/3 for all of the Internet")
+    return network
 
 
 def _protocol(value: Any) -> int:

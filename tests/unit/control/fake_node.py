@@ -66,6 +66,7 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         self.gate.set()
         self.primary = 0
         self.bids: list[int] = []
+        self._lists = itertools.count(1000)
         self._streams: dict[int, Any] = {}
         self._changed = asyncio.Condition()
         self._server: Any = None
@@ -140,6 +141,15 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
             members = told.data.add().struct.members
             for value in (1, scid, 0):
                 members.add(bitstring=canonical(value))
+        await self._streams[self.primary].write(p4r.StreamMessageResponse(digest=told))
+
+    async def sighting(self, spi: int, si: int, instance: int, probe: int) -> None:
+        """A probe at a place of a path, told to the primary."""
+        (digest,) = (one for one in self._p4info.digests if one.preamble.alias == "path_trace")
+        told = p4r.DigestList(digest_id=digest.preamble.id, list_id=next(self._lists))
+        members = told.data.add().struct.members
+        for value in (1, spi, si, instance, probe):
+            members.add(bitstring=canonical(value))
         await self._streams[self.primary].write(p4r.StreamMessageResponse(digest=told))
 
     # ---- P4Runtime ----
