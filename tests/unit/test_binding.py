@@ -10,7 +10,7 @@ from finsy.proto import p4i, p4r
 from dataplane.bpf.table_map import RawEntry
 from dataplane.contract.binding import Binding
 from dataplane.contract.errors import ContractError, ContractMismatch, EntryError, NotAllowed
-from dataplane.contract.layout import Field, TableShape
+from dataplane.contract.layout import Field, Layout, TableShape
 from dataplane.contract.p4info import index_p4info, load_p4info
 from tests.unit.fake_pipeline import P4INFO, FakePipeline, exact_key
 
@@ -117,6 +117,7 @@ def test_more_in_c_than_in_p4_is_a_mismatch(pipeline: FakePipeline) -> None:
     for changed, message in [
         (replace(shape, key=(*shape.key, extra)), "match field colour: the P4 program has no such field"),
         (replace(shape, params={"paint": ()}), "action paint: no entry of the table may have it"),
+        (replace(shape, layout=Layout.TERNARY), "its layout: it is ternary in C, which is for other match"),
         (replace(shape, capacity=32), "its size: it is 64 entries in P4 and 32 in C"),
     ]:
         with pytest.raises(ContractMismatch, match=message):

@@ -4,6 +4,7 @@ import pytest
 from dataplane.bpf.table_map import EntryMissing
 from dataplane.contract.errors import ContractError, EntryError
 from dataplane.contract.rows import Row, Tables
+from moorline.matches import Masked, Prefix
 from tests.unit.fake_pipeline import FakePipeline
 
 SOURCE = {"src4": b"\x0a\0\0\1", "src6": bytes(15) + b"\1", "vlan": 0, "mtu": 1500}
@@ -43,3 +44,27 @@ def test_wrong_names(tables: Tables) -> None:
         tables.write("uplink", {"mac": 3}, "set_source", SOURCE)
     with pytest.raises(EntryError, match="lacks the parameter src4"):
         tables.write("uplink", {"port": 3}, "set_source", {"mtu": 1})
+
+
+def test_rows_with_masks_and_prefixes(tables: Tables) -> None:
+    half = Masked(b"\x20" + bytes(15), b"\xf0" + bytes(15))
+    for priority in (3, 4):
+        tables.write("classifier", {"dst": half, "tenant": Masked(b"\5", b"\xff")}, "deny", {}, priority)
+    wanted = Masked(half.value, half.mask)
+    row = tables.get("classifier", {"tenant": Masked(b"\5", b"\xff"), "dst": half}, 4)
+    assert row == Row({"tenant": Masked(b"\5", b"\xff"), "dst": wanted}, "deny", {}, 0, 0, 4)
+    tables.remove("classifier", {"dst": half, "tenant": Masked(b"\5", b"\xff")}, 4)
+    assert [row.priority for row in tables.rows("classifier")] == [3]
+    for length in (0, 8):
+        match = {"tenant": 1, "destination": Prefix(bytes(16), length)}
+        tables.write("route", match, "route_node", {"node": length + 1})
+    assert [dict(row.match) for row in tables.rows("route")] == [
+        {"tenant": b"\1"},
+        {"tenant": b"\1", "destination": Prefix(b"\0", 8)},
+    ]
+    with pytest.raises(EntryError, match="needs a priority above 0, not 0"):
+        tables.write("classifier", {}, "deny")
+    with pytest.raises(EntryError, match="route has no ternary match field, so an entry cannot have"):
+        tables.write("route", {"tenant": 1}, "route_node", {"node": 1}, 5)
+    with pytest.raises(EntryError, match="the match field port is exact; give a value"):
+        tables.write("uplink", {"port": Masked(b"\1", b"\1")}, "set_source", SOURCE)
