@@ -39,7 +39,9 @@ class Lookups:
         contract = load_p4info(P4 / P4INFO)
         text = joined(SOURCE)
         declared = declared_tables(text)
-        self._module: Any = BPF(text=text.encode(), cflags=["-w", *constants(contract, declared)])
+        self._module: Any = BPF(
+            text=text.encode(), cflags=["-w", "-fno-strict-aliasing", *constants(contract, declared)]
+        )
         self._kind = BPF.XDP
         lib.bpf_table_name.restype = ctypes.c_char_p  # BCC's Python leaves it out
         handle = self._module.module
