@@ -3,55 +3,21 @@
 #ifndef MOORLINE_ACCESS_H
 #define MOORLINE_ACCESS_H
 
+#include "connection.h"
 #include "departure.h"
 #include "events.h"
 #include "hand_over.h"
-#include "terminate.h"
-
-/* Addresses that stay on the link: the kernel's. */
-static inline int is_link_ipv4(__be32 destination)
-{
-	u32 address = bpf_ntohl(destination);
-
-	return address >> 28 == 0xe ||  /* multicast, 224.0.0.0/4 */
-	       address == 0xffffffff || /* broadcast */
-	       address >> 16 == 0xa9fe; /* link-local, 169.254.0.0/16 */
-}
-
-static inline int is_link_ipv6(const struct in6_addr *destination)
-{
-	u16 first = bpf_ntohs(destination->in6_u.u6_addr16[0]);
-
-	return first >> 8 == 0xff || (first & 0xffc0) == 0xfe80;
-}
-
-static inline int is_link_local(const struct inner *inner)
-{
-	return inner->is_ipv6 ? is_link_ipv6(&inner->ipv6->daddr)
-			      : is_link_ipv4(inner->ipv4->daddr);
-}
+#include "own.h"
 
 /* Finds the connection between the inner addresses. */
 static inline int find_connection(struct packet *packet, const struct inner *inner, u32 tenant,
 				  struct departure *departure)
 {
-	struct {
-		u32 tenant;
-		u32 src[4];
-		u32 dst[4];
-		u32 pad;
-	} __attribute__((aligned(8))) key = {.tenant = tenant};
+	union address source, destination;
 	struct connection_entry *entry;
 
-	if (!inner->is_ipv6) {
-		key.src[2] = key.dst[2] = bpf_htonl(0xffff);
-		key.src[3] = inner->ipv4->saddr;
-		key.dst[3] = inner->ipv4->daddr;
-	} else {
-		__builtin_memcpy(key.src, &inner->ipv6->saddr, sizeof(key.src));
-		__builtin_memcpy(key.dst, &inner->ipv6->daddr, sizeof(key.dst));
-	}
-	entry = connection_lookup(packet, (const u64 *)&key);
+	inner_addresses(inner, &source, &destination);
+	entry = connection_between(packet, tenant, &source, &destination);
 	if (!entry)
 		return EVENT_PUNT_CONNECTION_MISS;
 	if (entry->action == ACTION_local) {
@@ -91,28 +57,7 @@ static inline int to_other_access(hook_context *ctx, struct packet *packet, stru
 	return hand_over(ctx, packet, out, ipv6);
 }
 
-/* Whether the packet is for the node itself: no connection of a host beyond a gateway port. */
-static inline int is_for_node(struct packet *packet, const struct inner *inner)
-{
-	union address destination;
-
-	if (inner->is_ipv6)
-		__builtin_memcpy(&destination, &inner->ipv6->daddr, sizeof(destination));
-	else
-		map_ipv4(&destination, inner->ipv4->daddr);
-	return is_terminated(packet, TUNNEL_NONE, &destination);
-}
-
-/* Octets of the longest inner packet that fits the uplink, and the rest of the path. */
-static inline u32 room_for_inner(const struct departure *departure, u32 overhead)
-{
-	u32 room = departure->mtu > overhead ? departure->mtu - overhead : 0;
-
-	return departure->path_mtu < room ? departure->path_mtu : room;
-}
-
-static inline int from_access(hook_context *ctx, struct packet *packet,
-			      const struct port_role_entry *role)
+static inline int from_access(hook_context *ctx, struct packet *packet, u32 tenant, u8 hops)
 {
 	struct cursor cursor = cursor_of(packet);
 	struct departure departure = {};
@@ -120,7 +65,6 @@ static inline int from_access(hook_context *ctx, struct packet *packet,
 	struct ethhdr *eth = take(&cursor, sizeof(*eth));
 	u32 available, overhead, room;
 	int event;
-	u8 hops;
 
 	if (!eth || (eth->h_proto != bpf_htons(ETH_P_IP) && eth->h_proto != bpf_htons(ETH_P_IPV6)))
 		return EVENT_PASS;
@@ -130,15 +74,19 @@ static inline int from_access(hook_context *ctx, struct packet *packet,
 		return event;
 	if (is_link_local(&inner))
 		return EVENT_PASS;
-	hops = role->data.access.hops;
-	event = find_connection(packet, &inner, role->data.access.tenant, &departure);
+	event = find_connection(packet, &inner, tenant, &departure);
 	if (event == EVENT_PUNT_CONNECTION_MISS && hops && is_for_node(packet, &inner))
 		return EVENT_PASS;
 	if (event)
 		return event;
 	if (departure.local_port)
 		return to_other_access(ctx, packet, &inner, available, departure.local_port, hops);
-	departure.plan.flow = flow_hash(&cursor, &inner);
+	if (departure.plan.path >> 8) {
+		event = path_from_access(ctx, packet, &cursor, &inner, hops, &departure);
+		if (event)
+			return event;
+	}
+	departure.plan.flow = flow_hash(&inner, transport_of(&cursor, &inner));
 	departure.plan.inner_length = inner.length;
 	departure.plan.traffic_class = inner.traffic_class;
 	departure.plan.ttl = OUTER_TTL;

@@ -17,6 +17,11 @@
 #define TERMINATE_KEY_WORDS  3
 #define CONNECTION_KEY_WORDS 5
 #define ORIGIN_KEY_WORDS     2
+#define SHORTCUT_KEY_WORDS   6
+#define DEVICE_KEY_WORDS     3
+#define PATH_HOP_KEY_WORDS   1
+#define AFFINITY_KEY_WORDS   3
+#define RESUME_KEY_WORDS     2
 
 /* Both compute over 64-bit words as they lie in memory: the key of an entry, padding included.
  *
@@ -87,6 +92,56 @@ static inline struct origin_entry *origin_element(u32 element)
 	return origin.lookup(&element);
 }
 
+static inline struct assoc_bucket *shortcut_bucket(u32 bucket)
+{
+	return shortcut_index.lookup(&bucket);
+}
+
+static inline struct shortcut_entry *shortcut_element(u32 element)
+{
+	return shortcut.lookup(&element);
+}
+
+static inline struct assoc_bucket *device_bucket(u32 bucket)
+{
+	return device_index.lookup(&bucket);
+}
+
+static inline struct device_entry *device_element(u32 element)
+{
+	return device.lookup(&element);
+}
+
+static inline struct assoc_bucket *path_hop_bucket(u32 bucket)
+{
+	return path_hop_index.lookup(&bucket);
+}
+
+static inline struct path_hop_entry *path_hop_element(u32 element)
+{
+	return path_hop.lookup(&element);
+}
+
+static inline struct assoc_bucket *affinity_bucket(u32 bucket)
+{
+	return affinity_index.lookup(&bucket);
+}
+
+static inline struct affinity_entry *affinity_element(u32 element)
+{
+	return affinity.lookup(&element);
+}
+
+static inline struct assoc_bucket *resume_bucket(u32 bucket)
+{
+	return resume_index.lookup(&bucket);
+}
+
+static inline struct resume_entry *resume_element(u32 element)
+{
+	return resume.lookup(&element);
+}
+
 /* Defines table_lookup(packet, key): the entry with this key, or NULL. Counts the hit. */
 #define ASSOC_LOOKUP(table, WORDS)                                                                 \
 	static inline struct table##_entry *table##_in_bucket(const u64 *key, u32 number, u32 tag, \
@@ -127,5 +182,10 @@ static inline struct origin_entry *origin_element(u32 element)
 ASSOC_LOOKUP(terminate, TERMINATE_KEY_WORDS)
 ASSOC_LOOKUP(connection, CONNECTION_KEY_WORDS)
 ASSOC_LOOKUP(origin, ORIGIN_KEY_WORDS)
+ASSOC_LOOKUP(shortcut, SHORTCUT_KEY_WORDS)
+ASSOC_LOOKUP(device, DEVICE_KEY_WORDS)
+ASSOC_LOOKUP(path_hop, PATH_HOP_KEY_WORDS)
+ASSOC_LOOKUP(affinity, AFFINITY_KEY_WORDS)
+ASSOC_LOOKUP(resume, RESUME_KEY_WORDS)
 
 #endif

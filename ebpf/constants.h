@@ -23,7 +23,35 @@
 /* moorline.wire.Tunnel. */
 #define TUNNEL_NONE   0
 #define TUNNEL_GENEVE 1
+#define TUNNEL_VXLAN  2
+#define TUNNEL_GRE    3
+#define TUNNEL_IPIP   4
 #define GENEVE_PORT   6081
+#define VXLAN_PORT    4789
+#define OAM_PORT      6083  /* of the probes that trace a path */
+#define VXLAN_FLAGS   0x08U /* valid VNI, and nothing that is reserved */
+
+/* moorline.wire.PeerHeader: what stands between Ethernet and packet at a feature peer. */
+#define PEER_NONE 0
+#define PEER_VLAN 1
+#define PEER_QINQ 2
+#define PEER_MPLS 3
+#define PEER_GRE  4
+#define PEER_PBB  5
+
+/* moorline.wire.PeerCheck: what a packet back from a peer is held against. */
+#define CHECK_NONE       0
+#define CHECK_CONNECTION 1
+#define CHECK_CLASS      2
+
+#define ETH_P_PBB      0x88e7 /* IEEE 802.1ah, backbone service instance tag */
+#define VLAN_ID_MASK   0x0fff
+#define MPLS_LABEL_BIT 12
+#define MPLS_BOTTOM    0x100 /* of the stack */
+#define MPLS_TTL       64
+#define PBB_ID_MASK    0xffffff /* service instance (I-SID) */
+#define GRE_KEY        0x2000
+#define GRE_REFUSED    0xd007 /* checksum, routing, sequence number, version */
 
 /* Geneve, RFC 8926, section 3.4. */
 #define GENEVE_VERSION_MASK  0xc0

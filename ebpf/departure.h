@@ -3,6 +3,7 @@
 #ifndef MOORLINE_DEPARTURE_H
 #define MOORLINE_DEPARTURE_H
 
+#include "connection.h"
 #include "encapsulate.h"
 #include "slot.h"
 
@@ -16,19 +17,27 @@ struct departure {
 	u16 local_port; /* the other end's access port, where that is at this node; else 0 */
 };
 
-/* An SCID as entries hold it. */
-static inline u64 scid_of(const u8 *octets)
+/* What the outer headers have from an underlay port. The destination is known, and tells the family. */
+static inline int find_uplink(struct packet *packet, struct departure *departure, u16 port)
 {
-	const __be32 *words = (const __be32 *)octets;
+	struct uplink_entry *source = uplink_lookup(packet, port);
 
-	return (u64)bpf_ntohl(words[0]) << 32 | bpf_ntohl(words[1]);
+	if (!source)
+		return EVENT_DROP_UPLINK_UNKNOWN;
+	if (is_mapped(&departure->plan.destination))
+		map_ipv4(&departure->plan.source, *(u32 *)source->data.set_source.src4);
+	else
+		copy_ipv6(&departure->plan.source, source->data.set_source.src6);
+	departure->plan.vlan = source->data.set_source.vlan;
+	departure->mtu = source->data.set_source.mtu;
+	departure->out = port_of_number(port);
+	return departure->out ? CONTINUE : EVENT_DROP_NO_ROUTE;
 }
 
 /* Finds the path to a node: which underlay port, which outer addresses. */
 static inline int find_path(struct packet *packet, struct departure *departure)
 {
 	struct locator_entry *paths = locator_lookup(packet, departure->node);
-	struct uplink_entry *source;
 	u16 port;
 
 	if (!paths)
@@ -40,17 +49,15 @@ static inline int find_path(struct packet *packet, struct departure *departure)
 		port = paths->data.set_paths.port0;
 		copy_ipv6(&departure->plan.destination, paths->data.set_paths.dst0);
 	}
-	source = uplink_lookup(packet, port);
-	if (!source)
-		return EVENT_DROP_UPLINK_UNKNOWN;
-	if (is_mapped(&departure->plan.destination))
-		map_ipv4(&departure->plan.source, *(u32 *)source->data.set_source.src4);
-	else
-		copy_ipv6(&departure->plan.source, source->data.set_source.src6);
-	departure->plan.vlan = source->data.set_source.vlan;
-	departure->mtu = source->data.set_source.mtu;
-	departure->out = port_of_number(port);
-	return departure->out ? CONTINUE : EVENT_DROP_NO_ROUTE;
+	return find_uplink(packet, departure, port);
+}
+
+/* Octets of the longest inner packet that fits the uplink, and the rest of the path. */
+static inline u32 room_for_inner(const struct departure *departure, u32 overhead)
+{
+	u32 room = departure->mtu > overhead ? departure->mtu - overhead : 0;
+
+	return departure->path_mtu < room ? departure->path_mtu : room;
 }
 
 /* Octets of the longest IP packet that goes on the wire once this one, which begins at an

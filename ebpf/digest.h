@@ -11,12 +11,22 @@
 
 #define DIGEST_RING_OCTETS (1 << 16)
 #define DIGEST_PAUSE_NS    1000000 /* between two of one CPU: a flood shows in the counters */
+#define TRACE_PERIOD_NS    100000000
+#define TRACES_OF_PERIOD   256 /* of one CPU */
 
 struct scid_unknown_record {
 	u32 digest;
 	__be16 ingress_port;
 	__be64 scid;
 	union address source;
+} __attribute__((packed));
+
+struct path_trace_record {
+	u32 digest;
+	__be16 ingress_port;
+	__be32 path; /* SPI and SI */
+	__be16 instance;
+	__be16 probe;
 } __attribute__((packed));
 
 struct digest_table_t {
@@ -41,6 +51,43 @@ static inline int digest_is_due(void)
 		return 0;
 	*told = now;
 	return 1;
+}
+
+/* How often this CPU told of probes since then. A probe is told of several times at once where
+ * several steps of its path are at one node, so that a pause would lose what the trace is about. */
+struct trace_burst {
+	u64 since;
+	u64 told;
+};
+BPF_F_TABLE("percpu_array", u32, struct trace_burst, trace_burst, 1, 0);
+
+static inline int trace_is_due(void)
+{
+	u32 zero = 0;
+	u64 now = bpf_ktime_get_ns();
+	struct trace_burst *burst = trace_burst.lookup(&zero);
+
+	if (!burst)
+		return 0;
+	if (now - burst->since > TRACE_PERIOD_NS) {
+		burst->since = now;
+		burst->told = 0;
+	}
+	return burst->told++ < TRACES_OF_PERIOD;
+}
+
+/* A probe of the controller's, at one step of its path. */
+static inline void tell_path_trace(const struct packet *packet, u32 path, u16 instance, u16 probe)
+{
+	struct path_trace_record record = {.digest = DIGEST_path_trace};
+
+	if (!trace_is_due())
+		return;
+	record.ingress_port = bpf_htons(packet->port);
+	record.path = bpf_htonl(path);
+	record.instance = bpf_htons(instance);
+	record.probe = bpf_htons(probe);
+	digests.ringbuf_output(&record, sizeof(record), 0);
 }
 
 /* A packet with an SCID that is not in the table: of a connection that should be here, or a guess. */

@@ -3,8 +3,8 @@
 #ifndef MOORLINE_ENCAPSULATE_H
 #define MOORLINE_ENCAPSULATE_H
 
-#include "checksum.h"
 #include "flow.h"
+#include "ip_header.h"
 
 /* All that the outer headers are made of. */
 struct outer_plan {
@@ -52,38 +52,20 @@ static inline int put_data_header(struct cursor *cursor, const struct outer_plan
 
 static inline int put_outer_ipv4(struct cursor *cursor, const struct outer_plan *plan)
 {
-	struct iphdr *ip = take(cursor, sizeof(*ip));
+	int event = put_ipv4(cursor, plan->source.words[3], plan->destination.words[3],
+			     plan->inner_length + outer_octets(0), IPPROTO_UDP, plan->traffic_class,
+			     plan->ttl);
 
-	if (!ip)
-		return EVENT_DROP_NO_ROOM;
-	*(__be16 *)ip = bpf_htons(0x4500 | plan->traffic_class);
-	ip->tot_len = bpf_htons(plan->inner_length + outer_octets(0));
-	ip->id = 0; /* atomic datagrams need none, RFC 6864 */
-	ip->frag_off = bpf_htons(IPV4_DONT_FRAGMENT);
-	ip->ttl = plan->ttl;
-	ip->protocol = IPPROTO_UDP;
-	ip->check = 0;
-	ip->saddr = plan->source.words[3];
-	ip->daddr = plan->destination.words[3];
-	ip->check = ~fold(sum_words((const u32 *)ip, IPV4_WORDS));
-	return put_data_header(cursor, plan);
+	return event ? event : put_data_header(cursor, plan);
 }
 
 static inline int put_outer_ipv6(struct cursor *cursor, const struct outer_plan *plan)
 {
-	struct ipv6hdr *ip = take(cursor, sizeof(*ip));
+	int event = put_ipv6(cursor, &plan->source, &plan->destination,
+			     plan->inner_length + outer_octets(1), IPPROTO_UDP, plan->traffic_class,
+			     plan->ttl, (plan->flow >> FLOW_LABEL_BIT) & FLOW_LABEL);
 
-	if (!ip)
-		return EVENT_DROP_NO_ROOM;
-	*(__be32 *)ip = bpf_htonl(6 << 28 | plan->traffic_class << 20 |
-				  ((plan->flow >> FLOW_LABEL_BIT) & FLOW_LABEL));
-	ip->payload_len =
-		bpf_htons(plan->inner_length + sizeof(struct udphdr) + sizeof(struct data_header));
-	ip->nexthdr = IPPROTO_UDP;
-	ip->hop_limit = plan->ttl;
-	__builtin_memcpy(&ip->saddr, &plan->source, sizeof(ip->saddr));
-	__builtin_memcpy(&ip->daddr, &plan->destination, sizeof(ip->daddr));
-	return put_data_header(cursor, plan);
+	return event ? event : put_data_header(cursor, plan);
 }
 
 /* Writes the outer headers into the room before the inner packet. The Ethernet addresses are left to

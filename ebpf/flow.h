@@ -18,28 +18,39 @@ static inline int has_ports(u8 protocol)
 	       protocol == IPPROTO_UDPLITE || protocol == IPPROTO_DCCP;
 }
 
-/* Addresses, protocol and, if there are any, ports. All fragments of a packet have one hash: that
- * of the addresses and the protocol. The cursor stands behind the inner header. */
-static inline u32 flow_hash(const struct cursor *cursor, const struct inner *inner)
+static inline u64 mixed(u64 hash, u64 word)
+{
+	return (hash ^ word) * HASH_FACTOR;
+}
+
+/* Protocol and, if there are any, ports: protocol << 32 | source << 16 | destination. All fragments
+ * of a packet have none. The cursor stands behind the inner header. */
+static inline u64 transport_of(const struct cursor *cursor, const struct inner *inner)
 {
 	struct transport_ports *ports = peek(cursor, sizeof(*ports));
-	u64 last = (u64)inner->next << 32;
-	u64 hash = HASH_SEED;
+	u64 transport = (u64)inner->next << 32;
 
 	if (ports && inner->payload >= sizeof(*ports) && !inner->fragment && has_ports(inner->next))
-		last |= (u32)bpf_ntohs(ports->source) << 16 | bpf_ntohs(ports->destination);
+		transport |= (u32)bpf_ntohs(ports->source) << 16 | bpf_ntohs(ports->destination);
+	return transport;
+}
+
+/* Addresses and transport. */
+static inline u32 flow_hash(const struct inner *inner, u64 transport)
+{
+	u64 hash = HASH_SEED;
+
 	if (!inner->is_ipv6) {
-		hash ^= (u64)bpf_ntohl(inner->ipv4->saddr) << 32 | bpf_ntohl(inner->ipv4->daddr);
-		hash *= HASH_FACTOR;
+		hash = mixed(hash, (u64)bpf_ntohl(inner->ipv4->saddr) << 32 |
+					   bpf_ntohl(inner->ipv4->daddr));
 	} else {
 		const __be64 *halves = (const __be64 *)&inner->ipv6->saddr;
 
 #pragma unroll
 		for (int i = 0; i < 4; i++)
-			hash = (hash ^ bpf_ntohll(halves[i])) * HASH_FACTOR;
+			hash = mixed(hash, bpf_ntohll(halves[i]));
 	}
-	hash = (hash ^ last) * HASH_FACTOR;
-	return hash >> 32;
+	return mixed(hash, transport) >> 32;
 }
 
 #endif

@@ -89,7 +89,7 @@ static inline int parse_geneve(hook_context *ctx, const struct packet *packet,
 	tunnel->path = bpf_ntohl(header->option.path);
 	if (tunnel->protocol != bpf_htons(ETH_P_IP) && tunnel->protocol != bpf_htons(ETH_P_IPV6))
 		return EVENT_DROP_GENEVE_PROTOCOL;
-	return tunnel->scid ? CONTINUE : EVENT_DROP_SCID_ZERO;
+	return CONTINUE;
 }
 
 #endif

@@ -50,6 +50,30 @@ struct transport_ports {
 	__be16 destination;
 };
 
+struct gre_header {
+	__be16 flags;
+	__be16 protocol;
+};
+
+/* With the key that peers' tunnels have. */
+struct gre_keyed {
+	struct gre_header gre;
+	__be32 key;
+};
+
+/* IEEE 802.1ah: behind it the frame of the customer begins. */
+struct pbb_tag {
+	__be32 service; /* I-SID in the lower 24 bits */
+	u8 customer_destination[ETH_ALEN];
+	u8 customer_source[ETH_ALEN];
+	__be16 ethertype;
+} __attribute__((packed));
+
+struct vxlan_header {
+	__be32 flags;
+	__be32 vni; /* upper 24 bits */
+};
+
 static inline void map_ipv4(union address *address, __be32 ipv4)
 {
 	address->halves[0] = 0;
@@ -80,6 +104,17 @@ static inline int same_words(const void *a, const void *b)
 	return !((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]));
 }
 
+static inline void copy_words(void *to, const void *from)
+{
+	const u32 *x = from;
+	u32 *y = to;
+
+	y[0] = x[0];
+	y[1] = x[1];
+	y[2] = x[2];
+	y[3] = x[3];
+}
+
 static inline int is_zero(const void *address)
 {
 	const u32 *words = address;
@@ -90,6 +125,14 @@ static inline int is_zero(const void *address)
 static inline int is_mapped(const union address *address)
 {
 	return address->halves[0] == 0 && address->words[2] == bpf_htonl(0xffff);
+}
+
+/* The same for addresses that need not lie on a boundary of 8 octets. */
+static inline int is_mapped_words(const void *address)
+{
+	const u32 *words = address;
+
+	return !(words[0] | words[1]) && words[2] == bpf_htonl(0xffff);
 }
 
 /* The unspecified address of either family, which is nobody's. */

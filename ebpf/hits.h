@@ -52,6 +52,36 @@ static inline struct hits *route_hits_at(u32 index)
 	return route_hits.lookup(&index);
 }
 
+static inline struct hits *shortcut_hits_at(u32 index)
+{
+	return shortcut_hits.lookup(&index);
+}
+
+static inline struct hits *device_hits_at(u32 index)
+{
+	return device_hits.lookup(&index);
+}
+
+static inline struct hits *path_hop_hits_at(u32 index)
+{
+	return path_hop_hits.lookup(&index);
+}
+
+static inline struct hits *affinity_hits_at(u32 index)
+{
+	return affinity_hits.lookup(&index);
+}
+
+static inline struct hits *member_hits_at(u32 index)
+{
+	return member_hits.lookup(&index);
+}
+
+static inline struct hits *resume_hits_at(u32 index)
+{
+	return resume_hits.lookup(&index);
+}
+
 /* In the row of this CPU. */
 #define HIT_ON_CPU(table)                                                                          \
 	static inline void table##_hit(struct packet *packet, u32 element)                         \
@@ -92,5 +122,11 @@ HIT_ON_CPU(uplink)
 HIT_ON_CPU(origin)
 HIT_ON_CPU(classifier)
 HIT_ON_CPU(route)
+HIT_SHARED(shortcut)
+HIT_ON_CPU(device)
+HIT_ON_CPU(path_hop)
+HIT_ON_CPU(affinity)
+HIT_ON_CPU(member)
+HIT_ON_CPU(resume)
 
 #endif

@@ -48,6 +48,7 @@ static inline int parse_inner_ipv4(struct cursor *cursor, u32 available, struct 
 static inline int parse_inner_ipv6(struct cursor *cursor, u32 available, struct inner *inner)
 {
 	struct ipv6hdr *ip = take(cursor, sizeof(*ip));
+	u64 is_ipv6;
 
 	if (!ip || available < sizeof(*ip))
 		return EVENT_DROP_INNER_TRUNCATED;
@@ -58,7 +59,10 @@ static inline int parse_inner_ipv6(struct cursor *cursor, u32 available, struct 
 	if (inner->length > available)
 		return EVENT_DROP_INNER_LENGTH;
 	inner->ipv6 = ip;
-	inner->is_ipv6 = 1;
+	/* Tests of it are to be tests of it, not of the EtherType again, of which the verifier remembers
+	 * less. */
+	asm volatile("%0 = 1" : "=r"(is_ipv6));
+	inner->is_ipv6 = is_ipv6;
 	inner->traffic_class = bpf_ntohl(*(__be32 *)ip) >> 20;
 	inner->next = ip->nexthdr;
 	return CONTINUE;
@@ -70,6 +74,19 @@ static inline int parse_inner(struct cursor *cursor, __be16 protocol, u32 availa
 	if (protocol == bpf_htons(ETH_P_IPV6))
 		return parse_inner_ipv6(cursor, available, inner);
 	return parse_inner_ipv4(cursor, available, inner);
+}
+
+/* Both addresses as tables have them. */
+static inline void inner_addresses(const struct inner *inner, union address *source,
+				   union address *destination)
+{
+	if (inner->is_ipv6) {
+		__builtin_memcpy(source, &inner->ipv6->saddr, sizeof(*source));
+		__builtin_memcpy(destination, &inner->ipv6->daddr, sizeof(*destination));
+	} else {
+		map_ipv4(source, inner->ipv4->saddr);
+		map_ipv4(destination, inner->ipv4->daddr);
+	}
 }
 
 /* Whether the packet has no hops left: rules A6 and U12 of docs/wire-format.md. hops is 0 where the

@@ -25,7 +25,9 @@ struct outer {
 	u32 payload;          /* octets behind the UDP header */
 	u8 traffic_class;
 	u8 is_ipv6;
-	u8 fragment; /* the first one of an IPv6 packet */
+	u8 fragment;  /* the first one of an IPv6 packet */
+	u8 next;      /* protocol of what the IP packet carries */
+	u8 is_device; /* not Geneve, but perhaps another tunnel, from a user's device */
 };
 
 /* Whether no packet comes from its source: empty places of entries hold zeros, and IPv4 addresses do
@@ -33,6 +35,12 @@ struct outer {
 static inline int is_from_nobody(const struct outer *outer)
 {
 	return is_unspecified(&outer->source) || (outer->is_ipv6 && is_mapped(&outer->source));
+}
+
+/* The node that sent the packet; NULL if no node has its source. */
+static inline struct origin_entry *origin_of(struct packet *packet, const struct outer *outer)
+{
+	return is_from_nobody(outer) ? NULL : origin_lookup(packet, outer->source.halves);
 }
 
 /* Moves past the Ethernet header and up to two VLAN tags; returns the EtherType in network order,
@@ -59,27 +67,33 @@ static inline __be16 parse_ethernet(struct cursor *cursor)
 	return type;
 }
 
-/* Whether a UDP header for the Geneve port begins at the cursor. Only its ports need be there. */
-static inline int is_geneve_port(const struct cursor *cursor)
+/* Whether a UDP header for the port begins at the cursor. Only its ports need be there. */
+static inline int is_udp_port(const struct cursor *cursor, u16 port)
 {
 	struct transport_ports *ports = peek(cursor, sizeof(*ports));
 
-	return ports && ports->destination == bpf_htons(GENEVE_PORT);
+	return ports && ports->destination == bpf_htons(port);
 }
 
-/* Moves the cursor to where a UDP header is expected. */
+/* Whether what follows an IP header may be the tunnel of a user's device: GRE, IPIP. */
+static inline int is_tunnel_protocol(u8 protocol)
+{
+	return protocol == IPPROTO_GRE || protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6;
+}
+
+/* Moves the cursor to what the packet carries. */
 static inline int parse_outer_ipv4(struct cursor *cursor, struct outer *outer)
 {
 	struct iphdr *ip = take(cursor, sizeof(*ip));
 
-	if (!ip || ip->version != 4 || ip->protocol != IPPROTO_UDP ||
-	    ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
+	if (!ip || ip->version != 4 || ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
 		return EVENT_PASS;
 	if (ip->ihl > IPV4_WORDS && !take(cursor, (ip->ihl - IPV4_WORDS) * 4))
 		return EVENT_PASS;
 	map_ipv4(&outer->source, ip->saddr);
 	map_ipv4(&outer->destination, ip->daddr);
 	outer->ipv4 = ip;
+	outer->next = ip->protocol;
 	return CONTINUE;
 }
 
@@ -97,21 +111,32 @@ static inline int parse_outer_ipv6(struct cursor *cursor, struct outer *outer)
 		if (!fragment || bpf_ntohs(fragment->offset_more) >> 3)
 			return EVENT_PASS;
 		next = fragment->next_header;
+		if (next != IPPROTO_UDP)
+			return EVENT_PASS;
 		outer->fragment = 1;
 	}
-	if (next != IPPROTO_UDP)
-		return EVENT_PASS;
 	copy_ipv6(&outer->source, &ip->saddr);
 	copy_ipv6(&outer->destination, &ip->daddr);
 	if (is_mapped(&outer->destination))
 		return EVENT_PASS;
 	outer->ipv6 = ip;
 	outer->is_ipv6 = 1;
+	outer->next = next;
 	return CONTINUE;
 }
 
-/* The checks of an IPv4 header whose packet is ours. */
-static inline int check_outer_ipv4(const struct packet *packet, struct outer *outer)
+/* Moves the cursor behind the IP header. */
+static inline int parse_outer_ip(struct cursor *cursor, struct outer *outer)
+{
+	__be16 type = parse_ethernet(cursor);
+
+	if (type == bpf_htons(ETH_P_IP))
+		return parse_outer_ipv4(cursor, outer);
+	return type == bpf_htons(ETH_P_IPV6) ? parse_outer_ipv6(cursor, outer) : EVENT_PASS;
+}
+
+/* The checks of an IPv4 header whose packet is ours. least: octets that it carries at least. */
+static inline int check_outer_ipv4(const struct packet *packet, struct outer *outer, u32 least)
 {
 	const struct iphdr *ip = outer->ipv4;
 	u32 total = bpf_ntohs(ip->tot_len);
@@ -120,8 +145,7 @@ static inline int check_outer_ipv4(const struct packet *packet, struct outer *ou
 		return EVENT_DROP_OUTER_HEADER_LENGTH;
 	if (fold(sum_words((const u32 *)ip, IPV4_WORDS)) != 0xffff)
 		return EVENT_DROP_OUTER_CHECKSUM;
-	if (total < sizeof(*ip) + sizeof(struct udphdr) ||
-	    total > packet->length - offset_of(packet, ip))
+	if (total < sizeof(*ip) + least || total > packet->length - offset_of(packet, ip))
 		return EVENT_DROP_OUTER_LENGTH;
 	if (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS))
 		return EVENT_DROP_OUTER_FRAGMENT;
@@ -131,19 +155,25 @@ static inline int check_outer_ipv4(const struct packet *packet, struct outer *ou
 	return CONTINUE;
 }
 
-static inline int check_outer_ipv6(const struct packet *packet, struct outer *outer)
+static inline int check_outer_ipv6(const struct packet *packet, struct outer *outer, u32 least)
 {
 	const struct ipv6hdr *ip = outer->ipv6;
 	u32 payload = bpf_ntohs(ip->payload_len);
 
 	if (outer->fragment)
 		return EVENT_DROP_OUTER_FRAGMENT;
-	if (payload < sizeof(struct udphdr) || payload > packet->length - offset_of(packet, ip + 1))
+	if (payload < least || payload > packet->length - offset_of(packet, ip + 1))
 		return EVENT_DROP_OUTER_LENGTH;
 	outer->available = payload;
 	outer->traffic_class = bpf_ntohl(*(const __be32 *)ip) >> 20;
 	outer->pseudo_sum = sum_words((const u32 *)&ip->saddr, 8) + bpf_htons(IPPROTO_UDP);
 	return CONTINUE;
+}
+
+static inline int check_outer(const struct packet *packet, struct outer *outer, u32 least)
+{
+	return outer->is_ipv6 ? check_outer_ipv6(packet, outer, least)
+			      : check_outer_ipv4(packet, outer, least);
 }
 
 /* Moves the cursor behind the UDP header. A checksum of 0 stands for none, also over IPv6 (RFC
@@ -170,20 +200,18 @@ static inline int parse_udp(hook_context *ctx, const struct packet *packet, stru
 static inline int parse_outer(hook_context *ctx, struct packet *packet, struct cursor *cursor,
 			      struct outer *outer)
 {
-	__be16 type = parse_ethernet(cursor);
-	int event = EVENT_PASS;
+	int event = parse_outer_ip(cursor, outer);
 
-	if (type == bpf_htons(ETH_P_IP))
-		event = parse_outer_ipv4(cursor, outer);
-	else if (type == bpf_htons(ETH_P_IPV6))
-		event = parse_outer_ipv6(cursor, outer);
 	if (event)
 		return event;
-	if (!is_geneve_port(cursor) || !is_terminated(packet, TUNNEL_GENEVE, &outer->destination))
+	outer->is_device = is_tunnel_protocol(outer->next) ||
+			   (outer->next == IPPROTO_UDP && is_udp_port(cursor, VXLAN_PORT));
+	if (outer->next != IPPROTO_UDP || !is_udp_port(cursor, GENEVE_PORT) ||
+	    !is_terminated(packet, TUNNEL_GENEVE, &outer->destination))
 		return EVENT_PASS;
 	if (!peek(cursor, sizeof(struct udphdr)))
 		return EVENT_DROP_OUTER_TRUNCATED;
-	event = outer->is_ipv6 ? check_outer_ipv6(packet, outer) : check_outer_ipv4(packet, outer);
+	event = check_outer(packet, outer, sizeof(struct udphdr));
 	return event ? event : parse_udp(ctx, packet, cursor, outer);
 }
 

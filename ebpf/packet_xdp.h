@@ -140,6 +140,20 @@ static inline int packet_leave(struct packet *packet, const struct port_facts *o
 	return bpf_redirect(out->ifindex, 0) == XDP_REDIRECT ? EVENT_TX : EVENT_DROP_NO_ROUTE;
 }
 
+static inline void ask_for(struct bpf_fib_lookup *fib, const union address *source,
+			   const union address *destination)
+{
+	if (is_mapped(destination)) {
+		fib->family = 2; /* AF_INET */
+		fib->ipv4_src = source->words[3];
+		fib->ipv4_dst = destination->words[3];
+	} else {
+		fib->family = 10; /* AF_INET6 */
+		__builtin_memcpy(fib->ipv6_src, source, sizeof(*source));
+		__builtin_memcpy(fib->ipv6_dst, destination, sizeof(*destination));
+	}
+}
+
 /* Sends an encapsulated packet by the kernel's route and neighbour for its outer destination. */
 static inline int packet_leave_underlay(hook_context *ctx, struct packet *packet,
 					const struct port_facts *out, const union address *source,
@@ -148,15 +162,7 @@ static inline int packet_leave_underlay(hook_context *ctx, struct packet *packet
 	struct bpf_fib_lookup fib = {};
 	int event;
 
-	if (is_mapped(destination)) {
-		fib.family = 2; /* AF_INET */
-		fib.ipv4_src = source->words[3];
-		fib.ipv4_dst = destination->words[3];
-	} else {
-		fib.family = 10; /* AF_INET6 */
-		__builtin_memcpy(fib.ipv6_src, source, sizeof(*source));
-		__builtin_memcpy(fib.ipv6_dst, destination, sizeof(*destination));
-	}
+	ask_for(&fib, source, destination);
 	event = find_neighbour(ctx, &fib, out);
 	return event ? event : packet_leave(packet, out, fib.dmac, fib.smac);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
-/* The pipeline, the same for both hooks. Include the packet operations of one hook before.
+/* The pipeline, the same for both hooks. Include the packet operations of one hook before, and what it
+ * knows of service paths.
  *
  *        underlay port                              access port
  *              |                                          |
@@ -24,16 +25,8 @@
 #define MOORLINE_PIPELINE_H
 
 #include "access.h"
-#include "classifier.h"
-#include "packet_in.h"
 #include "underlay.h"
-
-static inline int verdict_of(int event)
-{
-	if (event == EVENT_TX)
-		return HOOK_REDIRECT;
-	return event == EVENT_PASS ? HOOK_PASS : HOOK_DROP;
-}
+#include "verdict.h"
 
 static inline int classify(hook_context *ctx, struct packet *packet)
 {
@@ -43,9 +36,11 @@ static inline int classify(hook_context *ctx, struct packet *packet)
 		return EVENT_PASS;
 	if (role->action == ACTION_underlay)
 		return from_underlay(ctx, packet);
-	if (role->action == ACTION_access)
-		return from_access(ctx, packet, role);
-	return EVENT_PASS;
+	if (role->action == ACTION_edge)
+		return path_from_edge(ctx, packet, role);
+	if (role->action == ACTION_peer)
+		return path_from_peer(ctx, packet, role);
+	return from_access(ctx, packet, role->data.access.tenant, role->data.access.hops);
 }
 
 static inline int pipeline(hook_context *ctx)
@@ -61,11 +56,7 @@ static inline int pipeline(hook_context *ctx)
 	packet_begin(ctx, &packet);
 	length = packet.length;
 	event = classify(ctx, &packet);
-	if (is_punt(event))
-		event = punt(ctx, &packet, event);
-	count_event(packet.port, event, length);
-	count_shared_hit(&packet, length);
-	return verdict_of(event);
+	return finish(ctx, &packet, event, length);
 }
 
 #endif

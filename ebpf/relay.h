@@ -10,12 +10,9 @@
 static inline int find_way(struct packet *packet, const struct outer *outer,
 			   const struct scid_entry *entry, struct departure *departure)
 {
-	struct origin_entry *origin;
+	struct origin_entry *origin = origin_of(packet, outer);
 	u16 node;
 
-	if (is_from_nobody(outer))
-		return EVENT_DROP_SOURCE;
-	origin = origin_lookup(packet, outer->source.halves);
 	if (!origin)
 		return EVENT_DROP_SOURCE;
 	node = origin->data.from_node.node;

@@ -26,6 +26,11 @@ static inline struct uplink_entry *uplink_element(u32 slot)
 	return uplink.lookup(&slot);
 }
 
+static inline struct member_entry *member_element(u32 slot)
+{
+	return member.lookup(&slot);
+}
+
 /* Defines table_lookup(packet, key): the entry with this key, or NULL. Counts the hit. */
 #define SLOT_LOOKUP(table, type, field)                                                            \
 	static inline struct table##_entry *table##_lookup(struct packet *packet, type key)        \
@@ -43,5 +48,6 @@ SLOT_LOOKUP(port_role, u16, ingress_port)
 SLOT_LOOKUP(scid, u64, scid)
 SLOT_LOOKUP(locator, u16, node)
 SLOT_LOOKUP(uplink, u16, port)
+SLOT_LOOKUP(member, u32, slot)
 
 #endif

@@ -198,6 +198,130 @@ struct origin_entry {
 };
 ASSOC_TABLE(origin, cpu);
 
+/* Where a flow enters a path, ahead of classifier and peers, in one cache line. */
+struct shortcut_entry {
+	u32 tenant;
+	u8 protocol;
+	u8 pad0[3];
+	u8 src[16];
+	u8 dst[16];
+	u16 src_port;
+	u16 dst_port;
+	u32 pad1;
+	u32 action;
+	union {
+		struct {
+			u32 spi;
+			u16 mtu;
+			u8 si;
+			u8 pad;
+		} jump;
+	} data;
+};
+ASSOC_TABLE(shortcut, shared);
+
+/* Whose a user's device is that comes through a tunnel of its own. */
+struct device_entry {
+	u8 source[16];
+	u32 key;
+	u8 tunnel;
+	u8 pad0[3];
+	u32 action;
+	union {
+		struct {
+			u32 tenant;
+			u8 address[16]; /* of its inner packets, as far as the mask goes */
+			u8 mask[16];
+		} admit;
+	} data;
+};
+ASSOC_TABLE(device, cpu);
+
+/* The next step of a service path. What most peers need is in the first cache line. */
+struct path_hop_entry {
+	u32 spi;
+	u16 instance; /* 0: no group has chosen one */
+	u8 si;
+	u8 pad0;
+	u32 action;
+	union {
+		struct {
+			u16 port;
+			u8 header;
+			u8 pad;
+			u8 dst_mac[6];
+			u8 src_mac[6];
+			u32 label;
+			u32 label2;
+			u8 local[16]; /* of a tunnel to the peer */
+			u8 remote[16];
+		} to_peer;
+		struct {
+			u16 node;
+			u16 pad;
+		} to_node;
+		struct {
+			u16 group;
+			u8 by_destination; /* the customer is the inner destination */
+			u8 pad;
+		} to_group;
+	} data;
+};
+ASSOC_TABLE(path_hop, cpu);
+
+/* Which instance of a group has a customer's flows, whatever the group would choose. */
+struct affinity_entry {
+	u8 customer[16];
+	u16 group;
+	u8 pad0[6];
+	u32 action;
+	union {
+		struct {
+			u16 instance;
+			u16 pad;
+		} pin;
+	} data;
+};
+ASSOC_TABLE(affinity, cpu);
+
+/* Which instance of a group has a part of its customers. */
+struct member_entry {
+	u32 slot; /* group << 8 | bucket */
+	u32 action;
+	union {
+		struct {
+			u16 instance;
+			u16 pad;
+		} choose;
+	} data;
+};
+SLOT_TABLE(member, cpu);
+
+/* Where a frame goes on that comes back from a feature peer. */
+struct resume_entry {
+	u16 ingress_port;
+	u8 header;
+	u8 pad0;
+	u32 label;
+	u8 src_mac[6];
+	u8 pad1[2];
+	u32 action;
+	union {
+		struct {
+			u32 spi;
+			u8 si;
+			u8 check; /* what its inner addresses are held against */
+			u8 pad[2];
+		} resume_path;
+		struct {
+			u16 mtu;
+			u8 position; /* how many peers of its path lie behind it */
+			u8 pad;
+		} resume_class;
+	} data;
+};
+ASSOC_TABLE(resume, cpu);
+
 /* What a packet is classified by; ports as in the flow hash. */
 struct classifier_key {
 	u8 src[16];

@@ -11,12 +11,16 @@
 #include "relay.h"
 
 /* Whether the packet comes from the node at the other end: from one of its addresses, or, while
- * packets may still be on their way, from one that it had before. */
+ * packets may still be on their way, from one that it had before. Node 0 stands for any that is known:
+ * the connection comes here by way of a path, whose last peer may be at several. */
 static inline int check_source(struct packet *packet, const struct outer *outer, u16 node)
 {
 	const union address *source = &outer->source;
-	struct locator_entry *entry = locator_lookup(packet, node);
+	struct locator_entry *entry;
 
+	if (!node)
+		return origin_of(packet, outer) ? CONTINUE : EVENT_DROP_SOURCE;
+	entry = locator_lookup(packet, node);
 	if (!entry)
 		return EVENT_DROP_NODE_UNKNOWN;
 	if (is_from_nobody(outer))
@@ -75,12 +79,18 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 	u8 ecn, hops;
 
 	event = parse_outer(ctx, packet, &cursor, &outer);
+	if (event == EVENT_PASS && outer.is_device)
+		return path_from_device(ctx, packet);
 	if (event)
 		return event;
 	move_to(packet, &cursor, offset_of(packet, cursor.position));
 	event = parse_geneve(ctx, packet, &cursor, outer.payload, &tunnel);
 	if (event)
 		return event;
+	if (tunnel.path >> 8)
+		return path_from_underlay(ctx, packet, &cursor, &outer, &tunnel);
+	if (!tunnel.scid)
+		return EVENT_DROP_SCID_ZERO;
 	entry = scid_lookup(packet, tunnel.scid);
 	if (!entry) {
 		tell_scid_unknown(packet, tunnel.scid, &outer.source);
@@ -93,8 +103,6 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 	event = check_source(packet, &outer, entry->data.deliver.node);
 	if (event)
 		return event;
-	if (tunnel.path >> 8)
-		return EVENT_DROP_SERVICE_PATH;
 
 	inner_offset = offset_of(packet, cursor.position);
 	available = outer.payload - sizeof(struct data_header);

@@ -82,7 +82,6 @@ control Classify(inout metadata_t meta) {
     }
 
     // Flows that need not take the whole path of their class.
-    @switch_only
     @id(0x0200000A)
     table shortcut {
         key = {

@@ -24,7 +24,6 @@ control Devices(in headers_t hdr, inout metadata_t meta) {
         meta.device = {address, mask};
     }
 
-    @switch_only
     @id(0x0200000C)
     table device {
         key = {

@@ -51,7 +51,6 @@ control PathHops(inout metadata_t meta) {
         meta.event = Event.DROP_PEER_DOWN;
     }
 
-    @switch_only
     @id(0x0200000D)
     table path_hop {
         key = {
@@ -92,7 +91,6 @@ control Members(inout metadata_t meta) {
     }
 
     // slot: the group, and one of its 256 buckets.
-    @switch_only
     @id(0x0200000F)
     table member {
         key = {
@@ -130,7 +128,6 @@ control Affinity(inout metadata_t meta) {
         meta.hop.instance = instance;
     }
 
-    @switch_only
     @id(0x0200000E)
     table affinity {
         key = {

@@ -31,7 +31,6 @@ control Resume(inout metadata_t meta) {
         meta.path_mtu = mtu;
     }
 
-    @switch_only
     @id(0x02000010)
     table resume {
         key = {

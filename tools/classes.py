@@ -49,7 +49,7 @@ class Lookups:
         self._fds = {name.decode(): lib.bpf_table_fd(handle, name) for name in names}
         maps = {name: bpf.map_info(fd) for name, fd in self._fds.items()}
         values = {name.decode(): json.loads(lib.bpf_table_leaf_desc(handle, name)) for name in names}
-        described = describe(Compiled(b"", {}, maps, values), contract, declared)
+        described = describe(Compiled({}, maps, values), contract, declared)
         shapes = {name: shape_from_json(name, table) for name, table in described.items()}
         opened = {
             name: open_table(shape, self._memory_of(name))

@@ -172,6 +172,7 @@ class Agent:
             await self._keep_uplink_routes()
             await self._keep_gateway_routes()
             await self._ports.detach_others(self._watch.table)
+            self._pipeline.forget_former()
             await self._keep_forwarding()
         finally:
             # Also when it ends here: 'node leave' has to find what was attached.

@@ -22,23 +22,32 @@ _OTHERS_MAY_WRITE: Final = 0o022
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """A program as the compiler made it, and all maps of its source.
+class Program:
+    """A program as the compiler made it.
 
     ``instructions`` are the kernel's, 8 octets each; ``references`` gives the map that an instruction loads,
-    by the instruction's number. ``values`` describes what the elements of each map hold, as BCC does.
+    by the instruction's number.
     """
 
     instructions: bytes
     references: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The programs of a source by the names of their functions, and all its maps.
+
+    ``values`` describes what the elements of each map hold, as BCC does.
+    """
+
+    programs: Mapping[str, Program]
     maps: Mapping[str, MapInfo]
     values: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """An object that ``from_json`` reads."""
         return {
-            "instructions": base64.b64encode(self.instructions).decode(),
-            "references": {str(at): name for at, name in self.references.items()},
+            "programs": {name: _to_json(program) for name, program in self.programs.items()},
             "maps": {name: asdict(info) for name, info in self.maps.items()},
             "values": dict(self.values),
         }
@@ -47,11 +56,22 @@ class Compiled:
     def from_json(cls, content: Mapping[str, Any]) -> Compiled:
         """What ``to_json`` wrote."""
         return cls(
-            base64.b64decode(content["instructions"]),
-            {int(at): name for at, name in content["references"].items()},
+            {name: _from_json(program) for name, program in content["programs"].items()},
             {name: MapInfo(**info) for name, info in content["maps"].items()},
             content["values"],
         )
+
+
+def _to_json(program: Program) -> dict[str, Any]:
+    return {
+        "instructions": base64.b64encode(program.instructions).decode(),
+        "references": {str(at): name for at, name in program.references.items()},
+    }
+
+
+def _from_json(content: Mapping[str, Any]) -> Program:
+    references = {int(at): name for at, name in content["references"].items()}
+    return Program(base64.b64decode(content["instructions"]), references)
 
 
 def cache_folder() -> Path:
@@ -68,24 +88,24 @@ class Cache:
         self._path = folder / f"programs-{hashlib.sha256(content.encode()).hexdigest()}.json"
 
     def read(self) -> dict[str, Compiled] | None:
-        """The programs by hook; none if they are not there, damaged, or could be somebody else's."""
+        """What each source came to; none if it is not there, damaged, or could be somebody else's."""
         try:
             if not (_is_ours(self._path.parent) and _is_ours(self._path)):
                 return None
             content = json.loads(self._path.read_text())
-            programs = {hook: Compiled.from_json(program) for hook, program in content.items()}
+            compiled = {source: Compiled.from_json(part) for source, part in content.items()}
             self._path.touch()
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        return programs
+        return compiled
 
-    def write(self, programs: Mapping[str, Compiled]) -> None:
-        """Keep the programs. A cache that cannot be written is done without."""
+    def write(self, compiled: Mapping[str, Compiled]) -> None:
+        """Keep what was compiled. A cache that cannot be written is done without."""
         fresh = self._path.with_suffix(f".{os.getpid()}")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh.touch(mode=0o600)
-            fresh.write_text(json.dumps({hook: program.to_json() for hook, program in programs.items()}))
+            fresh.write_text(json.dumps({source: part.to_json() for source, part in compiled.items()}))
             fresh.replace(self._path)
             self._prune()
         except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the program of one hook: ``python -m dataplane.bpf.compiler HOOK FLAG...``, in its own process.
+"""Compiles one source: ``python -m dataplane.bpf.compiler SOURCE FLAG...``, in a process of its own.
 
 The compiler is large, slow, and uses one processor. It finds the kernel headers by BCC_KERNEL_SOURCE. The
 answer on the standard output is a ``Compiled`` as JSON; what the compiler says goes to the standard error.
@@ -19,7 +19,7 @@ from bcc import BPF
 from bcc.libbcc import lib
 
 from dataplane.bpf import sys as bpf
-from dataplane.bpf.compiled import Compiled
+from dataplane.bpf.compiled import Compiled, Program
 from dataplane.bpf.source import SOURCES, joined
 
 _INSTRUCTION: Final = struct.Struct("=BBhi")
@@ -28,24 +28,25 @@ _FROM_MAP: Final = 1
 """BPF_LD | BPF_IMM | BPF_DW, with BPF_PSEUDO_MAP_FD as its source register."""
 
 
-def compile_hook(hook: str, flags: Sequence[str]) -> Compiled:
-    """Compile ``ebpf/moorline_<hook>.c``; raises BCC's exceptions."""
-    module = BPF(text=joined(SOURCES / f"moorline_{hook}.c"), cflags=list(flags))
+def compile_source(source: str, flags: Sequence[str]) -> Compiled:
+    """Compile ``ebpf/moorline_<source>.c``; raises BCC's exceptions."""
+    module = BPF(text=joined(SOURCES / f"moorline_{source}.c"), cflags=list(flags))
     lib.bpf_table_name.restype = ctypes.c_char_p  # BCC's Python leaves it out
     names = {
         lib.bpf_table_fd_id(module.module, number): lib.bpf_table_name(module.module, number)
         for number in range(lib.bpf_num_tables(module.module))
     }
-    instructions, references = _program(module, f"moorline_{hook}", names)
+    functions = [
+        lib.bpf_function_name(module.module, number) for number in range(lib.bpf_num_functions(module.module))
+    ]
     return Compiled(
-        instructions,
-        references,
+        {name.decode(): _program(module, name, names) for name in functions},
         {name.decode(): bpf.map_info(fd) for fd, name in names.items()},
         {name.decode(): json.loads(lib.bpf_table_leaf_desc(module.module, name)) for name in names.values()},
     )
 
 
-def _program(module: BPF, name: str, maps: dict[int, bytes]) -> tuple[bytes, dict[int, str]]:
+def _program(module: BPF, name: bytes, maps: dict[int, bytes]) -> Program:
     """The instructions, with numbers of this process's file descriptors taken out, and where they were."""
     instructions = bytearray(module.dump_func(name))
     references = {}
@@ -54,15 +55,15 @@ def _program(module: BPF, name: str, maps: dict[int, bytes]) -> tuple[bytes, dic
         if code == _LOAD_IMMEDIATE_64 and registers >> 4 == _FROM_MAP:
             references[at // _INSTRUCTION.size] = maps[value].decode()
             _INSTRUCTION.pack_into(instructions, at, code, registers, offset, 0)
-    return bytes(instructions), references
+    return Program(bytes(instructions), references)
 
 
 def main() -> int:
     """Compiles, answers, and returns the exit code."""
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the compiler prints
-    hook, *flags = sys.argv[1:]
-    json.dump(compile_hook(hook, flags).to_json(), answer)
+    source, *flags = sys.argv[1:]
+    json.dump(compile_source(source, flags).to_json(), answer)
     answer.flush()
     return 0
 

@@ -2,8 +2,8 @@
 """Loads and pins the pipeline: ``python -m dataplane.bpf.loader``, in a process of its own.
 
 A ``PipelineSpec`` comes as JSON on the standard input; the answer on the standard output is a JSON object,
-``{}`` or ``{"error": sentence}``. What this machine has not compiled before is compiled first, both hooks at
-once. Maps that are pinned already are taken over with what they hold, or refused when their shape has
+``{}`` or ``{"error": sentence}``. What this machine has not compiled before is compiled first, all sources
+at once. Maps that are pinned already are taken over with what they hold, or refused when their shape has
 changed. Programs are replaced in one step each.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,10 +21,13 @@ from typing import Any, Final
 
 from dataplane.bpf import explain
 from dataplane.bpf import sys as bpf
-from dataplane.bpf.compiled import Cache, Compiled, cache_folder
+from dataplane.bpf.compiled import Cache, Compiled, Program, cache_folder
 from dataplane.bpf.headers import find_headers
 from dataplane.bpf.manifest import (
+    OWN_MAPS,
     PROGRAMS,
+    SOURCES_OF_PROGRAMS,
+    STEPS,
     PipelineError,
     PipelineSpec,
     buckets_of,
@@ -47,7 +51,8 @@ _KINDS: Final = {"xdp": 6, "tc": 3}
 _SHAPE: Final = ("layout", "hits_rows", "leaf_desc", "actions")
 """What of a table in ``pipeline.json`` says how its maps are read."""
 
-_FLAGS: Final = ("-Wall", "-Werror", "-Wno-unused-function")
+_FLAGS: Final = ("-Wall", "-Werror", "-Wno-unused-function", "-fno-strict-aliasing")
+"""Keys and headers are read as words of another size than they are written, as all over the kernel."""
 
 
 def load(spec: PipelineSpec) -> None:
@@ -58,7 +63,7 @@ def load(spec: PipelineSpec) -> None:
     """
     digest = digest_of(spec)
     contract = load_p4info(spec.p4info, spec.sizes)
-    sources = {hook: joined(SOURCES / f"moorline_{hook}.c") for hook in PROGRAMS}
+    sources = {name: joined(SOURCES / f"moorline_{name}.c") for name in SOURCES_OF_PROGRAMS}
     declared = declared_tables(sources["xdp"])
     _check_tables(contract, declared)
     flags = [*_FLAGS, *constants(contract, declared)]
@@ -71,16 +76,25 @@ def load(spec: PipelineSpec) -> None:
     _check_former(tables, read_manifest(spec.manifest))
     names = maps_of({name: table.layout for name, table in declared.items()})
     there = {name for name in names if (spec.maps / name).exists()}
+    made = {name: info for part in compiled.values() for name, info in part.maps.items()}
     try:
-        maps = {name: _map(name, compiled["xdp"].maps[name], spec.maps / name) for name in names}
+        maps = {name: _map(name, made[name], spec.maps / name) for name in names}
+        maps |= {name: bpf.create_map(name, made[name]) for name in OWN_MAPS}
+        for hook in STEPS:
+            _fill_steps(hook, compiled[f"{hook}_path"], maps, spec)
         programs = {hook: _load(compiled[hook], hook, maps, spec) for hook in PROGRAMS}
     except BaseException:
         for name in set(names) - there:
             (spec.maps / name).unlink(missing_ok=True)
         raise
+    # The steps of the former version stay until no interface has a program that goes on with them.
+    generation = secrets.token_hex(4)
+    for hook in STEPS:
+        bpf.object_pin(maps[f"{hook}_steps"], spec.steps(hook, generation))
     for hook, fd in programs.items():
         bpf.object_pin(fd, spec.program(hook))
-    write_manifest(spec.manifest, {"digest": digest, "kernel": os.uname().release, "tables": tables})
+    manifest = {"digest": digest, "kernel": os.uname().release, "generation": generation, "tables": tables}
+    write_manifest(spec.manifest, manifest)
 
 
 def _check_tables(contract: P4Info, declared: Mapping[str, TableDeclaration]) -> None:
@@ -105,6 +119,9 @@ def constants(contract: P4Info, declared: Mapping[str, TableDeclaration]) -> lis
         values[f"SIZE_{table.name}"] = table.size
         values[f"ELEMENTS_{table.name}"] = elements_of(declared[table.name].layout, table.size)
         values[f"BUCKETS_{table.name}"] = buckets_of(table.size)
+    for hook, steps in STEPS.items():
+        values |= {f"{hook.upper()}_STEP_{name}": place for place, name in enumerate(steps)}
+        values[f"{hook.upper()}_STEPS"] = len(steps)
     values |= {"CPUS": bpf.possible_cpus(), "MASKS": MASKS, "ORDERS": ORDERS}
     return [f"-D{name}={value}" for name, value in values.items()]
 
@@ -115,15 +132,15 @@ def _compile(flags: list[str], spec: PipelineSpec) -> dict[str, Compiled]:
     if find_spec("bcc") is None:
         raise PipelineError("BCC is missing, which compiles the BPF programs; apt install python3-bpfcc")
     environment = {**os.environ, "BCC_KERNEL_SOURCE": str(find_headers())}
-    commands = {hook: [sys.executable, "-m", _COMPILER, hook, *flags] for hook in PROGRAMS}
+    commands = {name: [sys.executable, "-m", _COMPILER, name, *flags] for name in SOURCES_OF_PROGRAMS}
     compilers = {
-        hook: subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
-        for hook, command in commands.items()
+        name: subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+        for name, command in commands.items()
     }
-    answers = {hook: compiler.communicate()[0] for hook, compiler in compilers.items()}
+    answers = {name: compiler.communicate()[0] for name, compiler in compilers.items()}
     if any(compiler.returncode for compiler in compilers.values()):
         raise PipelineError(explain.compiler_failure(_log(spec), spec.log))
-    return {hook: Compiled.from_json(json.loads(answer)) for hook, answer in answers.items()}
+    return {name: Compiled.from_json(json.loads(answer)) for name, answer in answers.items()}
 
 
 def _map(name: str, wanted: bpf.MapInfo, path: Path) -> int:
@@ -139,15 +156,28 @@ def _map(name: str, wanted: bpf.MapInfo, path: Path) -> int:
     return fd
 
 
+def _fill_steps(hook: str, compiled: Compiled, maps: Mapping[str, int], spec: PipelineSpec) -> None:
+    for function, program in compiled.programs.items():
+        place = STEPS[hook].index(function.removeprefix(f"moorline_{hook}_"))
+        fd = _load_program(program, hook, function, maps, spec)
+        bpf.update(maps[f"{hook}_steps"], place, fd.to_bytes(4, sys.byteorder))
+
+
 def _load(compiled: Compiled, hook: str, maps: Mapping[str, int], spec: PipelineSpec) -> int:
-    instructions = bytearray(compiled.instructions)
-    for at, name in compiled.references.items():
-        instructions[at * 8 + 4 : at * 8 + 8] = maps[name].to_bytes(4, sys.byteorder)
+    function = f"moorline_{hook}"
+    return _load_program(compiled.programs[function], hook, function, maps, spec)
+
+
+def _load_program(program: Program, hook: str, name: str, maps: Mapping[str, int], spec: PipelineSpec) -> int:
+    instructions = bytearray(program.instructions)
+    for at, wanted in program.references.items():
+        instructions[at * 8 + 4 : at * 8 + 8] = maps[wanted].to_bytes(4, sys.byteorder)
     try:
-        return bpf.load_program(_KINDS[hook], f"moorline_{hook}", bytes(instructions))
+        return bpf.load_program(_KINDS[hook], name, bytes(instructions))
     except bpf.ProgramRefusedError as error:
         sys.stderr.write(error.log)
-        raise PipelineError(explain.verifier_failure(error.log, hook, str(error), spec.log)) from error
+        what = name.removeprefix("moorline_")
+        raise PipelineError(explain.verifier_failure(error.log, what, str(error), spec.log)) from error
 
 
 def _log(spec: PipelineSpec) -> str:

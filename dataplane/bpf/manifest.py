@@ -21,9 +21,18 @@ FILE_NAME: Final = "pipeline.json"
 PROGRAMS: Final = ("xdp", "tc")
 """Hooks, and the names of the pinned programs."""
 
+SOURCES_OF_PROGRAMS: Final = (*PROGRAMS, "xdp_path", "tc_path")
+"""The C sources ``ebpf/moorline_<name>.c``."""
+
+STEPS: Final = {"xdp": ("node", "peer", "edge", "device", "class", "hop", "route"), "tc": ("access",)}
+"""Programs that the one for a hook goes on with, by their places in the array ``<hook>_steps``."""
+
+OWN_MAPS: Final = ("journeys", *(f"{hook}_steps" for hook in STEPS))
+"""Maps that each load makes anew: programs of two versions never share them."""
+
 OTHER_MAPS: Final = (
     *("ports", "port_ifindex", "port_events", "scratch_memory"),
-    *("packet_in", "digests", "digest_told", "flow_cache"),
+    *("packet_in", "digests", "digest_told", "trace_burst", "flow_cache"),
 )
 """Maps that are no table of the contract."""
 
@@ -63,6 +72,10 @@ class PipelineSpec:
     def program(self, hook: str) -> Path:
         """Where the program for a hook is pinned."""
         return self.pins / "programs" / hook
+
+    def steps(self, hook: str, generation: str) -> Path:
+        """Where an array of steps is pinned, which the kernel empties when nothing but programs holds it."""
+        return self.pins / "programs" / f"{hook}_steps_{generation}"
 
     def to_json(self) -> str:
         """The request that the loader reads."""

@@ -17,6 +17,7 @@ from dataplane.bpf import sys as bpf
 from dataplane.bpf.events import EventCounters
 from dataplane.bpf.manifest import (
     PROGRAMS,
+    STEPS,
     PipelineError,
     PipelineSpec,
     digest_of,
@@ -43,6 +44,7 @@ class Pipeline:
 
     spec: PipelineSpec
     digest: str
+    generation: str
     shapes: Mapping[str, TableShape]
     tables: Mapping[str, TableMap]
     port_events: EventCounters
@@ -54,6 +56,14 @@ class Pipeline:
     def program_path(self, hook: str) -> str:
         """Where the program for ``hook`` ("xdp" or "tc") is pinned."""
         return str(self.spec.program(hook))
+
+    def forget_former(self) -> None:
+        """Give up the steps of former versions, once no interface has a program that goes on with them."""
+        kept = {self.spec.steps(hook, self.generation) for hook in STEPS}
+        for hook in STEPS:
+            steps = self.spec.steps(hook, "*")
+            for path in set(steps.parent.glob(steps.name)) - kept:
+                path.unlink(missing_ok=True)
 
 
 async def ensure_pipeline(spec: PipelineSpec) -> Pipeline:
@@ -86,6 +96,7 @@ def open_pipeline(spec: PipelineSpec) -> Pipeline:
         return Pipeline(
             spec=spec,
             digest=manifest["digest"],
+            generation=manifest["generation"],
             shapes=shapes,
             tables=tables,
             port_events=EventCounters(bpf.object_get(spec.maps / "port_events")),
@@ -129,6 +140,7 @@ def _answer(output: bytes) -> dict[str, Any] | None:
 def _is_pinned(spec: PipelineSpec, manifest: Mapping[str, Any]) -> bool:
     layouts = {name: table["layout"] for name, table in manifest["tables"].items()}
     paths = [spec.maps / name for name in maps_of(layouts)] + [spec.program(hook) for hook in PROGRAMS]
+    paths += [spec.steps(hook, manifest["generation"]) for hook in STEPS]
     return all(path.exists() for path in paths)
 
 

@@ -16,6 +16,8 @@ from dataplane.bpf.pipeline import PipelineError, PipelineSpec, ensure_pipeline
 from tools.lab import cleanup
 from tools.vectors.bpf_target import P4INFO
 
+EXIT_WITHOUT_VALUE = {"instructions": "lQAAAAAAAAA=", "references": {}}
+
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Iterator[PipelineSpec]:
@@ -55,7 +57,7 @@ def compiled(cached: Path, without_compiler: None) -> Path:
 
 def test_what_was_compiled_before_is_not_compiled_again(spec: PipelineSpec, compiled: Path) -> None:
     asyncio.run(ensure_pipeline(spec))
-    assert programs(spec) == ["tc", "xdp"]
+    assert [name.partition("_steps")[0] for name in programs(spec)] == ["tc", "tc", "xdp", "xdp"]
     assert compiled.exists()
 
 
@@ -73,7 +75,7 @@ def test_without_a_compiler_nothing_stays_behind(
 
 def test_a_refused_program_is_explained_and_its_maps_are_taken_away(spec: PipelineSpec, cached: Path) -> None:
     content = json.loads(cached.read_text())
-    content["tc"] |= {"instructions": "lQAAAAAAAAA=", "references": {}}  # exit, without a return value
+    content["tc"]["programs"]["moorline_tc"] = EXIT_WITHOUT_VALUE
     cached.write_text(json.dumps(content))
     with pytest.raises(PipelineError, match="refuses the tc program") as raised:
         asyncio.run(ensure_pipeline(spec))
@@ -90,3 +92,17 @@ def test_pinned_maps_of_another_shape_are_refused_and_left(spec: PipelineSpec) -
     with pytest.raises(PipelineError, match=r"the map scid.* has 65536 elements of 64 octets than"):
         asyncio.run(ensure_pipeline(larger))
     assert sorted(path.name for path in spec.maps.iterdir()) == before
+
+
+def test_steps_of_a_former_version_stay_until_they_are_given_up(spec: PipelineSpec) -> None:
+    former = asyncio.run(ensure_pipeline(spec))
+    old = spec.steps("xdp", former.generation)
+    (spec.pins / "programs" / "xdp").unlink()
+    present = asyncio.run(ensure_pipeline(spec))
+    new = spec.steps("xdp", present.generation)
+    assert old.exists()
+    assert new.exists()
+    present.forget_former()
+    assert not old.exists()
+    assert new.exists()
+    assert asyncio.run(ensure_pipeline(spec)).generation == present.generation, "it is whole"

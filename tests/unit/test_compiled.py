@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dataplane.bpf.compiled import KEPT, Cache, Compiled
+from dataplane.bpf.compiled import KEPT, Cache, Compiled, Program
 from dataplane.bpf.sys import MapInfo
 
 PROGRAMS = {
-    hook: Compiled(
-        bytes(range(16)), {1: "scid"}, {"scid": MapInfo(2, 4, 64, 65536, 1024)}, {"scid": ["a", ["b"]]}
+    source: Compiled(
+        {f"moorline_{source}": Program(bytes(range(16)), {1: "scid"})},
+        {"scid": MapInfo(2, 4, 64, 65536, 1024)},
+        {"scid": ["a", ["b"]]},
     )
-    for hook in ("xdp", "tc")
+    for source in ("xdp", "tc")
 }
 
 

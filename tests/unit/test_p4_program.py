@@ -18,12 +18,12 @@ from moorline import wire
 from tools import contract
 from tools.contract import P4, P4INFO, SWITCH
 
-TABLES = {"port_role": 1, "terminate": 2, "scid": 3, "connection": 4, "locator": 5, "uplink": 6, "origin": 7}
-TABLES |= {"classifier": 11, "route": 17}
-SWITCH_ONLY = {
-    **{"fib": 8, "own_address": 9, "shortcut": 10, "device": 12, "path_hop": 13},
-    **{"affinity": 14, "member": 15, "resume": 16},
+TABLES = {
+    **{"port_role": 1, "terminate": 2, "scid": 3, "connection": 4, "locator": 5, "uplink": 6, "origin": 7},
+    **{"shortcut": 10, "device": 12, "path_hop": 13, "affinity": 14, "member": 15, "resume": 16},
+    **{"classifier": 11, "route": 17},
 }
+SWITCH_ONLY = {"fib": 8, "own_address": 9}
 _IN_ORDER = (
     *("unassigned", "underlay", "access", "leave", "open", "unknown_scid", "deliver", "miss", "encapsulate"),
     *("reject", "unknown_node", "set_paths", "no_uplink", "set_source", "relay", "stranger", "from_node"),

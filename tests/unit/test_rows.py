@@ -36,7 +36,7 @@ def test_an_action_without_parameters(tables: Tables) -> None:
 
 
 def test_wrong_names(tables: Tables) -> None:
-    with pytest.raises(ContractError, match="the P4 program has no table shadow; it has classifier, "):
+    with pytest.raises(ContractError, match="the P4 program has no table shadow; it has affinity, class"):
         tables.write("shadow", {}, "x")
     with pytest.raises(EntryError, match="table uplink does not take the action open; it takes set_source"):
         tables.write("uplink", {"port": 3}, "open")
