@@ -73,14 +73,17 @@ class Bmv2Target:
     def __init__(self, address: str, program: Path) -> None:
         """In the namespace of the ports' outer ends."""
         self._punted: SimpleQueue[tuple[PacketIn, bytes]] = SimpleQueue()
+        self.traces: SimpleQueue[tuple[int, ...]] = SimpleQueue()
+        """Messages of the digest ``path_trace``, in their order."""
         self._bell = os.eventfd(0, os.EFD_NONBLOCK)
         self._contract = Contract.load(P4 / P4INFO)
         self._wires = {port: wires.Wire(port) for port in (*PORTS, HOST_PORT)}
         self._poll = select.epoll()
         for descriptor in (*(wire.fileno() for wire in self._wires.values()), self._bell):
             self._poll.register(descriptor, select.EPOLLIN)
-        self._client = SwitchClient(address, self._contract, self._on_packet)
+        self._client = SwitchClient(address, self._contract, self._on_packet, self.traces.put)
         self._client.push(program)
+        self._client.subscribe("path_trace")
         self._client.insert(next_hops(self._contract))
         self._rows: list[Row] = []
 

@@ -35,13 +35,19 @@ class SwitchClient:
         address: as gRPC writes it.
         contract: of the program that it runs or gets.
         on_packet: called with each packet-in and its frame, by a thread of the client's.
+        on_digest: called with each message of the digests asked for (:meth:`subscribe`), by the same thread.
     """
 
     def __init__(
-        self, address: str, contract: Contract, on_packet: Callable[[PacketIn, bytes], None]
+        self,
+        address: str,
+        contract: Contract,
+        on_packet: Callable[[PacketIn, bytes], None],
+        on_digest: Callable[[tuple[int, ...]], None] = lambda _message: None,
     ) -> None:
         self.contract = contract
         self._on_packet = on_packet
+        self._on_digest = on_digest
         self._channel = grpc.insecure_channel(address)
         self._stub = p4r_grpc.P4RuntimeStub(self._channel)
         self._requests: queue.Queue[p4r.StreamMessageRequest | None] = queue.Queue()
@@ -85,6 +91,14 @@ class SwitchClient:
         """Delete entries, in one request."""
         self._write(DELETE, rows)
 
+    def subscribe(self, digest: str) -> None:
+        """Ask for all messages of a digest, each as soon as it is told."""
+        (number,) = (one.preamble.id for one in self.contract.p4info.digests if one.preamble.alias == digest)
+        request = p4r.WriteRequest(device_id=DEVICE, election_id=_ELECTION)
+        entry = request.updates.add(type=p4r.Update.INSERT).entity.digest_entry
+        entry.digest_id, entry.config.max_list_size = number, 1
+        self._stub.Write(request, timeout=PATIENCE_SECONDS)
+
     def port_events(self, ports: Iterable[int]) -> PortEvents:
         """What the counter holds for these ports, but for zeros."""
         request = p4r.ReadRequest(device_id=DEVICE)
@@ -126,6 +140,10 @@ class SwitchClient:
                     packet = message.packet
                     said = {item.metadata_id: int.from_bytes(item.value, "big") for item in packet.metadata}
                     self._on_packet(PacketIn(said[1], Event(said[3]), said[4]), packet.payload)
+                elif message.HasField("digest"):
+                    for told in message.digest.data:
+                        members = (int.from_bytes(one.bitstring, "big") for one in told.struct.members)
+                        self._on_digest(tuple(members))
         except grpc.RpcError:
             pass  # the stream's end
 
