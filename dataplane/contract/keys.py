@@ -62,7 +62,8 @@ class ExactKeys:
 
     def pack(self, entry: p4r.TableEntry) -> bytes:
         """See ``KeyCodec.pack``."""
-        _check_priority(self._table, entry.priority)
+        if entry.priority:
+            _check_priority(self._table, entry.priority)
         items = [(match.field_id, match.exact.value) for match in entry.match]
         for number, (_, value) in enumerate(items):
             if not value:
