@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tools.bench import agent, classify, control, mobility, network, programming, programs, switch
+from tools.bench import agent, classify, control, mobility, network, paths, programming, programs, switch
 from tools.bench.report import Row
 
 BENCHMARKS: tuple[tuple[Callable[[], list[Row]], tuple[str, ...]], ...] = (
@@ -13,6 +13,7 @@ BENCHMARKS: tuple[tuple[Callable[[], list[Row]], tuple[str, ...]], ...] = (
         programs.xdp_terminate,
         ("xdp.terminate.ns_ratio_floor", "xdp.terminate.scale_1m", "xdp.terminate.ns_ratio_katran"),
     ),
+    (paths.shortcut, ("shortcut.ns_ratio_full",)),
     (classify.warm_and_new, ("classify.ns_ratio_masks", "classify.new_flow_ns")),
     (programs.tc_access, ("tc.access.ns_ratio_floor", "tc.access.scale_1m")),
     (network.throughput, ("tcp.throughput_ratio_vxlan", "tcp.throughput_ratio_plain")),

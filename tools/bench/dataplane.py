@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from dataplane.bpf.pipeline import Pipeline, PipelineSpec, ensure_pipeline
 from dataplane.contract.binding import Binding
 from dataplane.contract.layout import Field
 from dataplane.contract.p4info import load_p4info
-from dataplane.contract.rows import Tables
+from dataplane.contract.rows import Match, Tables, Values
 from moorline.addresses import mapped
 from moorline.wire import Tunnel
 from tools.bench.frames import HERE, OUTER_DESTINATION, OUTER_SOURCE, THERE, scid_of
@@ -75,6 +76,20 @@ class MeasuredDataPlane:
     def inside(self, function: Callable[[], T]) -> T:
         """Call ``function`` in the namespace."""
         return self._namespace.call(function)
+
+    def reach(self, link: IPv4Interface, neighbours: Sequence[IPv4Address]) -> None:
+        """Have the kernel know ways out by the uplink: to these neighbours on its link."""
+        self._namespace.sysctl({"net/ipv4/conf/all/forwarding": "1"})
+        self._namespace.run("ip", "address", "add", str(link), "dev", _INTERFACES[UPLINK])
+        for address in neighbours:
+            entry = ("lladdr", "02:00:00:00:00:03", "dev", _INTERFACES[UPLINK])
+            self._namespace.run("ip", "neighbour", "add", str(address), *entry)
+
+    def write(
+        self, table: str, match: Match, action: str, params: Values | None = None, priority: int = 0
+    ) -> None:
+        """Make an entry be in a table."""
+        self._tables.write(table, match, action, params, priority)
 
     def ifindex(self, port: int) -> int:
         """Interface number of a port."""
