@@ -42,7 +42,7 @@ CACHES: Final = Path("/var/cache/moorline")
 """What programs keep that do not run as root, in a folder for each namespace."""
 
 _NOTE: Final = "made.json"
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of the wiring: a peer that was made with another is made anew."""
 
 _READABLE: Final = 0o755

@@ -122,9 +122,10 @@ async def lay(netlink: Any, namespace: Namespace, both: tuple[Cable, Cable], mtu
             await netlink.link("set", index=link.index, state="up")
         except NetlinkError as error:
             raise PeerError(f"interface {cable.ours} cannot be made: {error.args[-1]}") from error
-    await namespace.call(lambda: _settle_offloads(both))
     for version, hops in _NEXT_HOPS.items():
         await namespace.run("ip", f"-{version}", "-batch", "-", text="\n".join(_ways(both, hops)))
+    # Once they are up: the kernel lets nobody send to a veth from XDP that was told to join packets before.
+    await namespace.call(lambda: _settle_offloads(both))
 
 
 def _settle_offloads(both: tuple[Cable, Cable]) -> None:
