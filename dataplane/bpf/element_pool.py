@@ -6,11 +6,14 @@ from __future__ import annotations
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import compress
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dataplane.bpf.elements import GRACE_NS, Elements, MemoryMismatch
+
+_NOT: Final = b"\1" + bytes(255)
+"""Translates 0 into 1, and 1 into 0."""
 
 
 class _Retired(NamedTuple):
@@ -35,6 +38,10 @@ class ElementPool:
         self._clock = clock
         self._retired: deque[_Retired] = deque()
         self._free = array("I")
+        self._held = bytearray()
+        """1 for each element that was taken and not given back."""
+        self._end = 0
+        """From here on no element was ever taken: what few entries cost does not depend on the capacity."""
 
     def recover(self, name: str, total: int, named: Iterable[int]) -> None:
         """All of ``total`` elements are free but for those that the index names; the lowest are taken first,
@@ -51,6 +58,9 @@ class ElementPool:
                     f"table {name}: its index names element {element} of {total}; load it anew"
                 )
             unused[element] = 0
+        self._held = unused.translate(_NOT)
+        self._held[0] = 0
+        self._end = self._held.rfind(1) + 1
         unused.reverse()
         self._free = array("I", compress(range(total - 1, -1, -1), unused))
 
@@ -60,7 +70,14 @@ class ElementPool:
         while not self._free:
             time.sleep(max(0, self._retired[0].due_ns - self._clock()) / 1e9)
             self.reclaim()
-        return self._free.pop()
+        element = self._free.pop()
+        self._held[element] = 1
+        self._end = max(self._end, element + 1)
+        return element
+
+    def held(self) -> Iterator[int]:
+        """The elements that were taken and not given back, the lowest first."""
+        return compress(range(self._end), self._held)
 
     def carry_counters(self, old: int, new: int) -> tuple[int, int]:
         """Makes ``new``, not yet named, show what ``old`` shows: packets and octets, which are returned."""
@@ -70,10 +87,12 @@ class ElementPool:
 
     def replace(self, old: int, new: int, counted: tuple[int, int]) -> None:
         """``old`` is named no more; what it counts beyond ``counted`` is for ``new``."""
+        self._held[old] = 0
         self._retired.append(_Retired(self._clock() + GRACE_NS, old, new, *counted))
 
     def retire(self, element: int) -> None:
         """The element is named no more."""
+        self._held[element] = 0
         self._retired.append(_Retired(self._clock() + GRACE_NS, element, 0, 0, 0))
 
     def reclaim(self) -> None:
