@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from control.subscribers.locations import EndpointsConfig
 from moorline.config import Section
 from moorline.wire import CONTROLLER_PORT, JOIN_PORT
 
@@ -68,6 +69,9 @@ class ControllerConfig(Section):
 
     p4json: Path = _ROOT / "p4" / "moorline.json"
     """What implements the contract on a BMv2 switch; given to switches that have no pipeline."""
+
+    endpoints: EndpointsConfig = EndpointsConfig()
+    """Where the tunnels of user devices are best opened."""
 
     @property
     def store_path(self) -> Path:

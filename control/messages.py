@@ -125,6 +125,7 @@ def node(record: Node, plane: DataPlane, *, attached: bool, problem: str) -> pb.
                 addresses=port.addresses,
                 prefixes=port.prefixes,
                 tenant=port.tenant,
+                tunnels=port.tunnels,
             )
             for port in record.ports
         ],
@@ -209,6 +210,7 @@ def read_ports(messages: Iterable[pb.Port]) -> tuple[Port, ...]:
             tuple(m.addresses),
             tuple(m.prefixes),
             m.tenant,
+            tuple(m.tunnels),
         )
         for m in messages
     )

@@ -56,7 +56,8 @@ class Port:
 
     ``addresses`` are a gateway or edge port's own, in text form with the length of the prefix on its link;
     ``prefixes`` are what is reached through an edge port, in text form; ``tenant`` is whose packets come in
-    at an edge or peer port.
+    at an edge or peer port; ``tunnels`` are the kinds of user devices' tunnels that are opened at an underlay
+    port.
     """
 
     number: int
@@ -68,6 +69,7 @@ class Port:
     addresses: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     tenant: int = 0
+    tunnels: tuple[str, ...] = ()
 
     @property
     def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -236,13 +238,20 @@ class Node:
         """Read back what :meth:`encode` wrote."""
         data: dict[str, Any] = json.loads(value)
         data["locators"] = tuple(Locator(bytes.fromhex(at[0]), *at[1:]) for at in data["locators"])
-        # Stores from before there were gateways have six fields, those from before edge ports seven.
-        data["ports"] = tuple(Port(*port[:6], *map(tuple, port[6:8]), *port[8:]) for port in data["ports"])
+        data["ports"] = tuple(map(_load_port, data["ports"]))
         # Stores from before there were feature peers lack them.
         data["feature_peers"] = tuple(map(FeaturePeer.decode, data.get("feature_peers", ())))
         if facts := data.get("switch"):  # stores from before there were switches lack it
             data["switch"] = SwitchFacts.decode(facts)
         return cls(name=key.removeprefix(NODE), **data)
+
+
+def _load_port(stored: list[Any]) -> Port:
+    """Stores from before there were gateways have six fields, those from before edge ports seven, and those
+    from before user devices' tunnels nine.
+    """
+    fields: list[Any] = [tuple(field) if isinstance(field, list) else field for field in stored]
+    return Port(*fields)
 
 
 @dataclass(slots=True, eq=False)

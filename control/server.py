@@ -25,6 +25,7 @@ from control.api.graphs import GraphsServicer
 from control.api.naming import NamingServicer
 from control.api.nodes import JoiningServicer, NodeSessionServicer, NodesServicer
 from control.api.peers import FeaturePeersServicer
+from control.api.subscribers import SubscribersServicer
 from control.authority import Authority, make_all
 from control.config import ControllerConfig
 from control.connections import Connections
@@ -34,7 +35,6 @@ from control.floods import Floods
 from control.graphs.changeover import Changeover
 from control.graphs.counters import Counters
 from control.graphs.drains import Drains
-from control.graphs.facts import NoSubscribers
 from control.graphs.graphs import Graphs
 from control.graphs.guide import Guide
 from control.graphs.probe import SightingFormat
@@ -65,6 +65,9 @@ from control.southbound.switch_ports import SwitchPorts
 from control.speakers import Speakers
 from control.state import State
 from control.store.sqlite import SqliteStore
+from control.subscribers.directory import Subscribers
+from control.subscribers.endpoints import Endpoints
+from control.subscribers.rows import DeviceRows
 from control.switches import Switches
 from control.virtual import AddressPool
 from moorline.collector import spare_full_collections
@@ -128,6 +131,7 @@ class Controller:
         self._wire(contract, credentials, await PairKeys.load(self.store))
         await self.accounting.load()
         await self.peers.load()
+        await self.subscribers.load()
         await self.graphs.load()
         await self.shortcuts.load()
         await self._serve(authority, credentials)
@@ -160,15 +164,20 @@ class Controller:
         self.rejects = rejects = Rejects(state, planes)
         self.accounting = Accounting(state, store, planes, config.accounting_seconds)
         self.peers = Peers(state, store)
+        self.subscribers = subscribers = Subscribers(state, store)
         self.graphs = graphs = Graphs(
-            state, store, planes, sessions, self.peers, NoSubscribers(), config.grace_seconds
+            state, store, planes, sessions, self.peers, subscribers, config.grace_seconds
         )
         self.shortcuts = Shortcuts(state, store, planes, graphs)
         self.drains = Drains(state, planes, graphs)
         self.tracer = Tracer(state, planes, graphs, packet_format, SightingFormat(contract.p4info))
         graphs.additions = [self.shortcuts, self.drains, self.tracer]
         self.graph_counters = Counters(planes, graphs, config.accounting_seconds)
-        planes.sources = [Routes(contract, graphs), graphs]
+        planes.sources = [Routes(contract, graphs, subscribers), graphs, DeviceRows(contract, subscribers)]
+        subscribers.changed.append(graphs.site_changed)
+        self.endpoints = Endpoints(
+            config.endpoints, state, subscribers, lambda node: planes.of(node).converged
+        )
         self.peers.changed.append(graphs.site_changed)
         guide = Guide(state, graphs)
         self.connections = connections = Connections(
@@ -248,6 +257,7 @@ class Controller:
             ),
             "NodeSession": NodeSessionServicer(self.state, self.nodes, self.sessions, self.peers),
             "FeaturePeers": FeaturePeersServicer(self.state, self.peers),
+            "Subscribers": SubscribersServicer(self.subscribers, self.graphs, self.endpoints),
             "Graphs": GraphsServicer(
                 self.graphs, self.shortcuts, self.drains, self.tracer, self.graph_counters
             ),
@@ -294,6 +304,7 @@ class Controller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if hasattr(self, "planes"):
             self.rotations.close()
+            self.subscribers.close()
             self.graphs.close()
             with suppress(StoreError):  # which is logged
                 await self.accounting.save()

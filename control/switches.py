@@ -136,6 +136,7 @@ class Switches:
                     tuple(map(str, port.addresses)),
                     tuple(map(str, port.prefixes)),
                     port.tenant,
+                    tuple(port.tunnels),
                 )
                 for port in facts.config.ports
             ),

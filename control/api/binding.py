@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from control.errors import ControlError, UnauthenticatedError
-from moorline.api.v1 import graphs_pb2, moorline_pb2, peers_pb2
+from moorline.api.v1 import graphs_pb2, moorline_pb2, peers_pb2, subscribers_pb2
 from moorline.errors import MoorlineError
 from moorline.tls import Identity, Kind, peer_identity
 
@@ -34,7 +34,7 @@ FAULT: Final = "the controller failed at this request: look into its log"
 
 _SERVICES: Final = {
     name: service
-    for file in (graphs_pb2, moorline_pb2, peers_pb2)
+    for file in (graphs_pb2, moorline_pb2, peers_pb2, subscribers_pb2)
     for name, service in file.DESCRIPTOR.services_by_name.items()
 }
 """The services of all proto files by name."""

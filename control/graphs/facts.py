@@ -20,19 +20,3 @@ class Subscribers(Protocol):
 
     def nodes(self) -> Iterable[str]:
         """The nodes where packets of devices come in, beside those with edge ports."""
-
-
-class NoSubscribers:
-    """Of a site without a directory."""
-
-    def prefixes_of_customer(self, customer: str) -> Iterable[Network]:  # noqa: ARG002
-        """None."""
-        return ()
-
-    def prefixes_of_profile(self, profile: str) -> Iterable[Network]:  # noqa: ARG002
-        """None."""
-        return ()
-
-    def nodes(self) -> Iterable[str]:
-        """None."""
-        return ()

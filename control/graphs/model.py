@@ -4,22 +4,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-import yaml
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, model_validator
 
-from control.errors import InvalidRequestError
 from control.rules import parse_pattern
+from control.yaml_file import read_mapping
 from moorline.config import Section, parse
 from moorline.errors import MoorlineError
 
 Network = IPv4Network | IPv6Network
-
-MAX_TEXT: Final = 256 * 1024
-"""Octets of a file."""
 
 MAX_PRIORITY: Final = 9999
 _MAX_TENANT: Final = (1 << 24) - 1
@@ -216,31 +211,6 @@ def _with_paths_reversed(hop: Any) -> Any:
     return {**hop, "branch": turned}
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without what surprises: keys that stand twice, aliases."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases are not taken here", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key!r} is no key: write a word", problem_mark=key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key} stands twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def read_graph(text: str, source: str) -> GraphSpec:
     """The graph in a file; ``source`` is what errors call the file.
 
@@ -248,21 +218,4 @@ def read_graph(text: str, source: str) -> GraphSpec:
         InvalidRequestError: it is no YAML.
         ConfigError: a key or a value is wrong.
     """
-    if len(text) > MAX_TEXT:
-        raise InvalidRequestError(f"graph {source} has {len(text)} characters: write {MAX_TEXT} at most")
-    try:
-        content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        at = error.problem_mark or error.context_mark
-        where = f" at line {at.line + 1}, column {at.column + 1}" if at else ""
-        raise InvalidRequestError(f"graph {source} is not valid YAML{where}: {error.problem}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else _first_line(error)
-        raise InvalidRequestError(f"graph {source} is not valid YAML: {why}") from None
-    if not isinstance(content, dict):
-        raise InvalidRequestError(f"graph {source} has no keys: write name, applies and forward")
-    return parse(content, GraphSpec, source)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    return parse(read_mapping(text, f"graph {source}", "name, applies and forward"), GraphSpec, source)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of ``route``: where packets go at the end of a path, by what is reached through edge ports."""
+"""The rows of ``route``: where packets go at the end of a path, by what is reached through edge ports, and by
+where customers' devices are.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from control.graphs.graphs import Graphs
 from control.graphs.model import Network
-from control.records import Node, Port
+from control.records import Node
 from control.southbound.contract import Contract, Prefix, Row
+from control.subscribers.directory import Subscribers
+from control.subscribers.rows import Way, ways
 from moorline.addresses import MAPPED_PREFIX, mapped
 
 _TABLE = "route"
@@ -19,9 +23,10 @@ _IPV4_BITS = 8 * len(MAPPED_PREFIX)
 class Routes:
     """A source of rows (:class:`control.southbound.own_rows.RowSource`)."""
 
-    def __init__(self, contract: Contract, graphs: Graphs) -> None:
+    def __init__(self, contract: Contract, graphs: Graphs, subscribers: Subscribers) -> None:
         self._contract = contract
         self._graphs = graphs
+        self._subscribers = subscribers
 
     @property
     def tables(self) -> Sequence[int]:
@@ -38,22 +43,25 @@ class Routes:
         if node.name not in layout.edges and not on_paths:
             return
         wanted: dict[tuple[int, Network], Row] = {}
-        for other, port in _edges(node, layout.nodes.values()):
-            for prefix in port.networks:
-                if (port.tenant, prefix) not in wanted:
-                    wanted[port.tenant, prefix] = self._row(node, other, port, prefix)
+        for way in (*ways(self._subscribers.devices(), layout.nodes), *_edges(node, layout.nodes.values())):
+            if (way.tenant, way.prefix) not in wanted:
+                wanted[way.tenant, way.prefix] = self._row(node, layout.nodes[way.node], way)
         yield from wanted.values()
 
-    def _row(self, node: Node, other: Node, port: Port, prefix: Network) -> Row:
-        length = prefix.prefixlen + (_IPV4_BITS if prefix.version == 4 else 0)
-        destination = Prefix(mapped(prefix.network_address), length)
-        match: dict[str, int | Prefix] = {"tenant": port.tenant, "destination": destination}
+    def _row(self, node: Node, other: Node, way: Way) -> Row:
+        length = way.prefix.prefixlen + (_IPV4_BITS if way.prefix.version == 4 else 0)
+        destination = Prefix(mapped(way.prefix.network_address), length)
+        match: dict[str, int | Prefix] = {"tenant": way.tenant, "destination": destination}
         if other is node:
-            return self._contract.row(_TABLE, match, "route_port", {"port": port.number, "vlan": 0})
+            return self._contract.row(_TABLE, match, way.action, way.params)
         return self._contract.row(_TABLE, match, "route_node", {"node": other.id})
 
 
-def _edges(node: Node, nodes: Iterable[Node]) -> Iterator[tuple[Node, Port]]:
-    """All edge ports with their nodes, those of ``node`` first."""
+def _edges(node: Node, nodes: Iterable[Node]) -> Iterator[Way]:
+    """The ways through edge ports, those of ``node`` first."""
     for other in sorted(nodes, key=lambda one: (one is not node, one.id)):
-        yield from ((other, port) for port in other.ports if port.role == _EDGE)
+        for port in other.ports:
+            if port.role == _EDGE:
+                params = {"port": port.number, "vlan": 0}
+                for prefix in port.networks:
+                    yield Way(port.tenant, prefix, other.name, "route_port", {**params})

@@ -227,6 +227,7 @@ class Ports:
                     addresses=map(str, own_addresses(host, port)) if port in self.plain else (),
                     prefixes=port.prefixes,
                     tenant=port.tenant if port.role in ("edge", "peer") else 0,
+                    tunnels=[tunnel.name.lower() for tunnel in self._tunnels.get(port.interface, ())],
                 )
             )
         return found

@@ -13,6 +13,7 @@ from moorline.addresses import packed
 from moorline.api.v1 import graphs_pb2 as api
 from moorline.api.v1.graphs_pb2_grpc import GraphsStub
 from moorline.cli.client import ask
+from moorline.cli.files import read_text
 from moorline.cli.output import Column, Output, OutputOption, show_json, show_row, show_rows, show_table
 from moorline.cli.views import graph_change_row, graph_row, shortcut_row, trace_row
 from moorline.errors import MoorlineError
@@ -169,19 +170,7 @@ def shortcuts(
 
 
 def _request(file: Path) -> api.ApplyGraphRequest:
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(MAX_FILE + 1)
-    except OSError as error:
-        raise MoorlineError(f"graph {file} cannot be read ({error.strerror}): name another file") from error
-    if len(content) > MAX_FILE:
-        raise MoorlineError(f"graph {file} is longer than {MAX_FILE} octets: part it into several")
-    try:
-        return api.ApplyGraphRequest(text=content.decode(), source=str(file))
-    except UnicodeDecodeError as error:
-        raise MoorlineError(
-            f"graph {file} is not UTF-8 text at octet {error.start}: save it as UTF-8"
-        ) from error
+    return api.ApplyGraphRequest(text=read_text(file, "graph", MAX_FILE), source=str(file))
 
 
 def _address(text: str) -> bytes:

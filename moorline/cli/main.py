@@ -13,6 +13,7 @@ import typer
 from moorline import __version__
 from moorline.cli import (
     connection,
+    customer,
     daemon,
     doctor,
     drops,
@@ -45,6 +46,7 @@ app.add_typer(connection.app, name="connection")
 app.add_typer(rule.app, name="rule")
 app.add_typer(graph.app, name="graph")
 app.add_typer(peer.app, name="peer")
+app.add_typer(customer.app, name="customer")
 app.add_typer(table.app, name="table")
 app.command("drops")(drops.drops)
 app.command("status")(status.status)

@@ -8,6 +8,7 @@ from typing import Any
 from moorline.api.v1 import graphs_pb2 as graphs
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import peers_pb2 as peers
+from moorline.api.v1 import subscribers_pb2 as subscribers
 from moorline.cli.text import address_text, addresses_text, scid_text, time_text
 
 CHANNEL_STATUS = {
@@ -183,6 +184,7 @@ def port_row(port: api.Port) -> dict[str, Any]:
         "addresses": list(port.addresses),
         "prefixes": list(port.prefixes),
         "tenant": port.tenant,
+        "tunnels": list(port.tunnels),
     }
 
 
@@ -389,4 +391,56 @@ def shortcut_row(shortcut: graphs.Shortcut) -> dict[str, Any]:
         "bytes": shortcut.bytes,
         "packets_back": shortcut.packets_back,
         "bytes_back": shortcut.bytes_back,
+    }
+
+
+def customer_row(customer: subscribers.Customer) -> dict[str, Any]:
+    """A customer with its devices."""
+    return {
+        "name": customer.name,
+        "tenant": customer.tenant,
+        "profiles": list(customer.profiles),
+        "devices": [_device_row(device) for device in customer.devices],
+        "sessions": customer.sessions,
+        "bytes_from": customer.bytes_from,
+        "bytes_to": customer.bytes_to,
+    }
+
+
+def _device_row(device: subscribers.CustomerDevice) -> dict[str, Any]:
+    tunnel, session = device.tunnel, device.session
+    return {
+        "name": device.name,
+        "prefixes": list(device.prefixes),
+        "node": device.node or None,
+        "port": device.port or None,
+        "tunnel": {"kind": tunnel.kind, "remote": tunnel.remote, "key": tunnel.key}
+        if device.HasField("tunnel")
+        else None,
+        "profiles": list(device.profiles),
+        "location": device.location or None,
+        "session": {
+            "id": session.id,
+            "server": session.server,
+            "started": time_text(session.started_ns),
+            "heard": time_text(session.heard_ns),
+            "bytes_from": session.bytes_from,
+            "bytes_to": session.bytes_to,
+            "packets_from": session.packets_from,
+            "packets_to": session.packets_to,
+        }
+        if device.HasField("session")
+        else None,
+    }
+
+
+def endpoint_row(endpoint: subscribers.TunnelEndpoint) -> dict[str, Any]:
+    """A place where a device's tunnel may end."""
+    return {
+        "node": endpoint.node,
+        "address": address_text(endpoint.address),
+        "tunnel": endpoint.tunnel,
+        "price": endpoint.price,
+        "cost": endpoint.cost,
+        "devices": endpoint.devices,
     }

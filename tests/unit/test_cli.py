@@ -249,6 +249,7 @@ def test_node_show(run: Run, controller: FakeController) -> None:
             "addresses": [],
             "prefixes": [],
             "tenant": 0,
+            "tunnels": [],
         }
     ]
     assert shown["locators"] == [{"address": "10.0.0.2", "port": 1, "interface": "eth0", "mtu": 1500}]

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from moorline.api.v1 import graphs_pb2 as graphs
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import peers_pb2 as peers
+from moorline.api.v1 import subscribers_pb2 as subscribers
 from moorline.cli import views
 from moorline.cli.main import app
 from moorline.cli.settings import Settings
@@ -21,6 +22,8 @@ from moorline.switch import SwitchConfig, SwitchPeer, SwitchPort
 from moorline.wire import Event
 
 HOP = graphs.GraphHop(instances=[graphs.GraphInstance()])
+SESSION = subscribers.SubscriberSession()
+DEVICES = subscribers.Customer(devices=[subscribers.CustomerDevice(session=SESSION)])
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
@@ -108,6 +111,9 @@ def test_every_field_of_json_is_named() -> None:
         views.graph_change_row(graphs.GraphChange()),
         views.trace_row(graphs.Trace(steps=[graphs.TraceStep()])),
         views.shortcut_row(graphs.Shortcut()),
+        views.customer_row(DEVICES),
+        *views.customer_row(DEVICES)["devices"],
+        views.endpoint_row(subscribers.TunnelEndpoint()),
         views.peer_row(peers.FeaturePeerStatus()),
         views.peer_port_row(peers.FeaturePeerPort()),
         views.switch_peer_row(api.SwitchPeer()),

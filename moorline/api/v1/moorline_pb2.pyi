@@ -433,7 +433,7 @@ class SwitchPeer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., ports: _Optional[_Iterable[int]] = ..., macs: _Optional[_Iterable[str]] = ..., header: _Optional[str] = ..., by_mac: _Optional[bool] = ..., addresses: _Optional[_Iterable[str]] = ..., rewrites: _Optional[bool] = ..., spare: _Optional[bool] = ..., local: _Optional[str] = ..., remote: _Optional[str] = ...) -> None: ...
 
 class Port(_message.Message):
-    __slots__ = ("number", "interface", "role", "hook", "up", "mtu", "addresses", "prefixes", "tenant")
+    __slots__ = ("number", "interface", "role", "hook", "up", "mtu", "addresses", "prefixes", "tenant", "tunnels")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     INTERFACE_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -443,6 +443,7 @@ class Port(_message.Message):
     ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     PREFIXES_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
+    TUNNELS_FIELD_NUMBER: _ClassVar[int]
     number: int
     interface: str
     role: str
@@ -452,7 +453,8 @@ class Port(_message.Message):
     addresses: _containers.RepeatedScalarFieldContainer[str]
     prefixes: _containers.RepeatedScalarFieldContainer[str]
     tenant: int
-    def __init__(self, number: _Optional[int] = ..., interface: _Optional[str] = ..., role: _Optional[str] = ..., hook: _Optional[str] = ..., up: _Optional[bool] = ..., mtu: _Optional[int] = ..., addresses: _Optional[_Iterable[str]] = ..., prefixes: _Optional[_Iterable[str]] = ..., tenant: _Optional[int] = ...) -> None: ...
+    tunnels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, number: _Optional[int] = ..., interface: _Optional[str] = ..., role: _Optional[str] = ..., hook: _Optional[str] = ..., up: _Optional[bool] = ..., mtu: _Optional[int] = ..., addresses: _Optional[_Iterable[str]] = ..., prefixes: _Optional[_Iterable[str]] = ..., tenant: _Optional[int] = ..., tunnels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListNodesRequest(_message.Message):
     __slots__ = ()
