@@ -163,6 +163,7 @@ def echoing(place: Namespace, port: int, address: str = SERVER[0]) -> Iterator[l
                     continue
 
     handle = listen(place, port, address)
+    handle.settimeout(None)
     thread = threading.Thread(target=serve, args=(handle,), daemon=True)
     thread.start()
     try:

@@ -3,24 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
-from tests.lab.test_feature_peers_alone import SOON, connect, echoing, get
+from tests.lab.test_feature_peers_alone import SOON, connect, echoing, get, listen, origin, passes
 from tools.lab import HostPlan, Lab
 from tools.lab.edges import ROUTER, edge_address
 from tools.lab.waiting import wait_until
 
+Lead = Callable[..., None]
 RULES = "ct state established,related accept\ntcp dport { 80, 5201 } accept\n"
 GRAPH = """
 name: web
 applies:
   - prefixes: [{customers}]
-forward: [firewall, filter, stats]
+forward: {hops}
 reverse: same
 """
+NAT = "10.30.77.1"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             **{"name": "st1", "kind": "stats", "run": "statistics"},
             "shortcut": {"graph": "web", "megabytes": 1, "idle_seconds": 60},
         },
+        {"name": "ca1", "kind": "cache", "run": "cache", "shortcut": {"graph": "web"}},
+        {"name": "nat1", "kind": "nat", "run": "nat", "addresses": [NAT]},
+        {"name": "tap1", "kind": "tap", "run": "tap"},
     ]
     with Lab((HostPlan("gate", edges=("user", "net"), settings={"peer": peers}),)) as lab:
         lab.start()
@@ -46,7 +52,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             lab.edges[name].place.run(
                 "ping", "-c1", "-W1", str(edge_address(4, number, ROUTER).ip), check=False
             )
-        apply(lab, folder / "web.yaml")
         yield lab
 
 
@@ -54,12 +59,26 @@ def states(lab: Lab) -> set[str]:
     return {row["state"] for row in lab.controller.ask("peer", "list")}
 
 
-def apply(lab: Lab, path: Path) -> None:
-    path.write_text(GRAPH.format(customers=lab.edges["user"].addresses[4].network))
-    lab.controller.moorline("graph", "apply", str(path))
+@pytest.fixture
+def lead(lab: Lab, tmp_path: Path) -> Callable[..., None]:
+    """Leads the user's packets through peers of these kinds."""
+
+    def lead(*kinds: str) -> None:
+        path = tmp_path / "web.yaml"
+        customers = lab.edges["user"].addresses[4].network
+        path.write_text(GRAPH.format(customers=customers, hops=f"[{', '.join(kinds)}]"))
+        lab.controller.moorline("graph", "apply", str(path))
+
+    return lead
 
 
-def test_what_the_peers_forbid_is_forbidden_and_the_rest_passes_all_of_them(lab: Lab) -> None:
+def by_shortcuts(lab: Lab) -> int:
+    paths = lab.controller.ask("graph", "show", "web")["paths"]
+    return sum(path["shortcut_packets"] for path in paths)
+
+
+def test_what_the_peers_forbid_is_forbidden_and_the_rest_passes_all_of_them(lab: Lab, lead: Lead) -> None:
+    lead("firewall", "filter", "stats")
     user, net = lab.edges["user"], lab.edges["net"]
     before = lab.controller.events("gate")
     with echoing(net.place, 80, net.ipv4):
@@ -75,26 +94,24 @@ def test_what_the_peers_forbid_is_forbidden_and_the_rest_passes_all_of_them(lab:
         assert not any(events[interface, event] > before.get((interface, event), 0) for event in dropped)
 
 
-def test_a_long_flow_gets_a_short_cut_on_the_way(lab: Lab) -> None:
+def test_a_long_flow_gets_a_short_cut_on_the_way(lab: Lab, lead: Lead) -> None:
+    lead("firewall", "filter", "stats")
     user, net = lab.edges["user"], lab.edges["net"]
     server = lab.run_beside(net.place.start("iperf3", "iperf3", "-s"))
     wait_until(lambda: bool(net.place.run("ss", "-Htln", "sport = 5201").stdout), "iperf3 listened")
     client = lab.run_beside(user.place.start("iperf3", "iperf3", "-c", net.ipv4, "-t", "60", "-R"))
 
-    def by_shortcuts() -> int:
-        paths = lab.controller.ask("graph", "show", "web")["paths"]
-        return sum(path["shortcut_packets"] for path in paths)
-
-    wait_until(lambda: by_shortcuts() > 1000, "the flow went by a short-cut", 30)
+    wait_until(lambda: by_shortcuts(lab) > 1000, "the flow went by a short-cut", 30)
     assert client.running
     assert server.running
     before = lab.controller.events("gate")["st1-out", "rx"]
-    passed = by_shortcuts()
-    wait_until(lambda: by_shortcuts() > passed + 1000, "the flow went on", 30)
+    passed = by_shortcuts(lab)
+    wait_until(lambda: by_shortcuts(lab) > passed + 1000, "the flow went on", 30)
     assert lab.controller.events("gate")["st1-out", "rx"] - before < 100
 
 
-def test_a_killed_agent_takes_no_peer_with_it(lab: Lab) -> None:
+def test_a_killed_agent_takes_no_peer_with_it(lab: Lab, lead: Lead) -> None:
+    lead("firewall", "filter", "stats")
     user, net, gate = lab.edges["user"], lab.edges["net"], lab["gate"]
     with echoing(net.place, 80, net.ipv4):
         gate.kill()
@@ -104,3 +121,32 @@ def test_a_killed_agent_takes_no_peer_with_it(lab: Lab) -> None:
         gate.start()
         lab.controller.wait_converged("gate")
         assert get(user.place, "good.example", net.ipv4) == b"ok"
+
+
+def test_a_cache_answers_and_the_flow_that_it_answers_goes_straight_to_it(lab: Lab, lead: Lead) -> None:
+    lead("firewall", "cache", "tap")
+    user, net = lab.edges["user"], lab.edges["net"]
+    with origin(net.place, net.ipv4) as asked:
+        connection = HTTPConnection(net.ipv4, 80)
+        connection.sock = connect(user.place, 80, net.ipv4)
+
+        def fetch() -> str:
+            connection.request("GET", "/page", headers={"Host": "site.example"})
+            answer = connection.getresponse()
+            assert answer.read() == b"site.example"
+            return str(answer.headers["X-Cache-Status"])
+
+        assert fetch() == "MISS"
+        wait_until(lambda: fetch() == "HIT" and by_shortcuts(lab) > 0, "the flow went by a short-cut")
+        connection.close()
+        assert asked == [(user.ipv4, "/page")]
+
+
+def test_a_nat_on_a_path(lab: Lab, lead: Lead) -> None:
+    lead("stats", "nat")
+    user, net = lab.edges["user"], lab.edges["net"]
+    with listen(net.place, 80, net.ipv4) as port, connect(user.place, 80, net.ipv4) as one:
+        other, (source, _) = port.accept()
+        with other:
+            assert source == NAT
+            assert passes(one, other)
