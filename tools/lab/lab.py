@@ -7,6 +7,7 @@
            --- uplink 1 ---+ router --- controller
     server --- uplink 0 ---+
     switch --- port 1 -----+   (where one is planned)
+    device ----------------+   (so are user devices)
 
 Every name in it is unique, so that several labs run beside one another; leaving the ``with`` block takes all
 of it away again, also after a failure or an interrupt.
@@ -24,6 +25,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tools.lab import cleanup
+from tools.lab.devices import Device
 from tools.lab.edges import EdgeHost, lay_at_edge
 from tools.lab.namespace import Namespace
 from tools.lab.plain import PlainHost, lay_behind, virtual_address
@@ -59,12 +61,16 @@ class Lab:
         settings: Mapping[str, Any] | None = None,
         switches: Sequence[SwitchPlan] = (),
         mtu: int = 1500,
+        devices: Sequence[str] = (),
     ) -> None:
-        """Plan a lab; ``settings`` are more of ``[controller]``, ``mtu`` is that of all cables."""
+        """Plan a lab; ``settings`` are more of ``[controller]``, ``mtu`` is that of all cables; ``devices`` of
+        users are at the router.
+        """
         self._plans = hosts
         self._switch_plans = switches
         self._settings = settings or {}
         self._mtu = mtu
+        self._device_names = devices
         self._stack = ExitStack()
         self.plain: dict[str, PlainHost] = {}
         self.edges: dict[str, EdgeHost] = {}
@@ -111,6 +117,10 @@ class Lab:
             plan.name: self._switch(stack, site, number, plan)
             for number, plan in enumerate(self._switch_plans)
         }
+        first = 1 + MOST_UPLINKS * (len(self._plans) + len(self._switch_plans))
+        self.devices = {
+            name: self._device(stack, name, first + at) for at, name in enumerate(self._device_names)
+        }
         stack.enter_context(self._processes)  # last in, first out: programs end before their namespaces go
 
     def _namespace(self, stack: ExitStack, role: str) -> Namespace:
@@ -140,6 +150,8 @@ class Lab:
         ]
         for uplink in uplinks:
             uplink.lay()
+            if plan.edges or "peer" in (plan.settings or {}):
+                uplink.face_xdp()
         namespace.use_file("/etc/hosts", self._names_file)
         gateways = [f"lan{number}" for number, _ in enumerate(plan.plain)]
         for interface, name in zip(gateways, plan.plain, strict=True):
@@ -162,6 +174,13 @@ class Lab:
         names.write_text(f"nameserver {virtual_address(4, 1 + len(self.plain), 1).ip}\noptions timeout:2\n")
         place.use_file("/etc/resolv.conf", names)
         self.plain[name] = plain
+
+    def _device(self, stack: ExitStack, name: str, cable: int) -> Device:
+        place = self._namespace(stack, name)
+        uplink = Uplink(place, self.router, "up0", name, cable, (4,), 100, self._mtu)
+        uplink.lay()
+        place.run("ethtool", "-K", uplink.interface, "tx", "off")  # what it tunnels, programs at XDP read
+        return Device(name, place, uplink)
 
     def _switch(self, stack: ExitStack, site: Site, number: int, plan: SwitchPlan) -> SwitchNode:
         switch = SwitchNode(site, plan, number, self._namespace(stack, plan.name), self._mtu)

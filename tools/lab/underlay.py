@@ -56,6 +56,12 @@ class Uplink:
         self.host.set_link(self.interface, mtu=mtu)
         self.router.set_link(self.router_interface, mtu=mtu)
 
+    def face_xdp(self) -> None:
+        """Let the host have programs at XDP: the other end of a veth then joins segments, or it takes nothing
+        from them, and makes whole checksums.
+        """
+        self.router.run("ethtool", "-K", self.router_interface, "gro", "on", "tx", "off")
+
     def cut(self) -> None:
         """Take the interface away under whatever uses it; :meth:`lay` brings it back."""
         self.host.delete_link(self.interface)
