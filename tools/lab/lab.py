@@ -63,8 +63,9 @@ class Lab:
         mtu: int = 1500,
         devices: Sequence[str] = (),
     ) -> None:
-        """Plan a lab; ``settings`` are more of ``[controller]``, ``mtu`` is that of all cables; ``devices`` of
-        users are at the router.
+        """Plan a lab; ``settings`` are more of ``[controller]``, ``mtu`` is that of all cables.
+
+        ``devices`` of users are at the router.
         """
         self._plans = hosts
         self._switch_plans = switches
