@@ -16,7 +16,8 @@ static inline int path_from_underlay(hook_context *ctx, struct packet *packet,
 
 	if (!journey)
 		return EVENT_DROP_SERVICE_PATH;
-	journey->outer_source = outer->source;
+	if (!is_from_nobody(outer))
+		journey->outer_source = outer->source;
 	journey->traffic_class = outer->traffic_class;
 	journey->ttl = outer->is_ipv6 ? outer->ipv6->hop_limit : outer->ipv4->ttl;
 	journey->scid = tunnel->scid;

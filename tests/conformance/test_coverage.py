@@ -23,15 +23,43 @@ NOT_ON_ALL = {
     "gateway/to-the-gateway-itself": ("xdp", "tc"),
     "link/truncated-vlan-tag": ("xdp", "tc"),
 }
-"""The whole list of vectors that do not hold for all targets; docs/wire-format.md says why."""
+"""The whole list of other vectors that do not hold for all targets; docs/wire-format.md says why."""
+OF_GRAPHS = {"service", "peer", "edge", "device", "probe", "seed004"}
+"""Concerns of service graphs, of which TC knows what a service connection needs."""
+ONLY_ON = {
+    "edge/to-the-node-itself": ("xdp",),
+    "peer/port-gone": ("xdp",),
+    "service/tc-from-underlay": ("tc",),
+    "service/tc-to-peer": ("tc",),
+}
+FROM_ACCESS = {
+    f"service/{name}"
+    for name in (
+        "connection-to-node",
+        "connection-to-group",
+        "connection-end",
+        "connection-dropped",
+        "connection-too-big",
+        "connection-from-gateway",
+        "delivered-from-any-node",
+    )
+}
+"""What TC knows of them."""
 PORT_GONE = ("connection/access-port-gone", "gateway/local-port-gone", "path/port-gone", "relay/port-gone")
-NO_NEXT_HOP = {*NO_ROUTE, *PORT_GONE}
+NO_NEXT_HOP = {*NO_ROUTE, *PORT_GONE, "edge/route-port-gone", "service/port-gone", "service/end-port-gone"}
 """The whole list of those that come to another event on BMv2; docs/wire-format.md says why."""
 
 
 def test_vectors_hold_for_all_targets_but_for_a_short_list() -> None:
     vectors = [*map(files.read, files.names())]
-    assert {vector.path: vector.hooks for vector in vectors if vector.hooks} == NOT_ON_ALL
+    graphs = {vector.path: vector.hooks for vector in vectors if vector.concern in OF_GRAPHS}
+    expected = {
+        path: ONLY_ON.get(path, ("tc", "xdp", "bmv2") if path in FROM_ACCESS else ("xdp", "bmv2"))
+        for path in graphs
+    }
+    assert graphs == expected
+    others = [vector for vector in vectors if vector.concern not in OF_GRAPHS]
+    assert {vector.path: vector.hooks for vector in others if vector.hooks} == NOT_ON_ALL
     assert {vector.path for vector in vectors if vector.differs} == NO_NEXT_HOP
     for vector in vectors:
         assert set(vector.differs.items()) <= {("bmv2", Event.DROP_NO_NEIGHBOUR)}

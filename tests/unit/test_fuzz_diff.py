@@ -14,8 +14,9 @@ from tools.fuzz.diff.drive import Case
 from tools.fuzz.diff.entries import EntryGenerator
 from tools.fuzz.diff.keep import keep
 from tools.fuzz.diff.minimise import kind, minimise
-from tools.fuzz.diff.play import Result, Window, differences, even_out, playable
-from tools.fuzz.scene import ENTRIES
+from tools.fuzz.diff.play import Result, Window, differences, even_out, on_path, playable
+from tools.fuzz.graph_scene import ROUNDS
+from tools.fuzz.scene import PLAIN
 from tools.vectors import files
 from tools.vectors.cases import vectors
 from tools.vectors.compare import NOTHING, differing, packets_text
@@ -44,11 +45,11 @@ def test_the_same_seed_gives_the_same_entries() -> None:
 
 def test_sets_of_entries_differ_and_hold_no_key_twice() -> None:
     generator = EntryGenerator(1)
-    sets = [generator.entries() for _ in range(50)]
-    assert ENTRIES in sets
-    assert len(set(map(repr, sets))) > 30
+    sets = [generator.entries(number) for number in (None, *range(ROUNDS)) for _ in range(10)]
+    assert PLAIN in sets
+    assert len(set(map(repr, sets))) > 40
     for entries in sets:
-        keys = [(entry.table, *entry.key.values()) for entry in entries]
+        keys = [(entry.table, entry.priority, *entry.key.items()) for entry in entries]
         assert len(set(keys)) == len(keys)
     actions = {entry.action for entries in sets for entry in entries}
     assert actions >= {
@@ -60,6 +61,11 @@ def test_sets_of_entries_differ_and_hold_no_key_twice() -> None:
         "from_node",
         "underlay",
         "access",
+        "edge",
+        "peer",
+        *("to_peer", "to_node", "to_group", "end", "closed", "pin", "choose"),
+        *("resume_path", "resume_class", "jump", "set_path", "bypass", "deny", "admit"),
+        *("route_port", "route_node", "route_tunnel"),
     }
 
 
@@ -110,6 +116,8 @@ def test_frames_that_a_switch_cannot_treat_alike_are_left_out() -> None:
     assert playable(CHECKED)
     assert playable(CHECKED + bytes(4)), "padding of zeros"
     assert not playable(CHECKED + b"\1")
+    assert not on_path(DELIVERED)
+    assert on_path(files.read("service/to-node-ipv4").steps[0].frame)
     assert playable(DELIVERED + b"\1"), "no checksum, no sum"
     assert not playable(DELIVERED[:12] + b"\x81\0\0\1\x08")
 

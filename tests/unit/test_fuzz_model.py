@@ -14,7 +14,7 @@ from tools.vectors.model import Vector
 
 @pytest.mark.parametrize("vector", vectors(), ids=lambda vector: vector.path)
 def test_model_agrees_with_vector(vector: Vector) -> None:
-    model = Model(vector.entries, NEXT_HOPS)
+    model = Model(vector.entries, NEXT_HOPS, at_tc=vector.hooks == ("tc",))
     for step in vector.steps:
         prediction = model.predict(step.port, step.frame)
         assert prediction.event is step.expected.event

@@ -28,7 +28,7 @@ from tools.lab import cleanup
 from tools.lab.errors import LabError
 from tools.lab.switch import Switch, find_switch
 from tools.vectors import files, wires
-from tools.vectors.bmv2_target import next_hops, row_of
+from tools.vectors.bmv2_target import next_hops, rows_of
 from tools.vectors.model import Step
 from tools.vectors.namespace import entered
 from tools.vectors.switch_client import SwitchClient
@@ -58,7 +58,7 @@ def relay() -> list[Figure]:
     vector = files.read("relay/swap")
     step = vector.steps[0]
     own, plain = (Contract.load(program.p4info) for program in (MOORLINE, ETHERNET_SWITCH))
-    relaying = [*(row_of(own, entry) for entry in vector.entries), *next_hops(own)]
+    relaying = [*rows_of(own, vector.entries), *next_hops(own)]
     with (
         _running(MOORLINE, own, relaying, step) as relays,
         _running(ETHERNET_SWITCH, plain, _stations(plain, step), step) as switches,

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from moorline.wire import VXLAN_PORT
+
 from .rules import DATA_HEADER, GENEVE_PORT, IPV4, IPV6, MAPPED, UDP, with_checksum
 
 UDP_HEADER = 8
@@ -39,24 +41,33 @@ def ethertype(ipv6: bool) -> bytes:
 def tunnelled(departing: Departing, uplink: Mapping[str, Any], destination: bytes) -> bytes:
     """The packet in its tunnel, from the outer IP header on; ``uplink``: the parameters of ``set_source``."""
     data = _data_header(departing) + departing.packet
-    length = UDP_HEADER + len(data)
-    ports = (0xC000 | departing.flow & 0x3FFF, GENEVE_PORT)
-    udp = b"".join(value.to_bytes(2, "big") for value in (*ports, length, 0))
-    network = _network6 if over_ipv6(destination) else _network4
-    return network(departing, length, uplink, destination) + udp + data
+    says = (departing.traffic_class, departing.ttl, departing.flow)
+    return outer_headers(data, UDP, *says, uplink, destination, GENEVE_PORT)
 
 
-def _network4(departing: Departing, length: int, uplink: Mapping[str, Any], destination: bytes) -> bytes:
-    fixed = bytes([0x45, departing.traffic_class]) + (20 + length).to_bytes(2, "big") + b"\0\0\x40\0"
-    fixed += bytes([departing.ttl, UDP]) + b"\0\0"
-    return with_checksum(fixed + uplink["src4"] + destination[12:])
-
-
-def _network6(departing: Departing, length: int, uplink: Mapping[str, Any], destination: bytes) -> bytes:
-    first = 6 << 28 | departing.traffic_class << 20 | departing.flow >> 15
-    fixed = first.to_bytes(4, "big") + length.to_bytes(2, "big") + bytes([UDP, departing.ttl])
-    source: bytes = uplink["src6"]
-    return fixed + source + destination
+def outer_headers(
+    payload: bytes,
+    protocol: int,
+    traffic_class: int,
+    ttl: int,
+    flow: int,
+    uplink: Mapping[str, Any],
+    destination: bytes,
+    port: int = VXLAN_PORT,
+) -> bytes:
+    """An outer IP header, where ``protocol`` is UDP its header to ``port``, and what they carry."""
+    if protocol == UDP:
+        ports = (0xC000 | flow & 0x3FFF, port)
+        header = (*ports, UDP_HEADER + len(payload), 0)
+        payload = b"".join(value.to_bytes(2, "big") for value in header) + payload
+    if over_ipv6(destination):
+        first = 6 << 28 | traffic_class << 20 | flow >> 15
+        fixed = first.to_bytes(4, "big") + len(payload).to_bytes(2, "big") + bytes([protocol, ttl])
+        source: bytes = uplink["src6"]
+        return fixed + source + destination + payload
+    fixed = bytes([0x45, traffic_class]) + (20 + len(payload)).to_bytes(2, "big") + b"\0\0\x40\0"
+    fixed += bytes([ttl, protocol]) + b"\0\0"
+    return with_checksum(fixed + uplink["src4"] + destination[12:]) + payload
 
 
 def _data_header(departing: Departing) -> bytes:

@@ -22,9 +22,10 @@ from tools.vectors.target import Count, PortEvents
 from tools.vectors.world import ACCESS
 
 from .generate import Generator
+from .graph_scene import ROUNDS
 from .model import Model
 from .rules import Prediction
-from .scene import ENTRIES, NEXT_HOPS
+from .scene import NEXT_HOPS, scene
 
 BATCH = 250
 """Frames between two looks at the counters; their packet-ins fit into the ring."""
@@ -39,11 +40,11 @@ class MismatchError(MoorlineError):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A generated frame and what must become of it."""
+    """A generated frame and what must become of it on each hook."""
 
     port: int
     frame: bytes
-    prediction: Prediction
+    predictions: Mapping[Hook, Prediction]
 
 
 @dataclass(slots=True)
@@ -68,30 +69,31 @@ class Driver:
     def __init__(self, targets: Sequence[BpfTarget], seed: int) -> None:
         self._targets = targets
         self._seed = seed
-        self._generator = Generator(seed)
-        self._model = Model(ENTRIES, NEXT_HOPS)
         self._done = 0
         self.totals = Totals()
-        targets[0].load(ENTRIES)
-        targets[0].bench.fetch_punted()  # what a run before this one may have left
 
     def run(self, frames: int) -> None:
-        """Generate and play this many more frames.
+        """Generate and play this many more frames, a share of them in each round.
 
         Raises:
             MismatchError: the first frame or batch that did not go as the model says.
         """
+        for number in range(ROUNDS):
+            self._round(number, frames // ROUNDS + (number < frames % ROUNDS))
+
+    def _round(self, number: int, frames: int) -> None:
+        entries = scene(number)
+        generator = Generator(self._seed, number)
+        models = {hook: Model(entries, NEXT_HOPS, at_tc=hook is Hook.TC) for hook in Hook}
+        self._targets[0].load(entries)
+        self._targets[0].bench.fetch_punted()  # what a round before this one may have left
         while frames > 0:
             count = min(frames, BATCH)
-            batch = [self._case() for _ in range(count)]
+            batch = [_case(generator, models) for _ in range(count)]
             for target in self._targets:
                 self._play(target, batch, self._done)
             self._done += count
             frames -= count
-
-    def _case(self) -> Case:
-        port, frame = self._generator.frame()
-        return Case(port, frame, self._model.predict(port, frame))
 
     def _play(self, target: BpfTarget, batch: Sequence[Case], first: int) -> None:
         before = target.port_events()
@@ -107,7 +109,7 @@ class Driver:
                 expected[case.port, counted] += 1
                 octets[case.port, counted] += len(case.frame)
             if event.name.startswith("PUNT_"):
-                punted.append((PacketIn(case.port, event, case.prediction.mtu), case.frame))
+                punted.append((PacketIn(case.port, event, case.predictions[target.hook].mtu), case.frame))
             self.totals.frames[target.hook] += 1
             self.totals.events[target.hook, event] += 1
         wrong = _wrong_counter(before, target.port_events(), expected, octets)
@@ -122,7 +124,7 @@ class Driver:
 
     def _play_one(self, target: BpfTarget, case: Case, number: int) -> Event | None:
         """The event that must have been counted; None when the kernel refuses the frame."""
-        prediction = on_hook(case.prediction, target.hook)
+        prediction = on_hook(case.predictions[target.hook], target.hook)
         try:
             verdict, packet = target.program.run(case.frame, target.bench.ifindexes[case.port])
         except TestRunError:
@@ -140,8 +142,13 @@ class Driver:
     def _mismatch(self, target: BpfTarget, what: str, case: Case, number: int) -> MismatchError:
         return MismatchError(
             f"seed {self._seed}, {target.hook}, frame {number} at port {case.port}: {what} instead of "
-            f"{case.prediction}; the frame is {case.frame.hex()}"
+            f"{case.predictions[target.hook]}; the frame is {case.frame.hex()}"
         )
+
+
+def _case(generator: Generator, models: Mapping[Hook, Model]) -> Case:
+    port, frame = generator.frame()
+    return Case(port, frame, {hook: model.predict(port, frame) for hook, model in models.items()})
 
 
 def _wrong_counter(

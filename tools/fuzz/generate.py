@@ -13,11 +13,29 @@ from typing import Final, TypeVar
 
 from moorline.wire import OPTION_CLASS
 from tools.testrun import LONGEST_FRAME
-from tools.vectors.world import ACCESS, ANY4, FORMER4, FORMER6, GATEWAY, SECOND, UNASSIGNED, UNDERLAY
+from tools.vectors.world import (
+    ACCESS,
+    ANY4,
+    BEHIND,
+    FORMER4,
+    FORMER6,
+    GATEWAY,
+    INTERNET,
+    SECOND,
+    UNASSIGNED,
+    UNDERLAY,
+    USERS,
+)
+from tools.vectors.world import (
+    PEERS as PEER_PORT,
+)
 
+from .graph_scene import ROUNDS
 from .scene import LOCAL4, LOCAL6, PEERS, RELAYED
-from .templates import Template, templates
+from .template import Template
+from .templates import templates
 
+ETHERTYPE: Final = 12
 SHORTEST: Final = 15
 """An Ethernet header and one octet: what the kernel takes for a test run."""
 
@@ -44,21 +62,23 @@ LINK_FIELDS: Final[Sequence[Field]] = (("link", 0, 6), ("link", 12, 2))
 
 VALUES: Final[dict[int, tuple[bytes, ...]]] = {
     1: tuple(
-        bytes([value]) for value in (0, 1, 2, 3, 4, 5, 6, 17, 44, 64, 0x40, 0x45, 0x46, 0x60, 0x80, 0x83, 255)
+        bytes([value])
+        for value in (0, 1, 2, 3, 4, 5, 6, 17, 41, 44, 47, 64, 0x40, 0x45, 0x46, 0x60, 0x80, 0x83, 255)
     ),
     2: tuple(
         value.to_bytes(2, "big")
         for value in (
             0, 1, 7, 8, 19, 20, 27, 28, 39, 40, 0x1FFF, 0x2000, 0x4000, 0x0800, 0x86DD, 0x8100, 0x88A8,
-            0x0806, 0x6558, 0x88B5, 6081, 53, 0xFF4D, 0x8000, 0xFFFF,
+            0x0806, 0x6558, 0x88B5, 6081, 6083, 4789, 53, 0xFF4D, 0x8000, 0xFFFF,
         )
     ),
-    3: (bytes(3), b"\0\0\1", b"\x0a\x0b\x07", b"\xff\xff\xff"),
+    3: (bytes(3), b"\0\0\1", b"\0\0\7", b"\x0a\x0b\x07", b"\1\2\3", b"\1\3\3", b"\xff\xff\xff"),
     4: tuple(
         ip_address(text).packed
         for text in (
             LOCAL4, FORMER4, UNDERLAY.address4, UNDERLAY.neighbour.address4, SECOND.address4,
-            SECOND.neighbour.address4, "224.0.0.1", "169.254.0.1", "255.255.255.255", ANY4,
+            SECOND.neighbour.address4, USERS.host4, INTERNET.host4,
+            "224.0.0.1", "169.254.0.1", "255.255.255.255", ANY4,
             *(peer.address4 for peer in PEERS),
         )
     ),
@@ -69,28 +89,33 @@ VALUES: Final[dict[int, tuple[bytes, ...]]] = {
         for text in (
             LOCAL6, FORMER6, UNDERLAY.address6, UNDERLAY.neighbour.address6, SECOND.address6,
             SECOND.neighbour.address6, "::", "ff02::1", "fe80::1", "::ffff:192.0.2.1", "::ffff:192.0.2.2",
-            "::ffff:0.0.0.0", *(peer.address6 for peer in PEERS),
+            USERS.host6, INTERNET.host6, "::ffff:0.0.0.0", *(peer.address6 for peer in PEERS),
         )
     ),
 }  # fmt: skip
 """Values worth trying, by width."""
 
-PORTS: Final = (UNDERLAY.number, SECOND.number, ACCESS.number, GATEWAY.number, UNASSIGNED)
+PORTS: Final = (
+    *(port.number for port in (UNDERLAY, SECOND, ACCESS, GATEWAY, PEER_PORT, BEHIND, INTERNET, USERS)),
+    UNASSIGNED,
+)
 
 
 class Generator:
     """An endless supply of (port, frame)."""
 
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
+    def __init__(self, seed: int, number: int) -> None:
+        """``number``: of the round (see :mod:`tools.fuzz.graph_scene`)."""
+        self._random = random.Random(seed * ROUNDS + number)
         self._float = self._random.random
-        self._templates = templates()
+        self._templates = templates(number)
         self._mutations: tuple[Callable[[bytearray, Template], bytearray], ...] = (
             self._set_field,
             self._set_field,
             self._set_field,
             self._count_field,
             self._change_octets,
+            self._change_head,
             self._cut,
             self._extend,
             self._replace_options,
@@ -156,6 +181,15 @@ class Generator:
     def _change_octets(self, frame: bytearray, _template: Template) -> bytearray:
         for _ in range(1 + self._below(4)):
             frame[self._below(len(frame))] = self._below(256)
+        return frame
+
+    def _change_head(self, frame: bytearray, template: Template) -> bytearray:
+        """An octet of what stands before the innermost packet: of labels, tags, tunnels."""
+        last = min(len(frame), template.inner or template.network)
+        if last > ETHERTYPE:
+            frame[ETHERTYPE + self._below(last - ETHERTYPE)] = self._one_of(
+                (0, 1, 8, 0x20, 0x40, 0x47, 0x81, 0x88, 0xA8, 0xE7, 100, 101, self._below(256))
+            )
         return frame
 
     def _cut(self, frame: bytearray, template: Template) -> bytearray:

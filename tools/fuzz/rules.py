@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, NoReturn
 
-from moorline.wire import Event
+from moorline.wire import VXLAN_PORT, Event, Tunnel
 
 IPV4: Final = 0x0800
 IPV6: Final = 0x86DD
@@ -15,6 +15,10 @@ UDP: Final = 17
 FRAGMENT: Final = 44
 GENEVE_PORT: Final = 6081
 OUR_OPTION: Final = 0xFF4D81
+UDP_TUNNELS: Final = {GENEVE_PORT: Tunnel.GENEVE, VXLAN_PORT: Tunnel.VXLAN}
+"""By destination port."""
+PLAIN_TUNNELS: Final = {47: Tunnel.GRE, 4: Tunnel.IPIP, 41: Tunnel.IPIP}
+"""By protocol."""
 DATA_HEADER: Final = 24
 """Octets of Geneve's header with our option."""
 MAPPED: Final = bytes(10) + b"\xff\xff"
@@ -54,11 +58,14 @@ class Outer(NamedTuple):
     traffic_class: int
     ttl: int
     """Or hop limit."""
-    udp: int
+    payload: int
     end: int
     pseudo: bytes
     """The UDP pseudo-header without the length."""
     source_port: int
+    """0 where there is no UDP header."""
+    tunnel: Tunnel
+    protocol: int
     ipv6: bool
 
     @property
@@ -109,66 +116,85 @@ def link(frame: bytes) -> tuple[int, int]:
     return at, ethertype
 
 
-def outer4(frame: bytes, at: int, opened: frozenset[bytes]) -> Outer:
-    """Rules U2 to U6 for IPv4; ``opened``: the 32-bit addresses in ``terminate``."""
+Opened = frozenset[tuple[bytes, int]]
+"""Addresses in ``terminate``, each with a kind of tunnel."""
+
+
+def _kind(frame: bytes, at: int, protocol: int) -> tuple[Tunnel, int]:
+    """What a payload at ``at`` may be of ours, and its source port (rules U3, U4)."""
+    if protocol in PLAIN_TUNNELS:
+        return PLAIN_TUNNELS[protocol], 0
+    if protocol != UDP or len(frame) < at + 4 or u16(frame, at + 2) not in UDP_TUNNELS:
+        end(Event.PASS)
+    return UDP_TUNNELS[u16(frame, at + 2)], u16(frame, at)
+
+
+def outer4(frame: bytes, at: int, opened: Opened) -> Outer:
+    """Rules U2 to U6 for IPv4; ``opened``: with 32-bit addresses."""
     if len(frame) < at + 20 or frame[at] >> 4 != 4:  # U2
         end(Event.PASS)
     header = (frame[at] & 15) * 4
-    udp = at + max(header, 20)
+    payload = at + max(header, 20)
     fragment = u16(frame, at + 6)
-    if frame[at + 9] != UDP or fragment & 0x1FFF or len(frame) < udp + 4:  # U2, U3
+    if fragment & 0x1FFF or len(frame) < payload:  # U2, U3
         end(Event.PASS)
-    if u16(frame, udp + 2) != GENEVE_PORT or frame[at + 16 : at + 20] not in opened:  # U4
+    tunnel, source_port = _kind(frame, payload, frame[at + 9])
+    if (frame[at + 16 : at + 20], tunnel) not in opened:  # U4
         end(Event.PASS)
-    if len(frame) < udp + 8:  # U5
+    least = 8 if frame[at + 9] == UDP else 0
+    if len(frame) < payload + least:  # U5
         end(Event.DROP_OUTER_TRUNCATED)
     if header != 20:
         end(Event.DROP_OUTER_HEADER_LENGTH)
     if not sums_to_zero(frame[at : at + 20]):
         end(Event.DROP_OUTER_CHECKSUM)
     total = u16(frame, at + 2)
-    if not 28 <= total <= len(frame) - at:  # U6
+    if not 20 + least <= total <= len(frame) - at:  # U6
         end(Event.DROP_OUTER_LENGTH)
     if fragment & 0x2000:
         end(Event.DROP_OUTER_FRAGMENT)
     source, destination = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
     pseudo = source + destination + UDP.to_bytes(2, "big")
     classes = (frame[at + 1], frame[at + 8])
-    kind = (u16(frame, udp), False)
-    return Outer(MAPPED + source, MAPPED + destination, *classes, udp, at + total, pseudo, *kind)
+    ends = (MAPPED + source, MAPPED + destination)
+    return Outer(*ends, *classes, payload, at + total, pseudo, source_port, tunnel, frame[at + 9], ipv6=False)
 
 
-def outer6(frame: bytes, at: int, opened: frozenset[bytes]) -> Outer:
-    """Rules U2 to U6 for IPv6; ``opened``: the 128-bit addresses in ``terminate``."""
+def outer6(frame: bytes, at: int, opened: Opened) -> Outer:
+    """Rules U2 to U6 for IPv6; ``opened``: with 128-bit addresses."""
     if len(frame) < at + 40 or frame[at] >> 4 != 6:  # U2
         end(Event.PASS)
-    udp, following = at + 40, frame[at + 6]
+    payload, following = at + 40, frame[at + 6]
     first_fragment = False
-    if following == FRAGMENT and len(frame) >= udp + 8:  # U3
-        first_fragment = frame[udp] == UDP and u16(frame, udp + 2) < 8
-        udp += 8
-    if not (following == UDP or first_fragment) or len(frame) < udp + 4:
-        end(Event.PASS)
+    if following == FRAGMENT and len(frame) >= payload + 8:  # U3
+        first_fragment = frame[payload] == UDP and u16(frame, payload + 2) < 8
+        payload += 8
+        following = UDP if first_fragment else FRAGMENT
+    tunnel, source_port = _kind(frame, payload, following)
     source, destination = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
-    if u16(frame, udp + 2) != GENEVE_PORT or destination not in opened:  # U4
+    if (destination, tunnel) not in opened:  # U4
         end(Event.PASS)
-    if len(frame) < udp + 8:  # U5
+    least = 8 if following == UDP else 0
+    if len(frame) < payload + least:  # U5
         end(Event.DROP_OUTER_TRUNCATED)
     if first_fragment:  # U6
         end(Event.DROP_OUTER_FRAGMENT)
     length = u16(frame, at + 4)
-    if not 8 <= length <= len(frame) - udp:  # U6
+    if not least <= length <= len(frame) - payload:  # U6
         end(Event.DROP_OUTER_LENGTH)
     classes, pseudo = (
         (u16(frame, at) >> 4 & 0xFF, frame[at + 7]),
         source + destination + UDP.to_bytes(2, "big"),
     )
-    return Outer(source, destination, *classes, udp, udp + length, pseudo, u16(frame, udp), True)
+    stop = payload + length
+    return Outer(
+        source, destination, *classes, payload, stop, pseudo, source_port, tunnel, following, ipv6=True
+    )
 
 
 def udp_payload(frame: bytes, outer: Outer) -> bytes:
     """What is behind the UDP header (rule U7)."""
-    datagram = frame[outer.udp : outer.end]
+    datagram = frame[outer.payload : outer.end]
     length = u16(datagram, 4)
     if length != len(datagram):
         end(Event.DROP_UDP_LENGTH)

@@ -28,11 +28,15 @@ from tools.vectors.world import (
     FORMER6,
     GATEWAY,
     GONE,
+    INTERNET,
     SECOND,
     TENANT,
     UNDERLAY,
     UNREACHABLE4,
+    USERS,
 )
+
+from .graph_scene import SPI, entries, of_connections
 
 LOCAL4, LOCAL6 = "10.77.0.1", "fd77::1"
 SECOND_VLAN, SECOND_MTU = 300, 1400
@@ -57,6 +61,8 @@ class Peer:
     """Whether the connection has IPv6 addresses."""
     hops: int = 0
     """Hops to this node's end of the connection: more than 0 for the host behind the gateway port."""
+    from_any: bool = False
+    """Whether its packets come off a path, from any node."""
 
     @property
     def local4(self) -> str:
@@ -96,7 +102,7 @@ class Peer:
     @property
     def path(self) -> tuple[int, int]:
         """SPI and SI of what we send."""
-        return (0, 0) if self.number % 2 else (0x010203, self.number)
+        return (0, 0) if self.number % 2 else (SPI, self.number)
 
 
 NEAR4, NEAR6 = UNDERLAY.neighbour.address4, UNDERLAY.neighbour.address6
@@ -125,6 +131,7 @@ PEERS: Final = (
     Peer(9, (NEAR4,), None),
     Peer(10, (NEAR4,), locator(10, (UNDERLAY, NEAR4)), hops=1),
     Peer(11, (NEAR6, FAR4), locator(11, (UNDERLAY, NEAR6), (SECOND, FAR4)), hops=3),
+    Peer(12, (NEAR6, FAR4, FAR6), locator(12, (UNDERLAY, NEAR4)), from_any=True),
 )
 
 
@@ -173,7 +180,7 @@ def _scid(peer: Peer) -> Entry:
     params: dict[str, Value] = {
         "port": peer.port,
         "tenant": TENANT,
-        "node": peer.number,
+        "node": 0 if peer.from_any else peer.number,
         "local4": peer.local4,
         "peer4": peer.address4,
         "local6": peer.local6 if peer.ipv6 else NOWHERE,
@@ -250,6 +257,15 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry("connection", connection_key(LOCAL6, DENIED6), "reject"),
 )
 
+
+def scene(number: int) -> tuple[Entry, ...]:
+    """The entries of a round, with those of service graphs."""
+    return (*ENTRIES, *entries(number))
+
+
+PLAIN: Final = (*ENTRIES, *of_connections())
+"""The entries of a node without feature peers and edge ports."""
+
 NEXT_HOPS: Final[dict[tuple[int, str], str | Event]] = {
     (UNDERLAY.number, mapped(NEAR4)): UNDERLAY.neighbour.mac,
     (UNDERLAY.number, NEAR6): UNDERLAY.neighbour.mac,
@@ -262,6 +278,12 @@ NEXT_HOPS: Final[dict[tuple[int, str], str | Event]] = {
     (GATEWAY.number, mapped(GATEWAY.host4)): GATEWAY.near_mac,
     (GATEWAY.number, GATEWAY.host6): GATEWAY.near_mac,
     (GATEWAY.number, mapped(GATEWAY.silent4)): Event.DROP_NO_NEIGHBOUR,
+    **{
+        (port.number, mapped(address)): port.near_mac
+        for port in (INTERNET, USERS)
+        for address in (port.host4, port.host6)
+    },
+    **{(port.number, mapped(port.silent4)): Event.DROP_NO_NEIGHBOUR for port in (INTERNET, USERS)},
     (SECOND.number, mapped(SECOND.silent4)): Event.DROP_NO_NEIGHBOUR,
     (SECOND.number, mapped(UNREACHABLE4)): Event.DROP_NO_ROUTE,
 }

@@ -4,45 +4,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cache
 
 from scapy.compat import raw
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment
-from scapy.layers.ipsec import ESP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
 from tools.vectors.packets import Data, sent
 from tools.vectors.world import ACCESS, GATEWAY, SECOND, UNASSIGNED, UNDERLAY
 
+from . import graph_templates
+from .inner_packets import packets
 from .scene import DENIED4, DENIED6, LOCAL4, LOCAL6, PAIRS, PEERS, RELAYED, Peer, Relayed
+from .template import Template
+
+PEERS_SHARE = 4
+"""How often each frame from a feature peer is there: they are few, and their headers many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A frame and the offsets of its headers; 0 for a header that it does not have.
-
-    ``network`` is the outermost IP header, ``inner`` the one behind Moorline's option.
-    """
-
-    port: int
-    frame: bytes
-    network: int
-    udp: int = 0
-    geneve: int = 0
-    inner: int = 0
+def templates(number: int) -> list[Template]:
+    """All of a round (see :mod:`tools.fuzz.graph_scene`), always in the same order."""
+    return [*_of_all_rounds(), *graph_templates.templates(number) * PEERS_SHARE]
 
 
-def templates() -> list[Template]:
-    """All of them, always in the same order."""
-    return [*_from_underlay(), *_relayed(), *_from_access(), *_strangers()]
+@cache
+def _of_all_rounds() -> tuple[Template, ...]:
+    return (*_from_underlay(), *_relayed(), *_from_access(), *_strangers(), *graph_templates.of_all_rounds())
 
 
 def _from_underlay() -> Iterator[Template]:
     for peer in PEERS:
         for source in peer.sources:
-            for inner in _packets(*zip(_peer(peer), _own(peer), strict=True)):
+            for inner in packets(*zip(_peer(peer), _own(peer), strict=True)):
                 for tags in ((), (100,), (100, 200)):
                     for checksum in (0, None):
                         yield _data(peer, source, inner, tags, checksum)
@@ -51,7 +46,7 @@ def _from_underlay() -> Iterator[Template]:
 def _relayed() -> Iterator[Template]:
     for one in RELAYED:
         for source in one.sources:
-            for inner in _packets(*zip(_peer(PEERS[0]), _own(PEERS[0]), strict=True)):
+            for inner in packets(*zip(_peer(PEERS[0]), _own(PEERS[0]), strict=True)):
                 for tags, checksum in (((), 0), ((100,), None), ((100, 200), 0)):
                     yield _data(one, source, inner, tags, checksum)
 
@@ -81,27 +76,13 @@ def _peer(peer: Peer) -> tuple[str, str]:
     return peer.address4, peer.address6
 
 
-def _packets(four: tuple[str, str], six: tuple[str, str]) -> Iterator[Packet]:
-    """Inner packets of many kinds from the first to the second address of each family."""
-    (here4, there4), (here6, there6) = four, six
-    for tos in (0, 0x2E << 2 | 2):
-        yield IP(src=here4, dst=there4, tos=tos) / UDP(sport=4000 + tos, dport=53) / Raw(b"u" * 41)
-        yield IPv6(src=here6, dst=there6, tc=tos) / TCP(sport=4000 + tos, dport=80) / Raw(b"t" * 20)
-    yield IP(src=here4, dst=there4, options=[IPOption_NOP()] * 4) / TCP(sport=4000, dport=80)
-    yield IP(src=here4, dst=there4, flags="MF", tos=1) / UDP(sport=4000, dport=53) / Raw(b"f" * 64)
-    yield IP(src=here4, dst=there4, tos=3) / ICMP() / Raw(b"i" * 56)
-    yield IPv6(src=here6, dst=there6, tc=1) / ICMPv6EchoRequest(data=b"i" * 56)
-    yield IPv6(src=here6, dst=there6) / IPv6ExtHdrFragment(m=1) / Raw(bytes(64))
-    yield IPv6(src=here6, dst=there6) / ESP(spi=1, seq=1, data=b"e" * 48)
-
-
 def _from_access() -> Iterator[Template]:
     for access in (ACCESS, GATEWAY):
         for peer in PEERS:
-            for inner in _packets(*zip(_own(peer), _peer(peer), strict=True)):
+            for inner in packets(*zip(_own(peer), _peer(peer), strict=True)):
                 yield Template(access.number, sent(inner, access), 14)
         for pair in PAIRS:
-            for inner in _packets(*zip(pair.source, pair.destination, strict=True)):
+            for inner in packets(*zip(pair.source, pair.destination, strict=True)):
                 yield Template(access.number, sent(inner, access), 14)
         for four, six in ((DENIED4, DENIED6), ("10.77.9.9", "fd77::999"), ("224.0.0.251", "ff02::fb")):
             yield Template(access.number, sent(IP(src=LOCAL4, dst=four) / UDP() / Raw(b"x" * 40), access), 14)

@@ -21,7 +21,7 @@ from typing import Final
 
 from pyroute2 import netns
 
-from control.southbound.contract import Contract, Prefix, Row, canonical
+from control.southbound.contract import Contract, Prefix, Row
 from moorline.errors import MoorlineError
 from moorline.wire import Event
 from tools.contract import P4, P4INFO, SWITCH
@@ -31,16 +31,20 @@ from tools.lab.waiting import wait_until
 
 from . import wires
 from .entries import mapped
+from .matching import Matching
 from .model import Entry, Outcome, PacketIn, Value, number
 from .namespace import entered
 from .switch_client import SwitchClient
 from .target import Count, PortEvents, moved
-from .world import ACCESS, GATEWAY, SECOND, UNASSIGNED, UNDERLAY
+from .world import ACCESS, BEHIND, GATEWAY, INTERNET, PEERS, SECOND, UNASSIGNED, UNDERLAY, USERS
 
 HOST_PORT: Final = 509
 """Where what passes leaves (p4/constants.p4)."""
 
-PORTS: Final = (UNDERLAY.number, SECOND.number, ACCESS.number, GATEWAY.number, UNASSIGNED)
+PORTS: Final = (
+    *(port.number for port in (UNDERLAY, SECOND, ACCESS, GATEWAY, INTERNET, USERS, PEERS, BEHIND)),
+    UNASSIGNED,
+)
 PATIENCE_SECONDS: Final = 5.0
 WINDOW: Final = 60
 """Frames under way at a time: a queue of the switch's holds 64, and loses what comes beyond."""
@@ -86,6 +90,7 @@ class Bmv2Target:
         self._client.subscribe("path_trace")
         self._client.insert(next_hops(self._contract))
         self._rows: list[Row] = []
+        self._entries: tuple[Entry, ...] = ()
 
     def close(self) -> None:
         """Let go of the switch and of its ports."""
@@ -98,10 +103,10 @@ class Bmv2Target:
     def load(self, entries: Sequence[Entry]) -> None:
         """Hold exactly these entries, with counters at zero."""
         self._client.delete(self._rows)
-        self._rows = []
-        rows = [row_of(self._contract, entry) for entry in entries]
+        self._rows, self._entries = [], ()
+        rows = rows_of(self._contract, entries)
         self._client.insert(rows)
-        self._rows = rows
+        self._rows, self._entries = rows, tuple(entries)
 
     def send(self, port: int, frame: bytes) -> Outcome:
         """Let ``frame`` arrive at ``port`` and say what became of it.
@@ -126,11 +131,12 @@ class Bmv2Target:
         left, punted = self._collect(expected)
         return Played(events, left, punted)
 
-    def direct_counter(self, table: str, key: Mapping[str, Value]) -> Count:
+    def direct_counter(self, table: str, key: Mapping[str, Value], priority: int = 0) -> Count:
         """The direct counter of the entry with this key."""
-        shape = self._contract.tables[table]
-        match = tuple(canonical(number(key[name])) for name in shape.fields)
-        return self._client.direct_counter(Row(shape.id, match, action=0, params=()))
+        for entry, row in zip(self._entries, self._rows, strict=True):
+            if (entry.table, entry.key, entry.priority) == (table, key, priority):
+                return self._client.direct_counter(row)
+        raise Bmv2Error(f"table {table} has no entry {dict(key)}; load the vector's entries")
 
     def port_events(self) -> PortEvents:
         """The counter ``port_events``."""
@@ -186,16 +192,25 @@ def next_hops(contract: Contract) -> Iterator[Row]:
     for port in (UNDERLAY, SECOND):
         for address in (port.neighbour.address4, port.neighbour.address6, port.routed4):
             yield row(port.number, _whole(address), port.mac, port.neighbour.mac)
-    for address in (GATEWAY.host4, GATEWAY.host6):
-        yield row(GATEWAY.number, _whole(address), GATEWAY.far_mac, GATEWAY.near_mac)
+    for lan in (GATEWAY, INTERNET, USERS):
+        for address in (lan.host4, lan.host6):
+            yield row(lan.number, _whole(address), lan.far_mac, lan.near_mac)
     yield row(ACCESS.number, Prefix(bytes(16), 0), ACCESS.far_mac, ACCESS.near_mac)
 
 
-def row_of(contract: Contract, entry: Entry) -> Row:
-    """A vector's entry as P4Runtime has it."""
-    match = {name: number(value) for name, value in entry.key.items()}
-    params = {name: number(value) for name, value in entry.params.items()}
-    return contract.row(entry.table, match, entry.action, params)
+def rows_of(contract: Contract, entries: Sequence[Entry]) -> list[Row]:
+    """A vector's entries as P4Runtime has them."""
+    matching = Matching(contract.p4info)
+    return [
+        contract.row(
+            entry.table,
+            matching.of(entry.table, entry.key),
+            entry.action,
+            {name: number(value) for name, value in entry.params.items()},
+            priority=entry.priority,
+        )
+        for entry in entries
+    ]
 
 
 def outcome_of(port: int, frame: bytes, played: Played) -> Outcome:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from control.southbound.contract import Contract
 from dataplane.agent.port_map import PortEntry, PortMap
 from dataplane.bpf import sys as bpf
 from dataplane.bpf.hook import Hook
@@ -26,10 +27,22 @@ from tools.lab import cleanup
 from tools.testrun import TestProgram, TestRunError
 
 from .live import send_to_tc
+from .matching import Matching
 from .model import Entry, Outcome, PacketIn, Value, number
 from .namespace import World, entered, world
 from .target import Count, PortEvents
-from .world import ACCESS, GATEWAY, SECOND, UNASSIGNED, UNASSIGNED_INTERFACE, UNDERLAY
+from .world import (
+    ACCESS,
+    BEHIND,
+    GATEWAY,
+    INTERNET,
+    PEERS,
+    SECOND,
+    UNASSIGNED,
+    UNASSIGNED_INTERFACE,
+    UNDERLAY,
+    USERS,
+)
 
 P4INFO: Final = Path(__file__).resolve().parents[2] / "p4" / "moorline.p4info.txtpb"
 RECORD: Final = struct.Struct("=IHHH2x")
@@ -45,7 +58,7 @@ DROP: Final[dict[Hook, int]] = {Hook.XDP: 1, Hook.TC: 2}
 
 WIRES: Final = {
     **{port.number: (port.interface, f"{port.interface}x") for port in (UNDERLAY, SECOND)},
-    **{port.number: port.wire for port in (ACCESS, GATEWAY)},
+    **{port.number: port.wire for port in (ACCESS, GATEWAY, INTERNET, USERS, PEERS, BEHIND)},
     UNASSIGNED: (UNASSIGNED_INTERFACE, f"{UNASSIGNED_INTERFACE}x"),
 }
 """Interface of each port, and the other end of its veth pair."""
@@ -62,6 +75,7 @@ class Bench:
         self.pipeline = pipeline
         self.ifindexes = _ifindexes(interfaces)
         contract = load_p4info(pipeline.spec.p4info, pipeline.spec.sizes)
+        self.matching = Matching(Contract.load(pipeline.spec.p4info).p4info)
         self.tables = Tables(Binding(contract, pipeline.shapes), pipeline.tables)
         self.punted: list[tuple[PacketIn, bytes]] = []
         self.ring = bpf.RingBuffer(pipeline.packet_in_fd, self._on_record)
@@ -72,10 +86,11 @@ class Bench:
         """Hold exactly these entries, with counters at zero and no packet-in of before."""
         self.fetch_punted()
         for entry in self._loaded:
-            self.tables.remove(entry.table, _numbers(entry.key))
+            self.tables.remove(entry.table, self.matching.of(entry.table, entry.key), entry.priority)
         self._loaded = ()
         for entry in entries:
-            self.tables.write(entry.table, _numbers(entry.key), entry.action, _numbers(entry.params))
+            match = self.matching.of(entry.table, entry.key)
+            self.tables.write(entry.table, match, entry.action, _numbers(entry.params), entry.priority)
             self._loaded = (*self._loaded, entry)
 
     def port_events(self) -> dict[tuple[int, Event], Count]:
@@ -135,9 +150,9 @@ class BpfTarget:
             return Outcome(event, egress_of(packet), packet)
         return Outcome(event, packet_in=punted[0][0] if punted else None)
 
-    def direct_counter(self, table: str, key: Mapping[str, Value]) -> Count:
+    def direct_counter(self, table: str, key: Mapping[str, Value], priority: int = 0) -> Count:
         """The direct counter of the entry with this key."""
-        row = self.bench.tables.get(table, _numbers(key))
+        row = self.bench.tables.get(table, self.bench.matching.of(table, key), priority)
         if row is None:
             raise TargetError(f"table {table} has no entry {dict(key)}; load the vector's entries")
         return Count(row.packets, row.bytes)
@@ -195,8 +210,9 @@ def egress_of(packet: bytes) -> int:
     Raises:
         TargetError: they are no port's.
     """
-    if packet[:12] == _mac(ACCESS.near_mac) + _mac(ACCESS.far_mac):
-        return ACCESS.number
+    by_mac = _OWN_MACS.get(packet[6:12])
+    if by_mac is not None:
+        return by_mac
     at = 18 if packet[12:14] == b"\x81\x00" else 14
     source, destination = (12, 16) if packet[at] >> 4 == 4 else (8, 24)
     octets = destination - source
@@ -207,6 +223,15 @@ def egress_of(packet: bytes) -> int:
     return port
 
 
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
+
+
+_OWN_MACS: Final = {
+    **{_mac(port.mac): port.number for port in (UNDERLAY, SECOND, PEERS, BEHIND)},
+    **{_mac(port.far_mac): port.number for port in (ACCESS, GATEWAY, INTERNET, USERS)},
+}
+"""Ports by the link-layer source of what leaves by them; at TC the kernel writes most of these afterwards."""
 _UNDERLAY_SOURCES: Final = {
     number(address): port.number for port in (UNDERLAY, SECOND) for address in (port.address4, port.address6)
 }
@@ -239,9 +264,8 @@ def _port_entries(interfaces: Mapping[str, int]) -> list[PortEntry]:
     entries.append(
         PortEntry(numbers[ACCESS.number], ACCESS.number, _mac(ACCESS.far_mac), near, _mac(ACCESS.near_mac))
     )
-    entries.append(PortEntry(numbers[GATEWAY.number], GATEWAY.number, _mac(GATEWAY.far_mac)))
+    for lan in (GATEWAY, INTERNET, USERS):
+        entries.append(PortEntry(numbers[lan.number], lan.number, _mac(lan.far_mac)))
+    for peers in (PEERS, BEHIND):
+        entries.append(PortEntry(numbers[peers.number], peers.number, _mac(peers.mac)))
     return [*entries, PortEntry(numbers[UNASSIGNED], UNASSIGNED, bytes(6))]
-
-
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))

@@ -43,16 +43,21 @@ def sends(frame: Frame, packet: Frame, port: int = ACCESS.number, egress: int = 
 
 def counts(entry: Entry, *frames: Frame) -> DirectCounter:
     """The entry counts these frames, as they arrived."""
-    return DirectCounter(entry.table, entry.key, len(frames), sum(len(bytes(frame)) for frame in frames))
+    octets = sum(len(bytes(frame)) for frame in frames)
+    return DirectCounter(entry.table, entry.key, len(frames), octets, entry.priority)
 
 
 class Concern:
     """Collects the cases of one module: a folder below ``pcaps/``."""
 
-    def __init__(self, name: str, entries: Sequence[Entry] = BASE) -> None:
-        """``entries``: what its cases start from."""
+    def __init__(
+        self, name: str, entries: Sequence[Entry] = BASE, hooks: Sequence[str] = (), why: str = ""
+    ) -> None:
+        """``entries``: what its cases start from; ``hooks`` and ``why``: of those that name no hooks."""
         self.name = name
         self.entries = entries
+        self.hooks = hooks
+        self.why = why
         self.vectors: list[Vector] = []
 
     def case(
@@ -77,8 +82,8 @@ class Concern:
                 tuple(entries or self.entries),
                 steps,
                 tuple(counters),
-                tuple(hooks),
+                tuple(hooks or self.hooks),
                 differs or {},
-                why,
+                why or self.why,
             )
         )

@@ -103,7 +103,9 @@ def _chosen(names: list[str] | None, root: Path) -> list[str]:
 
 def _show_vector(vector: Vector) -> None:
     for entry in vector.entries:
-        typer.echo(f"  {entry.table} {_values(entry.key)} -> {entry.action} {_values(entry.params)}".rstrip())
+        priority = f" (priority {entry.priority})" if entry.priority else ""
+        says = f"{entry.action} {_values(entry.params)}".rstrip()
+        typer.echo(f"  {entry.table} {_values(entry.key)}{priority} -> {says}")
     for number, step in enumerate(vector.steps, start=1):
         expected = step.expected
         typer.echo(f"  step {number}: arrives at port {step.port}, {expected.event.name}")

@@ -44,7 +44,7 @@ def observe(target: Target, entries: Sequence[Entry], arrivals: Sequence[Arrival
         told["counters"] = _events(before, target.port_events())
         facts |= {f"{number} {name}": value for name, value in told.items()}
     for entry in entries:
-        count = target.direct_counter(entry.table, entry.key)
+        count = target.direct_counter(entry.table, entry.key, entry.priority)
         facts[f"counter {entry.table} {key_text(entry.key)}"] = f"{count.packets} ({count.bytes} octets)"
     return facts
 

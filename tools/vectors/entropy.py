@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 SEED: Final = 0x9E3779B97F4A7C15
 FACTOR: Final = 0xFF51AFD7ED558CCD
@@ -12,24 +12,47 @@ WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
 """TCP, UDP, DCCP, SCTP, UDP-Lite: source and destination port in their first four octets."""
 
 
-def flow_hash(inner: bytes) -> int:
-    """32 bits of the addresses, the protocol and, when there are any, the ports of an IP packet."""
+class Flow(NamedTuple):
+    """What the classifier, too, knows of a packet; the ports are 0 where it has none."""
+
+    protocol: int
+    source_port: int
+    destination_port: int
+
+
+def flow_of(inner: bytes) -> Flow:
+    """Protocol and ports of an IP packet."""
     if inner[0] >> 4 == 6:
-        words = [int.from_bytes(inner[at : at + 8], "big") for at in (8, 16, 24, 32)]
         protocol, header, fragment = inner[6], 40, False
         length = 40 + int.from_bytes(inner[4:6], "big")
     else:
-        words = [int.from_bytes(inner[12:20], "big")]
         protocol, header = inner[9], (inner[0] & 15) * 4
         fragment = bool(int.from_bytes(inner[6:8], "big") & 0x3FFF)
         length = int.from_bytes(inner[2:4], "big")
-    last = protocol << 32
-    if protocol in WITH_PORTS and not fragment and length >= header + 4:
-        last |= int.from_bytes(inner[header : header + 4], "big")
+    if protocol not in WITH_PORTS or fragment or length < header + 4:
+        return Flow(protocol, 0, 0)
+    ports = inner[header : header + 4]
+    return Flow(protocol, int.from_bytes(ports[:2], "big"), int.from_bytes(ports[2:], "big"))
+
+
+def flow_hash(inner: bytes) -> int:
+    """32 bits of the addresses, the protocol and, when there are any, the ports of an IP packet."""
+    places = (8, 16, 24, 32) if inner[0] >> 4 == 6 else (12,)
+    words = [int.from_bytes(inner[at : at + 8], "big") for at in places]
+    flow = flow_of(inner)
+    return _mixed(*words, flow.protocol << 32 | flow.source_port << 16 | flow.destination_port) >> 32
+
+
+def bucket(customer: bytes) -> int:
+    """The bucket of a group of feature peers in which a customer's address (128-bit form) is."""
+    return _mixed(int.from_bytes(customer[:8], "big"), int.from_bytes(customer[8:], "big")) >> 32 & 0xFF
+
+
+def _mixed(*words: int) -> int:
     value = SEED
-    for word in (*words, last):
+    for word in words:
         value = ((value ^ word) * FACTOR) & MASK
-    return value >> 32
+    return value
 
 
 def entropy(inner: bytes) -> int:

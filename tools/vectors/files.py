@@ -89,6 +89,8 @@ def read(name: str, root: Path = ROOT) -> Vector:
 
 # ---- text
 
+_OPTIONAL = ("params", "priority")
+
 
 def _inline(mapping: Mapping[str, Any]) -> str:
     """The mapping as TOML's inline table; nested ones too."""
@@ -108,7 +110,7 @@ def _render_text(vector: Vector) -> str:
     lists = {
         "entries": [_plain_entry(entry) for entry in vector.entries],
         "steps": [_plain_step(step) for step in vector.steps],
-        "counters": [asdict(counter) for counter in vector.counters],
+        "counters": [_plain_counter(counter) for counter in vector.counters],
     }
     lines = [f"{name} = {json.dumps(value)}" for name, value in head.items()]
     if vector.differs:
@@ -120,8 +122,11 @@ def _render_text(vector: Vector) -> str:
 
 
 def _plain_entry(entry: Entry) -> dict[str, Any]:
-    plain = asdict(entry)
-    return plain if entry.params else {name: plain[name] for name in ("table", "key", "action")}
+    return {name: value for name, value in asdict(entry).items() if value or name not in _OPTIONAL}
+
+
+def _plain_counter(counter: DirectCounter) -> dict[str, Any]:
+    return {name: value for name, value in asdict(counter).items() if value or name not in _OPTIONAL}
 
 
 def _plain_step(step: Step) -> dict[str, Any]:
@@ -148,10 +153,14 @@ def _vector(name: str, text: Mapping[str, Any], arriving: list[bytes], leaving: 
         short,
         text["description"],
         text["rule"],
-        tuple(Entry(e["table"], e["key"], e["action"], e.get("params", {})) for e in text["entries"]),
+        tuple(
+            Entry(e["table"], e["key"], e["action"], e.get("params", {}), e.get("priority", 0))
+            for e in text["entries"]
+        ),
         steps,
         tuple(
-            DirectCounter(c["table"], c["key"], c["packets"], c["bytes"]) for c in text.get("counters", ())
+            DirectCounter(c["table"], c["key"], c["packets"], c["bytes"], c.get("priority", 0))
+            for c in text.get("counters", ())
         ),
         tuple(text.get("hooks", ())),
         {target: Event[event] for target, event in text.get("differs", {}).items()},

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from moorline.errors import MoorlineError
+from moorline.matches import Masked, Prefix
 from moorline.wire import Event
 
 Value = int | str
-"""Value of a key field or parameter: a number, ``"0x..."`` for long ones, or an address as text."""
+"""Value of a key field or parameter: a number, ``"0x..."`` for long ones, or an address as text.
+
+In a key also ``value/length``, the first bits of an address, and ``value&mask``.
+"""
 
 
 class VectorError(MoorlineError):
@@ -20,12 +24,16 @@ class VectorError(MoorlineError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A table entry by the names of the P4 contract."""
+    """A table entry by the names of the P4 contract.
+
+    In a table with priorities the higher one wins, and fields that ``key`` does not name match anything.
+    """
 
     table: str
     key: Mapping[str, Value]
     action: str
     params: Mapping[str, Value] = field(default_factory=dict)
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,7 @@ class DirectCounter:
     key: Mapping[str, Value]
     packets: int
     bytes: int
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +118,30 @@ def number(value: Value) -> int | bytes:
         raise VectorError(
             f"value {value!r} of a vector is neither 0x... nor an address; correct it"
         ) from error
+
+
+def matched(value: Value) -> int | bytes | Prefix | Masked:
+    """The value of a key's field: a number or the octets of an address, all or a part of their bits.
+
+    Raises :class:`VectorError` when the text is none of these.
+    """
+    if isinstance(value, int):
+        return value
+    text, is_prefix, length = value.partition("/")
+    if is_prefix:
+        octets = number(text)
+        if isinstance(octets, int):
+            raise VectorError(f"value {value!r} of a vector is no prefix of an address; correct it")
+        return Prefix(octets, int(length))
+    text, is_masked, mask = value.partition("&")
+    return _masked(_integer(text), _integer(mask)) if is_masked else number(value)
+
+
+def _integer(text: str) -> int:
+    value = int(text) if text.isdecimal() else number(text)
+    return value if isinstance(value, int) else int.from_bytes(value, "big")
+
+
+def _masked(value: int, mask: int) -> Masked:
+    octets = (mask.bit_length() + 7) // 8
+    return Masked(value.to_bytes(octets, "big"), mask.to_bytes(octets, "big"))

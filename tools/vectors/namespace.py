@@ -14,7 +14,18 @@ from pathlib import Path
 
 from pyroute2 import IPRoute, netns
 
-from .world import ACCESS, GATEWAY, SECOND, UNASSIGNED_INTERFACE, UNDERLAY, Underlay
+from .world import (
+    ACCESS,
+    BEHIND,
+    GATEWAY,
+    INTERNET,
+    PEERS,
+    SECOND,
+    UNASSIGNED_INTERFACE,
+    UNDERLAY,
+    USERS,
+    Underlay,
+)
 
 NUD_PERMANENT = 0x80
 IFA_F_NODAD = 0x02
@@ -65,12 +76,14 @@ def _build(route: IPRoute) -> dict[str, int]:
         neighbour = (port.neighbour.address4, port.neighbour.address6)
         _address(route, interfaces[port.interface], own, neighbour, port.neighbour.mac)
         _route(route, interfaces[port.interface], port)
-    for access in (ACCESS, GATEWAY):
+    for access in (ACCESS, GATEWAY, INTERNET, USERS):
         interfaces |= _pair(route, *access.wire, access.far_mac, access.near_mac)
-    lan = interfaces[GATEWAY.interface]
-    _set(f"ipv6/conf/{GATEWAY.interface}/disable_ipv6", 0)
-    own = (GATEWAY.address4, GATEWAY.address6)
-    _address(route, lan, own, (GATEWAY.host4, GATEWAY.host6), GATEWAY.near_mac)
+    for lan in (GATEWAY, INTERNET, USERS):
+        _set(f"ipv6/conf/{lan.interface}/disable_ipv6", 0)
+        own = (lan.address4, lan.address6)
+        _address(route, interfaces[lan.interface], own, (lan.host4, lan.host6), lan.near_mac)
+    for peers in (PEERS, BEHIND):
+        interfaces |= _pair(route, *peers.wire, peers.mac, peers.macs[0])
     interfaces |= _pair(route, UNASSIGNED_INTERFACE, f"{UNASSIGNED_INTERFACE}x", None, None)
     # bpf_fib_lookup answers only for interfaces that forward.
     _set("ipv4/conf/all/forwarding", 1)

@@ -150,11 +150,16 @@ def inner6(
     source: str = world.VIRTUAL6_LOCAL,
     destination: str = world.VIRTUAL6_PEER,
     size: int = 100,
+    destination_port: int = 5000,
     **fields: Any,
 ) -> Packet:
     """A UDP packet between the virtual addresses, ``size`` octets in all; ``fields`` are those of IPv6."""
     payload = Raw(bytes(index & 0xFF for index in range(size - IPV6_HEADER - UDP_HEADER)))
-    return IPv6(**{"src": source, "dst": destination, **fields}) / UDP(sport=4000, dport=5000) / payload
+    return (
+        IPv6(**{"src": source, "dst": destination, **fields})
+        / UDP(sport=4000, dport=destination_port)
+        / payload
+    )
 
 
 def arriving4(**fields: Any) -> Packet:

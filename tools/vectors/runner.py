@@ -32,7 +32,7 @@ def run(vector: Vector, target: Target) -> list[str]:
         found += _compare_events(step, outcome, before, target.port_events())
         differences += [f"step {number}: {difference}" for difference in found]
     for counter in vector.counters:
-        count = target.direct_counter(counter.table, counter.key)
+        count = target.direct_counter(counter.table, counter.key, counter.priority)
         if count != (counter.packets, counter.bytes):
             differences.append(
                 f"counter of {counter.table} {dict(counter.key)}: "

@@ -60,7 +60,7 @@ class Target(Protocol):
     def send(self, port: int, frame: bytes) -> Outcome:
         """Let ``frame`` arrive at ``port`` and say what became of it."""
 
-    def direct_counter(self, table: str, key: Mapping[str, Value]) -> Count:
+    def direct_counter(self, table: str, key: Mapping[str, Value], priority: int = 0) -> Count:
         """The direct counter of the entry with this key."""
 
     def port_events(self) -> PortEvents:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The small world in which every vector plays: ports, interfaces, routes, neighbours, addresses.
 
-Two underlay ports and two access ports. A target builds it with whatever it has: the BPF targets in a network
-namespace of their own, a switch by its own table of routes.
+Two underlay ports, two access ports, two ports with feature peers and two edge ports. A target builds it with
+whatever it has: the BPF targets in a network namespace of their own, a switch by its own table of routes.
 """
 
 from __future__ import annotations
@@ -82,6 +82,23 @@ class Gateway(Access):
         return self.interface, f"{self.interface}x"
 
 
+@dataclass(frozen=True, slots=True)
+class PeerPort:
+    """A port with feature peers behind it."""
+
+    number: int
+    interface: str
+    mac: str
+    """Its own, from which peers get their frames."""
+    macs: tuple[str, ...]
+    """Of the peers."""
+
+    @property
+    def wire(self) -> tuple[str, str]:
+        """The port's interface, and what it is joined to."""
+        return self.interface, f"{self.interface}x"
+
+
 UNDERLAY = Underlay(
     1,
     "under1",
@@ -118,6 +135,42 @@ GATEWAY = Gateway(
     silent4="10.77.200.77",
 )
 """An access port towards other hosts: a hop on the way of their packets."""
+
+PEERS = PeerPort(
+    3,
+    "peers3",
+    "02:00:00:00:03:01",
+    ("02:00:00:00:03:0a", "02:00:00:00:03:0b", "02:00:00:00:03:0c", "02:00:00:00:03:0d"),
+)
+"""Several peers behind one port: in seed 004 they have the MAC addresses a, b, c and d."""
+BEHIND = PeerPort(5, "peers5", "02:00:00:00:05:01", ("02:00:00:00:05:02",))
+"""The second port of a peer that is a bump in the wire between it and the first."""
+INTERNET = Gateway(
+    4,
+    "edge4",
+    "02:00:00:00:04:01",
+    "02:00:00:00:04:02",
+    hops=1,
+    address4="10.88.4.1",
+    address6="fd88:4::1",
+    host4="10.88.4.5",
+    host6="fd88:4::5",
+    silent4="10.88.4.77",
+)
+"""An edge port towards servers."""
+USERS = Gateway(
+    6,
+    "edge6",
+    "02:00:00:00:06:01",
+    "02:00:00:00:06:02",
+    hops=1,
+    address4="10.88.6.1",
+    address6="fd88:6::1",
+    host4="10.88.6.5",
+    host6="fd88:6::5",
+    silent4="10.88.6.77",
+)
+"""An edge port towards user devices."""
 
 UNASSIGNED = 20
 """Port of an interface that has no role."""

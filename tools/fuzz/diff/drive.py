@@ -10,21 +10,25 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from dataplane.bpf.hook import Hook
-from moorline.wire import Event
+from moorline.wire import Event, Tunnel
 from tools.fuzz.generate import Generator
+from tools.fuzz.graph_scene import ROUNDS
+from tools.fuzz.model import Model
+from tools.fuzz.scene import NEXT_HOPS
+from tools.fuzz.ways import sent_by_switches_alone
 from tools.vectors.bmv2_target import WINDOW, Bmv2Target, bmv2_target
 from tools.vectors.bpf_target import BpfTarget, bpf_targets
 from tools.vectors.model import Entry
 from tools.vectors.target import Count
 
 from .entries import EntryGenerator
-from .play import HookPlayer, Player, Result, SwitchPlayer, Window, differences, even_out, playable
+from .play import HookPlayer, Player, Result, SwitchPlayer, Window, differences, even_out, on_path, playable
 
 SCENE: Final = 1000
 """Frames that are played with the same entries."""
 
-WITHOUT_TC: Final = 8
-"""One scene of so many has frames that the kernel takes for no test run on TC."""
+WITHOUT_TC: Final = 2
+"""One scene of so many has service graphs, which TC knows in part, and frames that TC cannot test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +108,11 @@ class Judge:
 
     def difference(self, entries: tuple[Entry, ...], port: int, frame: bytes) -> str:
         """In what targets differ over a single frame; empty when they do not, or need not do the same."""
-        if not playable(frame):
+        prediction = Model(entries, NEXT_HOPS).predict(port, frame)
+        if not playable(frame) or sent_by_switches_alone(prediction):
             return ""
-        scene = Scene(entries, (Window(port, (frame,)),), self.tc.takes(frame))
+        with_tc = not on_path(frame) and not any(map(_beyond_tc, entries)) and self.tc.takes(frame)
+        scene = Scene(entries, (Window(port, (frame,)),), with_tc)
         return "; ".join(text for what in self.judge(scene).values() for text in what)
 
 
@@ -115,7 +121,8 @@ class Driver:
 
     def __init__(self, judge: Judge, seed: int) -> None:
         self._judge = judge
-        self._frames = Generator(seed)
+        self._seed = seed
+        self._frames: dict[int, Generator] = {}
         self._entries = EntryGenerator(seed)
         self.totals = Totals()
 
@@ -133,12 +140,19 @@ class Driver:
                 yield from self._cases(scene, [scene.windows[number] for number in windows], found)
 
     def _scene(self, frames: int) -> Scene:
-        with_tc = self.totals.scenes % WITHOUT_TC != WITHOUT_TC - 1
+        scenes = self.totals.scenes
+        with_tc = scenes % WITHOUT_TC != WITHOUT_TC - 1
+        number = scenes // WITHOUT_TC % ROUNDS
+        source = self._generator(number)
+        entries = self._entries.entries(None if with_tc else number)
+        model = Model(entries, NEXT_HOPS)
         waiting: dict[int, list[bytes]] = {}
         windows = []
         while frames:
-            port, frame = self._frames.frame()
-            if not playable(frame) or (with_tc and not self._judge.tc.takes(frame)):
+            port, frame = source.frame()
+            if not playable(frame) or (with_tc and not self._plays_on_tc(frame)):
+                continue
+            if sent_by_switches_alone(model.predict(port, frame)):
                 continue
             frames -= 1
             window = waiting.setdefault(port, [])
@@ -146,7 +160,15 @@ class Driver:
             if len(window) == WINDOW:
                 windows.append(Window(port, tuple(waiting.pop(port))))
         windows += [Window(port, tuple(window)) for port, window in waiting.items()]
-        return Scene(self._entries.entries(), tuple(windows), with_tc)
+        return Scene(entries, tuple(windows), with_tc)
+
+    def _generator(self, number: int) -> Generator:
+        if number not in self._frames:
+            self._frames[number] = Generator(self._seed, number)
+        return self._frames[number]
+
+    def _plays_on_tc(self, frame: bytes) -> bool:
+        return not on_path(frame) and self._judge.tc.takes(frame)
 
     def _cases(
         self, scene: Scene, windows: Sequence[Window], found: dict[int | None, list[str]]
@@ -171,10 +193,19 @@ def judging() -> Iterator[Judge]:
         yield Judge(hooks, switch)
 
 
+def _beyond_tc(entry: Entry) -> bool:
+    """Whether TC has no use for such an entry."""
+    if entry.table == "terminate":
+        return entry.key["tunnel"] not in (Tunnel.NONE, Tunnel.GENEVE)
+    return entry.action in ("edge", "peer", "to_peer")
+
+
 def _play(player: Player, scene: Scene) -> Run:
     player.load(scene.entries)
     results = [player.play(window) for window in scene.windows]
-    return Run(results, [player.direct_counter(entry.table, entry.key) for entry in scene.entries])
+    return Run(
+        results, [player.direct_counter(entry.table, entry.key, entry.priority) for entry in scene.entries]
+    )
 
 
 def _count(totals: Totals, results: Sequence[Result]) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from tools.fuzz.generate import SHORTEST, mend
 from tools.fuzz.rules import DATA_HEADER, IPV4, IPV6, link
-from tools.fuzz.templates import Template
+from tools.fuzz.template import Template
 from tools.vectors.model import Entry
 
 from .drive import Case

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from moorline.wire import GENEVE_PORT, Event
+from moorline.wire import GENEVE_PORT, VXLAN_PORT, Event
 from tools.fuzz.rules import IPV4, IPV6, link, u16
 from tools.testrun import TestRunError
 from tools.vectors.bmv2_target import HOST_PORT, Bmv2Target, arrives
@@ -62,7 +62,7 @@ class Player(Protocol):
     def play(self, window: Window) -> Result:
         """What becomes of a window."""
 
-    def direct_counter(self, table: str, key: Mapping[str, Value]) -> Count:
+    def direct_counter(self, table: str, key: Mapping[str, Value], priority: int = 0) -> Count:
         """The direct counter of an entry."""
 
 
@@ -77,9 +77,9 @@ class HookPlayer:
         """Hold exactly these entries, with counters at zero."""
         self._target.load(entries)
 
-    def direct_counter(self, table: str, key: Mapping[str, Value]) -> Count:
+    def direct_counter(self, table: str, key: Mapping[str, Value], priority: int = 0) -> Count:
         """The direct counter of an entry."""
-        return self._target.direct_counter(table, key)
+        return self._target.direct_counter(table, key, priority)
 
     def takes(self, frame: bytes) -> bool:
         """Whether the kernel takes the frame for a test run; asked at a port where nothing is counted."""
@@ -121,9 +121,9 @@ class SwitchPlayer:
         self._assigned = {entry.key["ingress_port"] for entry in entries if entry.table == "port_role"}
         self._target.load(entries)
 
-    def direct_counter(self, table: str, key: Mapping[str, Value]) -> Count:
+    def direct_counter(self, table: str, key: Mapping[str, Value], priority: int = 0) -> Count:
         """The direct counter of an entry."""
-        return self._target.direct_counter(table, key)
+        return self._target.direct_counter(table, key, priority)
 
     def play(self, window: Window) -> Result:
         """What becomes of a window."""
@@ -196,11 +196,22 @@ def playable(frame: bytes) -> bool:
     return arrives(frame) and not _has_summed_padding(frame)
 
 
+def on_path(frame: bytes) -> bool:
+    """Whether a data packet carries an SPI other than 0: at TC it is dropped for that."""
+    at, ethertype = link(frame)
+    geneve = at + (20 if ethertype == IPV4 else 40) + 8
+    return (
+        len(frame) >= geneve + 24
+        and u16(frame, geneve - 6) == GENEVE_PORT
+        and any(frame[geneve + 20 : geneve + 23])
+    )
+
+
 def _has_summed_padding(frame: bytes) -> bool:
     """Whether there are octets behind an outer UDP packet with a checksum: a switch sums them up with it."""
     at, ethertype = link(frame)
     udp = at + (20 if ethertype == IPV4 else 40)  # what has options is dropped before
-    if len(frame) < udp + 8 or u16(frame, udp + 2) != GENEVE_PORT:
+    if len(frame) < udp + 8 or u16(frame, udp + 2) not in (GENEVE_PORT, VXLAN_PORT):
         return False
     return bool(u16(frame, udp + 6)) and any(frame[udp + u16(frame, udp + 4) :])
 

@@ -7,9 +7,49 @@ from pathlib import Path
 
 from ..files import ROOT, names, read
 from ..model import Vector
-from . import access, connection, delivery, ecn, gateway, geneve, inner, link, outer, path, relay, size, udp
+from . import (
+    access,
+    connection,
+    delivery,
+    device,
+    ecn,
+    edge,
+    gateway,
+    geneve,
+    inner,
+    link,
+    outer,
+    path,
+    peer,
+    probe,
+    relay,
+    seed004,
+    service,
+    size,
+    udp,
+)
 
-MODULES = (link, outer, udp, geneve, connection, inner, ecn, delivery, access, gateway, size, path, relay)
+MODULES = (
+    link,
+    outer,
+    udp,
+    geneve,
+    connection,
+    inner,
+    ecn,
+    edge,
+    delivery,
+    device,
+    access,
+    gateway,
+    size,
+    path,
+    relay,
+    seed004,
+    service,
+    peer,
+    probe,
+)
 
 
 FOUND = "found"
