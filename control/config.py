@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from control.subscribers.locations import EndpointsConfig
+from control.subscribers.radius_config import RadiusConfig
 from moorline.config import Section
 from moorline.wire import CONTROLLER_PORT, JOIN_PORT
 
@@ -72,6 +73,9 @@ class ControllerConfig(Section):
 
     endpoints: EndpointsConfig = EndpointsConfig()
     """Where the tunnels of user devices are best opened."""
+
+    radius: RadiusConfig = RadiusConfig()
+    """Who tells of customers' sessions."""
 
     @property
     def store_path(self) -> Path:

@@ -67,6 +67,7 @@ from control.state import State
 from control.store.sqlite import SqliteStore
 from control.subscribers.directory import Subscribers
 from control.subscribers.endpoints import Endpoints
+from control.subscribers.radius import RadiusServer
 from control.subscribers.rows import DeviceRows
 from control.switches import Switches
 from control.virtual import AddressPool
@@ -139,6 +140,7 @@ class Controller:
             self.planes.add(node)
         await self.rotations.resume()
         self.graphs.resume()
+        await self.radius.start()
         await self.connections.close_denied()  # the default may be another than at the last start
         self._tasks = [
             asyncio.create_task(self.naming.run(), name="leases"),
@@ -175,6 +177,7 @@ class Controller:
         self.graph_counters = Counters(planes, graphs, config.accounting_seconds)
         planes.sources = [Routes(contract, graphs, subscribers), graphs, DeviceRows(contract, subscribers)]
         subscribers.changed.append(graphs.site_changed)
+        self.radius = RadiusServer(config.radius, state, subscribers)
         self.endpoints = Endpoints(
             config.endpoints, state, subscribers, lambda node: planes.of(node).converged
         )
@@ -257,7 +260,7 @@ class Controller:
             ),
             "NodeSession": NodeSessionServicer(self.state, self.nodes, self.sessions, self.peers),
             "FeaturePeers": FeaturePeersServicer(self.state, self.peers),
-            "Subscribers": SubscribersServicer(self.subscribers, self.graphs, self.endpoints),
+            "Subscribers": SubscribersServicer(self.subscribers, self.graphs, self.endpoints, self.radius),
             "Graphs": GraphsServicer(
                 self.graphs, self.shortcuts, self.drains, self.tracer, self.graph_counters
             ),
@@ -304,6 +307,7 @@ class Controller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if hasattr(self, "planes"):
             self.rotations.close()
+            await self.radius.close()
             self.subscribers.close()
             self.graphs.close()
             with suppress(StoreError):  # which is logged

@@ -9,6 +9,7 @@ from control.subscribers import messages
 from control.subscribers.directory import Subscribers
 from control.subscribers.endpoints import Endpoints
 from control.subscribers.model import read_customers
+from control.subscribers.radius import RadiusServer
 from moorline.api.v1 import subscribers_pb2 as pb
 from moorline.tls import Identity
 
@@ -16,10 +17,13 @@ from moorline.tls import Identity
 class SubscribersServicer:
     """See the proto file for what each method does."""
 
-    def __init__(self, subscribers: Subscribers, graphs: Graphs, endpoints: Endpoints) -> None:
+    def __init__(
+        self, subscribers: Subscribers, graphs: Graphs, endpoints: Endpoints, radius: RadiusServer
+    ) -> None:
         self._subscribers = subscribers
         self._graphs = graphs
         self._endpoints = endpoints
+        self._radius = radius
 
     async def ApplyCustomers(  # noqa: N802, D102
         self, request: pb.ApplyCustomersRequest, caller: Identity
@@ -48,6 +52,16 @@ class SubscribersServicer:
         await self._subscribers.remove(request.name)
         await self._graphs.write()
         return pb.DeleteCustomerResponse()
+
+    async def ListRadiusCounters(  # noqa: N802, D102
+        self, _request: pb.ListRadiusCountersRequest, caller: Identity
+    ) -> pb.ListRadiusCountersResponse:
+        require_operator(caller)
+        counters = (
+            pb.RadiusCounter(client=client, outcome=outcome, packets=packets)
+            for (client, outcome), packets in sorted(self._radius.counts.items())
+        )
+        return pb.ListRadiusCountersResponse(counters=counters)
 
     async def FindEndpoints(  # noqa: N802, D102
         self, request: pb.FindEndpointsRequest, caller: Identity

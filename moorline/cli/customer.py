@@ -14,7 +14,7 @@ from moorline.api.v1.subscribers_pb2_grpc import SubscribersStub
 from moorline.cli.client import ask
 from moorline.cli.files import read_text
 from moorline.cli.output import Column, Output, OutputOption, show_json, show_row, show_rows, show_table
-from moorline.cli.views import customer_row, endpoint_row
+from moorline.cli.views import customer_row, endpoint_row, radius_row
 
 app = typer.Typer(help="Customers: their devices, and what they have subscribed to.", no_args_is_help=True)
 
@@ -41,6 +41,11 @@ DEVICE_COLUMNS = (
     Column("PROFILES", "profiles"),
     Column("LOCATION", "location"),
     Column("SINCE", lambda row: row["session"] and row["session"]["started"]),
+)
+RADIUS_COLUMNS = (
+    Column("CLIENT", "client"),
+    Column("OUTCOME", "outcome"),
+    Column("PACKETS", "packets", right=True),
 )
 ENDPOINT_COLUMNS = (
     Column("NODE", "node"),
@@ -90,6 +95,15 @@ def remove(ctx: typer.Context, name: NameArgument) -> None:
     """Forget what a file said of a customer, and what its sessions have carried."""
     request = api.DeleteCustomerRequest(name=name)
     ask(ctx, lambda channel: SubscribersStub(channel).DeleteCustomer, request)
+
+
+@app.command("radius")
+def radius(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """Show what RADIUS clients have sent since the controller started, and what was dropped."""
+    request = api.ListRadiusCountersRequest()
+    answer = ask(ctx, lambda channel: SubscribersStub(channel).ListRadiusCounters, request)
+    rows = list(map(radius_row, answer.counters))
+    show_rows(rows, RADIUS_COLUMNS, output, empty="No RADIUS packets yet.")
 
 
 @app.command("endpoint")

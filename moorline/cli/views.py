@@ -434,6 +434,11 @@ def _device_row(device: subscribers.CustomerDevice) -> dict[str, Any]:
     }
 
 
+def radius_row(counter: subscribers.RadiusCounter) -> dict[str, Any]:
+    """What became of packets of a RADIUS client."""
+    return {"client": counter.client or None, "outcome": counter.outcome, "packets": counter.packets}
+
+
 def endpoint_row(endpoint: subscribers.TunnelEndpoint) -> dict[str, Any]:
     """A place where a device's tunnel may end."""
     return {

@@ -113,6 +113,7 @@ def test_every_field_of_json_is_named() -> None:
         views.shortcut_row(graphs.Shortcut()),
         views.customer_row(DEVICES),
         *views.customer_row(DEVICES)["devices"],
+        views.radius_row(subscribers.RadiusCounter()),
         views.endpoint_row(subscribers.TunnelEndpoint()),
         views.peer_row(peers.FeaturePeerStatus()),
         views.peer_port_row(peers.FeaturePeerPort()),

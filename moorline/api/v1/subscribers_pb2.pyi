@@ -114,6 +114,26 @@ class DeleteCustomerResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class ListRadiusCountersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListRadiusCountersResponse(_message.Message):
+    __slots__ = ("counters",)
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    counters: _containers.RepeatedCompositeFieldContainer[RadiusCounter]
+    def __init__(self, counters: _Optional[_Iterable[_Union[RadiusCounter, _Mapping]]] = ...) -> None: ...
+
+class RadiusCounter(_message.Message):
+    __slots__ = ("client", "outcome", "packets")
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    PACKETS_FIELD_NUMBER: _ClassVar[int]
+    client: str
+    outcome: str
+    packets: int
+    def __init__(self, client: _Optional[str] = ..., outcome: _Optional[str] = ..., packets: _Optional[int] = ...) -> None: ...
+
 class FindEndpointsRequest(_message.Message):
     __slots__ = ("address", "tunnel")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]

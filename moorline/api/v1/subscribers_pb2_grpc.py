@@ -54,6 +54,11 @@ class SubscribersStub:
                 request_serializer=moorline_dot_api_dot_v1_dot_subscribers__pb2.DeleteCustomerRequest.SerializeToString,
                 response_deserializer=moorline_dot_api_dot_v1_dot_subscribers__pb2.DeleteCustomerResponse.FromString,
                 _registered_method=True)
+        self.ListRadiusCounters = channel.unary_unary(
+                '/moorline.v1.Subscribers/ListRadiusCounters',
+                request_serializer=moorline_dot_api_dot_v1_dot_subscribers__pb2.ListRadiusCountersRequest.SerializeToString,
+                response_deserializer=moorline_dot_api_dot_v1_dot_subscribers__pb2.ListRadiusCountersResponse.FromString,
+                _registered_method=True)
         self.FindEndpoints = channel.unary_unary(
                 '/moorline.v1.Subscribers/FindEndpoints',
                 request_serializer=moorline_dot_api_dot_v1_dot_subscribers__pb2.FindEndpointsRequest.SerializeToString,
@@ -91,6 +96,13 @@ class SubscribersServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRadiusCounters(self, request, context):
+        """What RADIUS clients have sent since the controller started.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FindEndpoints(self, request, context):
         """The endpoints for a tunnel from a place, the best one first.
         """
@@ -120,6 +132,11 @@ def add_SubscribersServicer_to_server(servicer, server):
                     servicer.DeleteCustomer,
                     request_deserializer=moorline_dot_api_dot_v1_dot_subscribers__pb2.DeleteCustomerRequest.FromString,
                     response_serializer=moorline_dot_api_dot_v1_dot_subscribers__pb2.DeleteCustomerResponse.SerializeToString,
+            ),
+            'ListRadiusCounters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRadiusCounters,
+                    request_deserializer=moorline_dot_api_dot_v1_dot_subscribers__pb2.ListRadiusCountersRequest.FromString,
+                    response_serializer=moorline_dot_api_dot_v1_dot_subscribers__pb2.ListRadiusCountersResponse.SerializeToString,
             ),
             'FindEndpoints': grpc.unary_unary_rpc_method_handler(
                     servicer.FindEndpoints,
@@ -235,6 +252,33 @@ class Subscribers:
             '/moorline.v1.Subscribers/DeleteCustomer',
             moorline_dot_api_dot_v1_dot_subscribers__pb2.DeleteCustomerRequest.SerializeToString,
             moorline_dot_api_dot_v1_dot_subscribers__pb2.DeleteCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRadiusCounters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/moorline.v1.Subscribers/ListRadiusCounters',
+            moorline_dot_api_dot_v1_dot_subscribers__pb2.ListRadiusCountersRequest.SerializeToString,
+            moorline_dot_api_dot_v1_dot_subscribers__pb2.ListRadiusCountersResponse.FromString,
             options,
             channel_credentials,
             insecure,
