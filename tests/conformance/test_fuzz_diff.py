@@ -76,8 +76,8 @@ def test_counters_are_compared(
 ) -> None:
     counter = Bmv2Target.direct_counter
 
-    def mistaken(self: Bmv2Target, table: str, key: dict[str, int | str]) -> object:
-        count = counter(self, table, key)
+    def mistaken(self: Bmv2Target, table: str, key: dict[str, int | str], priority: int) -> object:
+        count = counter(self, table, key, priority)
         return count._replace(packets=0, bytes=0) if table == "terminate" else count
 
     both = judge(targets, bmv2)

@@ -102,7 +102,7 @@ class Ways:
         if port not in MACS:
             end(Event.DROP_NO_ROUTE)
         leaving = self._leave(port, mapped(carried, carried.destination), vlan, framed(carried))
-        if leaving.event is Event.TX and carried.ipv6 and _is_of_link(IPv6Address(carried.source)):
+        if carried.ipv6 and _is_of_link(IPv6Address(carried.source)):
             return leaving._replace(event=Event.DROP_NO_ROUTE)
         return leaving
 
