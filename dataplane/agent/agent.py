@@ -189,7 +189,7 @@ class Agent:
         at_xdp = self._ports.access.hook is Hook.XDP
         self._pair = await self._access.ensure(self._inner_mtu(), checksums_in_software=at_xdp)
         self._watch.refresh()
-        self._backend.inject_with(Injector(self._pair))
+        self._backend.inject_with(Injector(self._pair, self))
 
     async def _follow_ports(self) -> None:
         """Interfaces that are new get map entry and program, and the controller hears of all that differs."""

@@ -5,15 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from dataplane.agent.inject import Injector
-from dataplane.agent.ports import Ports
+from dataplane.agent.ports import Ports, PortState
 from dataplane.agent.punts import lowered
 from dataplane.agent.state import write_private
+from dataplane.bpf.hook import Hook
 from dataplane.bpf.table_map import TableMap
 from dataplane.contract.binding import Binding
 from dataplane.contract.errors import EntryError
 from dataplane.p4runtime.backend import CounterArray
+
+_AS_IF_ARRIVED: Final = frozenset({"underlay", "edge", "peer"})
+"""Roles of ports where a packet-out cannot come in by way of the host's own port."""
 
 
 class PacketOutError(EntryError):
@@ -85,15 +90,22 @@ class AgentBackend:
             self._straight_out(egress_port, payload)
             return
         access, port = self._ports.access, self._ports.numbered(ingress_port)
+        if port is not None and port.role in _AS_IF_ARRIVED and port.hook is Hook.XDP:
+            self._let_in(port, payload)
+            return
         # What came from behind a gateway port can only come in once more at the host's own port.
-        if port is None or port.role == "underlay" or port.tenant != access.tenant:
+        if port is None or port.role in _AS_IF_ARRIVED or port.tenant != access.tenant:
             raise PacketOutError(
                 f"no packet-out can come in at port {ingress_port}: give port {access.number}, the host's "
-                "own, a gateway port of its tenant, or an egress port"
+                "own, a gateway port of its tenant, another port whose hook is XDP, or an egress port"
             )
         frame = lowered(payload, port.hops - access.hops)
         if frame is not None:
             self.to_pipeline(frame)
+
+    def _let_in(self, port: PortState, frame: bytes) -> None:
+        if self._injector is not None and port.attached:
+            self._injector.arrive(port.attached, frame)
 
     def _straight_out(self, number: int, payload: bytes) -> None:
         port = self._ports.numbered(number)

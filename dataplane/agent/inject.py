@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Final
 
 import structlog
 
 from dataplane.agent.access import Pair
+from dataplane.agent.ports import Programs
+from dataplane.bpf import sys as bpf
+from dataplane.bpf.hook import Hook
 
 log = structlog.get_logger(__name__)
 
@@ -16,10 +20,11 @@ _ETHERTYPES: Final = {4: b"\x08\x00", 6: b"\x86\xdd"}
 
 
 class Injector:
-    """Packet sockets on both ends of the pair and on no interface, which send only."""
+    """Packet sockets on both ends of the pair and on no interface, which send only; and the XDP program."""
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: Pair, programs: Programs) -> None:
         self._pair = pair
+        self._programs = programs
         self._near = _packet_socket(pair.near.name)
         self._far = _packet_socket(pair.far.name)
         self._any = _packet_socket()
@@ -33,6 +38,16 @@ class Injector:
     def to_pipeline(self, frame: bytes) -> None:
         """A frame passes the pipeline as if the host had just sent it."""
         _send(self._near, frame)
+
+    def arrive(self, ifindex: int, frame: bytes) -> None:
+        """A frame passes the pipeline as if it had come in at an interface whose program is at XDP."""
+        program = self._programs.open(Hook.XDP)
+        try:
+            bpf.let_in(program, ifindex, frame)
+        except OSError as error:  # the interface has just gone
+            log.debug("injection_failed", octets=len(frame), error=error.strerror)
+        finally:
+            os.close(program)
 
     def straight_out(self, interface: str, frame: bytes) -> None:
         """A frame leaves by an interface as it is."""

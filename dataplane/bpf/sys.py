@@ -66,6 +66,40 @@ class _MapOptions(ctypes.Structure):
     _fields_ = (("sz", ctypes.c_size_t), ("before", ctypes.c_uint32 * 5), ("map_flags", ctypes.c_uint32))
 
 
+class _XdpContext(ctypes.Structure):
+    """``struct xdp_md``."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint32)
+        for name in ("data", "data_end", "data_meta", "ingress_ifindex", "rx_queue_index", "egress_ifindex")
+    )
+
+
+class _RunOptions(ctypes.Structure):
+    """``struct bpf_test_run_opts`` of libbpf."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("data_in", ctypes.c_char_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_void_p),
+        ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32),
+        ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
+        ("batch_size", ctypes.c_uint32),
+    )
+
+
+_LIVE_FRAMES: Final = 1 << 1
+"""BPF_F_TEST_XDP_LIVE_FRAMES: what the program says of the frame is done."""
+
 _RING_CALLBACK: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
 _lib.bpf_prog_load.argtypes = [ctypes.c_int, *[ctypes.c_char_p] * 3, ctypes.c_size_t, ctypes.c_void_p]
@@ -143,6 +177,16 @@ def load_program(kind: int, name: str, instructions: bytes) -> int:
     )
     _lib.bpf_prog_load(*arguments, ctypes.byref(options))
     raise ProgramRefusedError(number, name, log.value.decode(errors="replace"))
+
+
+def let_in(program: int, ifindex: int, frame: bytes) -> None:
+    """Runs an XDP program on a frame as if it had come in at an interface of this network namespace."""
+    context = _XdpContext(data_end=len(frame), ingress_ifindex=ifindex)
+    options = _RunOptions(
+        sz=ctypes.sizeof(_RunOptions), data_in=frame, data_size_in=len(frame), repeat=1, flags=_LIVE_FRAMES,
+        ctx_in=ctypes.addressof(context), ctx_size_in=ctypes.sizeof(context),
+    )  # fmt: skip
+    _checked(_lib.bpf_prog_test_run_opts(program, ctypes.byref(options)), "frame to an XDP program")
 
 
 def map_info(fd: int) -> MapInfo:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs tell of unknown SCIDs: once a millisecond at most, with the packet's own values."""
+"""What the programs tell: of unknown SCIDs, once a millisecond at most, and of probes on their paths."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from dataplane.bpf import sys as bpf
+from dataplane.bpf.hook import Hook
 from dataplane.contract.p4info import load_p4info
 from moorline.wire import Event
 from tools.vectors import files
 from tools.vectors.bpf_target import P4INFO, BpfTarget
 from tools.vectors.model import Step
 
-(P4_DIGEST,) = (d.id for d in load_p4info(P4INFO).digests.values() if d.name == "scid_unknown")
+IDS = {d.name: d.id.to_bytes(4, sys.byteorder) for d in load_p4info(P4INFO).digests.values()}
 MAPPED = bytes(10) + b"\xff\xff"
 FLOOD = 100_000
 DELIVERED = {  # SCID and outer source in the frame
@@ -57,7 +58,7 @@ def test_an_unknown_scid_is_told(name: str, target: BpfTarget, told: Callable[[]
         assert target.send(step.port, step.frame).event is Event.DROP_SCID_UNKNOWN
         records = told()
     scid, source = DELIVERED[name](step.frame)
-    expected = P4_DIGEST.to_bytes(4, sys.byteorder) + step.port.to_bytes(2) + scid + source
+    expected = IDS["scid_unknown"] + step.port.to_bytes(2) + scid + source
     assert records == [expected]
 
 
@@ -76,3 +77,23 @@ def test_a_known_scid_is_not_told(target: BpfTarget, told: Callable[[], list[byt
     target.load(vector.entries)
     assert target.send(vector.steps[0].port, vector.steps[0].frame).event is Event.TX
     assert told() == []
+
+
+def test_a_probe_that_is_let_in_is_told_and_goes_on(targets: dict[Hook, BpfTarget]) -> None:
+    target = targets[Hook.XDP]
+    records: list[bytes] = []
+    ring = bpf.RingBuffer(target.bench.pipeline.digests_fd, records.append)
+    vector = files.read("probe/along-the-path")
+    step = vector.steps[0]
+    target.load(vector.entries)
+    while ring.consume():
+        pass
+    records.clear()
+    before = target.port_events().get((step.port, Event.TX), (0, 0))
+    bpf.let_in(target.program.fd, target.bench.ifindexes[step.port], step.frame)
+    ring.consume()
+    ring.close()
+    assert target.port_events()[step.port, Event.TX][0] == before[0] + 1
+    path = step.frame[62:66]  # SPI and SI
+    probe = step.frame[86:88]  # UDP source port of the inner packet
+    assert records == [IDS["path_trace"] + step.port.to_bytes(2) + path + bytes(2) + probe]

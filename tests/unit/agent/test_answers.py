@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ipaddress import ip_interface
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from scapy.layers.inet import ICMP, IP, UDP
@@ -16,6 +17,7 @@ from dataplane.agent.answers import Answers
 from dataplane.agent.backend import AgentBackend, PacketOutError
 from dataplane.agent.ports import PortState
 from dataplane.agent.punts import Punt, lowered
+from dataplane.bpf.hook import Hook
 from moorline.icmp import ANSWERS_BURST
 from moorline.wire import Event
 from tools.vectors.packets import Data
@@ -24,6 +26,7 @@ ACCESS = PortState("ml0p", 1, "access", "auto", 0, hops=0)
 UNDERLAY = PortState("up0", 2, "underlay", "auto", 0, hops=1)
 LAN = PortState("lan0", 3, "gateway", "auto", 0, hops=1)
 OTHERS = PortState("lan1", 4, "gateway", "auto", 9, hops=1)
+AT_XDP = PortState("up1", 5, "underlay", "xdp", 0, hops=1, hook=Hook.XDP, attached=17)
 OWN = [ip_interface("10.77.200.1/24"), ip_interface("fd77:200::1/64")]
 HOST, GATE = "02:00:00:00:00:05", "02:00:00:00:00:01"
 
@@ -32,7 +35,7 @@ class Ports:
     access = ACCESS
 
     def numbered(self, number: int) -> PortState | None:
-        return {port.number: port for port in (ACCESS, UNDERLAY, LAN, OTHERS)}.get(number)
+        return {port.number: port for port in (ACCESS, UNDERLAY, LAN, OTHERS, AT_XDP)}.get(number)
 
 
 class Outlets:
@@ -144,3 +147,13 @@ def test_a_packet_out_of_a_plain_host_passes_the_hosts_own_port(monkeypatch: pyt
     for port in (UNDERLAY, OTHERS):
         with pytest.raises(PacketOutError, match=f"come in at port {port.number}: give port 1"):
             backend.packet_out(port.number, 0, bytes(Ether() / four()))
+
+
+def test_packet_outs_at_a_port_with_xdp_arrive_there() -> None:
+    ports: Any = Ports()
+    nothing: Any = None
+    injector: Any = Mock()
+    backend = AgentBackend(nothing, {}, {}, nothing, ports, lambda: None)
+    backend.inject_with(injector)
+    backend.packet_out(AT_XDP.number, 0, b"a frame")
+    injector.arrive.assert_called_once_with(AT_XDP.attached, b"a frame")
