@@ -66,6 +66,8 @@ from control.speakers import Speakers
 from control.state import State
 from control.store.sqlite import SqliteStore
 from control.subscribers.directory import Subscribers
+from control.subscribers.dns_core import Zone
+from control.subscribers.dns_server import DnsServer
 from control.subscribers.endpoints import Endpoints
 from control.subscribers.radius import RadiusServer
 from control.subscribers.rows import DeviceRows
@@ -141,6 +143,8 @@ class Controller:
         await self.rotations.resume()
         self.graphs.resume()
         await self.radius.start()
+        if self.names is not None:
+            await self.names.start()
         await self.connections.close_denied()  # the default may be another than at the last start
         self._tasks = [
             asyncio.create_task(self.naming.run(), name="leases"),
@@ -181,6 +185,7 @@ class Controller:
         self.endpoints = Endpoints(
             config.endpoints, state, subscribers, lambda node: planes.of(node).converged
         )
+        self.names = _endpoint_names(config, self.endpoints)
         self.peers.changed.append(graphs.site_changed)
         guide = Guide(state, graphs)
         self.connections = connections = Connections(
@@ -308,6 +313,8 @@ class Controller:
         if hasattr(self, "planes"):
             self.rotations.close()
             await self.radius.close()
+            if self.names is not None:
+                await self.names.close()
             self.subscribers.close()
             self.graphs.close()
             with suppress(StoreError):  # which is logged
@@ -327,6 +334,16 @@ async def run_controller(config: ControllerConfig) -> None:
     """
     async with Controller(config):
         await asyncio.Event().wait()
+
+
+def _endpoint_names(config: ControllerConfig, endpoints: Endpoints) -> DnsServer | None:
+    """The DNS server for them, if their zone has a name."""
+    settings = config.endpoints
+    if not settings.name:
+        return None
+    nameserver = settings.nameserver or config.advertise
+    zone = Zone(settings.name, nameserver, settings.ttl_seconds, endpoints.near)
+    return DnsServer(settings.address, settings.port, zone)
 
 
 def _listen(server: Any, address: str, credentials: grpc.ServerCredentials | None) -> int:

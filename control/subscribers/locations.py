@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from moorline.config import Section
 from moorline.names import NodeName
@@ -38,6 +38,22 @@ class EndpointsConfig(Section):
     default_cost: Cost = 100
     devices_per_node: Annotated[int, Field(ge=1, le=16_384)] = 1000
     """A node with so many counts as twice as costly, and is taken only when all others have as many."""
+
+    name: str = ""
+    """DNS zone in which endpoints have names; empty: there is no DNS server."""
+
+    nameserver: str = ""
+    """Name of this server in the zone; empty: ``controller.advertise``."""
+
+    address: IPv4Address | IPv6Address = IPv6Address("::")
+    port: Annotated[int, Field(ge=0, le=65535)] = 53
+    ttl_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
+    """How long a device, or its resolver, may go by an answer."""
+
+    @field_validator("name", "nameserver")
+    @classmethod
+    def _is_name(cls, text: str) -> str:
+        return str(NodeName.parse(text)) if text else text
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
