@@ -13,7 +13,7 @@ PYTHON := .venv/bin/python
 PROTOS = $(wildcard moorline/api/v1/*.proto)
 # Lab tests of relays and gateways, half of all.
 WAYS = tests/lab/test_relays.py tests/lab/test_gateway.py
-C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c)
+C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c tools/lab/*.c)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit conformance lab ways bench fuzz fuzz-diff p4 stubs format clean

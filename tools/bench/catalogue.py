@@ -5,7 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tools.bench import agent, classify, control, mobility, network, paths, programming, programs, switch
+from tools.bench import (
+    agent,
+    chain,
+    classify,
+    control,
+    mobility,
+    network,
+    paths,
+    programming,
+    programs,
+    switch,
+)
 from tools.bench.report import Row
 
 BENCHMARKS: tuple[tuple[Callable[[], list[Row]], tuple[str, ...]], ...] = (
@@ -24,6 +35,16 @@ BENCHMARKS: tuple[tuple[Callable[[], list[Row]], tuple[str, ...]], ...] = (
     (mobility.entries_per_peer, ("address_change.entries_per_peer",)),
     (control.stored_lookups, ("control.lookups_ratio_echo", "control.lookups_stream_per_s")),
     (control.new_connections, ("control.connections_per_s", "control.connection_p99_ms")),
+    (
+        chain.hops,
+        (
+            "chain.pps_ratio_hops_3",
+            "chain.added_us_per_hop",
+            "chain.vs_star_throughput",
+            "chain.vs_star_rtt",
+        ),
+    ),
+    (chain.apply, ("graph.apply_ms",)),
     (agent.memory, ("memory.mib_1m_connections",)),
     (programming.agent, ("p4runtime.write_entries_per_s", "p4runtime.read_entries_per_s")),
     (programming.bmv2, ("p4runtime.write_entries_per_s_bmv2", "p4runtime.read_entries_per_s_bmv2")),

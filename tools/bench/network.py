@@ -32,9 +32,9 @@ def throughput() -> list[Row]:
         plain = str(lab["server"].uplink.addresses[4].ip)
         samples = interleave(
             {
-                "moorline": partial(_iperf, client, virtual),
-                "vxlan": partial(_iperf, client, _VXLAN["server"]),
-                "plain": partial(_iperf, client, plain),
+                "moorline": partial(iperf, client, virtual),
+                "vxlan": partial(iperf, client, _VXLAN["server"]),
+                "plain": partial(iperf, client, plain),
             },
             ROUNDS,
         )
@@ -58,11 +58,11 @@ def throughput_xdp() -> list[Row]:
             _switch_offloads_off(bare.router, host.uplink.router_interface)
         bare.run_beside(bare["server"].place.start("iperf3", "iperf3", "-s"))
         plain = str(bare["server"].uplink.addresses[4].ip)
-        _wait_for_iperf(bare["laptop"].place, plain)
+        wait_for_iperf(bare["laptop"].place, plain)
         samples = interleave(
             {
-                "moorline": partial(_iperf, lab["laptop"].place, virtual),
-                "plain": partial(_iperf, bare["laptop"].place, plain),
+                "moorline": partial(iperf, lab["laptop"].place, virtual),
+                "plain": partial(iperf, bare["laptop"].place, plain),
             },
             ROUNDS,
         )
@@ -77,7 +77,7 @@ def round_trip() -> list[Row]:
         client = lab["laptop"].place
         plain = str(lab["server"].uplink.addresses[4].ip)
         samples = interleave(
-            {"moorline": partial(_ping, client, virtual), "plain": partial(_ping, client, plain)}, ROUNDS
+            {"moorline": partial(ping, client, virtual), "plain": partial(ping, client, plain)}, ROUNDS
         )
     added = samples["moorline"].median - samples["plain"].median
     return [Row("rtt.added_us", added, "us", "plain routing", added)]
@@ -93,26 +93,28 @@ def _site(settings: Mapping[str, Any] | None = None) -> Iterator[tuple[Lab, str]
         lab["laptop"].register(lab.controller, "laptop.bench")
         lab.run_beside(lab["server"].place.start("iperf3", "iperf3", "-s"))
         virtual = str(IPv4Address(served.ipv4))
-        _wait_for_iperf(lab["laptop"].place, virtual)
+        wait_for_iperf(lab["laptop"].place, virtual)
         yield lab, virtual
 
 
-def _wait_for_iperf(client: Namespace, address: str) -> None:
+def wait_for_iperf(client: Namespace, address: str) -> None:
+    """Wait until iperf3 answers there."""
+
     def answers() -> bool:
         return client.run("iperf3", "-c", address, "-t", "1", check=False).returncode == 0
 
     wait_until(answers, f"iperf3 answered at {address}", 20)
 
 
-def _iperf(client: Namespace, address: str) -> float:
-    """Bits a second that arrived, over one TCP stream."""
-    done = client.run("iperf3", "-c", address, "-t", str(SECONDS), "-O", "0.5", "-J", timeout=30)
+def iperf(client: Namespace, address: str, *words: str) -> float:
+    """Bits a second that arrived, over one TCP stream; ``words`` are more of the command."""
+    done = client.run("iperf3", "-c", address, *words, "-t", str(SECONDS), "-O", "0.5", "-J", timeout=30)
     return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"])
 
 
-def _ping(client: Namespace, address: str) -> float:
-    """Median round trip in microseconds."""
-    done = client.run("ping", "-c", str(PINGS), "-i", "0.002", address, timeout=30)
+def ping(client: Namespace, address: str, *words: str) -> float:
+    """Median round trip in microseconds; ``words`` are more of the command."""
+    done = client.run("ping", "-c", str(PINGS), "-i", "0.002", *words, address, timeout=30)
     return 1000 * median(float(found) for found in re.findall(r"time=([\d.]+) ms", done.stdout))
 
 
@@ -125,7 +127,7 @@ def _lay_vxlan(lab: Lab) -> None:
         host.place.run(*link, *ends)
         host.place.run("ip", "address", "add", f"{_VXLAN[name]}/24", "dev", "vx0")
         host.place.run("ip", "link", "set", "vx0", "up")
-    _wait_for_iperf(lab["laptop"].place, _VXLAN["server"])
+    wait_for_iperf(lab["laptop"].place, _VXLAN["server"])
 
 
 def _switch_offloads_off(place: Namespace, interface: str) -> None:

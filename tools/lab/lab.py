@@ -122,6 +122,7 @@ class Lab:
         self.devices = {
             name: self._device(stack, name, first + at) for at, name in enumerate(self._device_names)
         }
+        self._places = stack.enter_context(ExitStack())
         stack.enter_context(self._processes)  # last in, first out: programs end before their namespaces go
 
     def _namespace(self, stack: ExitStack, role: str) -> Namespace:
@@ -208,6 +209,10 @@ class Lab:
         for name in (*self.hosts, *self.switches):
             self.controller.wait_converged(name)
         return self
+
+    def add_place(self, role: str) -> Namespace:
+        """One more namespace, which is removed with the lab."""
+        return self._namespace(self._places, role)
 
     def add_name(self, name: str, address: str) -> None:
         """Let programs on all hosts find ``name``."""

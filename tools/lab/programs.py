@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from moorline.api.v1 import graphs_pb2_grpc as graphs_rpc
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import moorline_pb2_grpc as rpc
 from tools.lab import cleanup
@@ -64,6 +65,8 @@ class Program:
         self.folder.mkdir()
         self.config = self.folder / "moorline.toml"
         self.socket = self.folder / "moorline.sock"
+        self.command: Sequence[str] = (MOORLINE,)
+        """What stands for ``moorline`` from the next start on."""
         self._words = words
         self._process: Process | None = None
         site.processes.callback(self.stop)
@@ -83,7 +86,9 @@ class Program:
         """Start it, and do not wait."""
         if self._process is not None and self._process.running:
             raise LabError(f"{self.role} runs already")
-        self._process = self.place.start("moorline", MOORLINE, "--config", str(self.config), *self._words)
+        self._process = self.place.start(
+            "moorline", *self.command, "--config", str(self.config), *self._words
+        )
         return self._process
 
     def start(self) -> None:
@@ -185,6 +190,11 @@ class Controller(Program):
         """Stub of its service of rules."""
         return rpc.RulesStub(self.channel)
 
+    @property
+    def graphs(self) -> Any:
+        """Stub of its service of graphs."""
+        return graphs_rpc.GraphsStub(self.channel)
+
     def token(self, node: str) -> str:
         """A join token for ``node``."""
         request = api.CreateJoinTokenRequest(node=node, ttl_seconds=600)
@@ -268,6 +278,11 @@ class Host(Program):
         except grpc.RpcError:
             return False
         return True
+
+    @property
+    def ports(self) -> Sequence[Mapping[str, Any]]:
+        """Its ports as planned."""
+        return tuple(self._settings["port"])
 
     @property
     def uplink(self) -> Uplink:

@@ -3,13 +3,15 @@
 
 Between two feature peers, and behind the last, every packet goes back to the node where it was classified,
 as without service paths: what chains are compared with, in the same lab with the same peers. That node is
-named by the environment's ``MOORLINE_LAB_STAR``. Two peers in a row must be at different nodes, since a place
-on a path says either "back to the classifier" or "on to the peer" at a node, not both.
+named by the environment's ``MOORLINE_LAB_STAR``; with ``NODE/GRAPH`` only packets of that graph go in a star,
+so that chains stand beside it. Two peers in a row must be at different nodes, since a place on a path says
+either "back to the classifier" or "on to the peer" at a node, not both.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 from control.graphs import rows
@@ -22,12 +24,19 @@ CENTRE = "MOORLINE_LAB_STAR"
 _ways = rows.PathRows._next
 
 
+def star_command(centre: str, graph: str = "") -> tuple[str, ...]:
+    """The command that stands for ``moorline``, with the node ``centre`` in the middle of one graph, or of all."""
+    return ("env", f"{CENTRE}={centre}/{graph}", sys.executable, "-m", "tools.lab.star")
+
+
 def _in_a_star(
     self: rows.PathRows, node: Node, layout: Layout, placed: Placed, position: int
 ) -> Iterator[tuple[int, str, rows.Values, Visit | None]]:
-    centre = layout.nodes[os.environ[CENTRE]]
+    name, _, only = os.environ[CENTRE].partition("/")
+    centre = layout.nodes[name]
     before = layout.instances_of(placed.path.plan.steps[position - 1]) if position else ()
-    if node.name != centre.name and any(peer.node == node.name for peer in before):
+    comes_back = node is not centre and any(peer.node == node.name for peer in before)
+    if comes_back and only in ("", placed.graph.name):
         yield 0, "to_node", {"node": centre.id}, None
         return
     yield from _ways(self, node, layout, placed, position)
