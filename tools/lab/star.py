@@ -25,7 +25,7 @@ _ways = rows.PathRows._next
 
 
 def star_command(centre: str, graph: str = "") -> tuple[str, ...]:
-    """The command that stands for ``moorline``, with the node ``centre`` in the middle of one graph, or of all."""
+    """The command that stands for ``moorline``: ``centre`` is in the middle of one graph, or of all."""
     return ("env", f"{CENTRE}={centre}/{graph}", sys.executable, "-m", "tools.lab.star")
 
 
