@@ -398,8 +398,8 @@ class Connection:
     What follows ``former`` is not stored with it: ``programmed`` says that all nodes of its path have
     acknowledged its entries since it last came up; ``through`` is how a graph leads it, None: straight;
     ``passing`` are the nodes on service paths where its packets may be now: they are known there, and taken
-    from anywhere; ``usage`` is its account, None before the first packet;
-    ``answers`` holds serialized lookup answers (see ``control.answers``).
+    from anywhere; ``last_through`` is how a graph led it last, while there are any; ``usage`` is its account,
+    None before the first packet; ``answers`` holds serialized lookup answers (see ``control.answers``).
     """
 
     id: int
@@ -415,6 +415,7 @@ class Connection:
     programmed: bool = False
     through: Through | None = None
     passing: tuple[Node, ...] = ()
+    last_through: Through | None = None
     usage: Usage | None = None
     answers: tuple[tuple[int, int], dict[tuple[bool, bool], bytes]] | None = None
 

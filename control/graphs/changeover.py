@@ -80,6 +80,7 @@ class Changeover:
             self._state.let_pass(connection, tuple(dict.fromkeys((*connection.passing, *wanted.nodes))))
         if connection.status is Status.UP:
             await self._write(connection, (*connection.passing, *connection.nodes))
+        connection.last_through = connection.through
         connection.through, connection.answers = wanted, None
         if connection.status is Status.UP:
             await self._write(connection, connection.passing)
@@ -101,6 +102,7 @@ class Changeover:
         entries, nodes = self._planes.entries, (*connection.passing, *connection.nodes)
         before = {node: entries.of_connection(connection, node) for node in nodes}
         self._state.let_pass(connection, kept)
+        connection.last_through = None
         waiting: list[asyncio.Future[None]] = []
         for node, rows in before.items():
             stands = node in connection.nodes or node in kept

@@ -24,7 +24,6 @@ TABLES: Final = ("path_hop", "member", "affinity", "resume", "classifier", "shor
 _SECOND_LABEL: Final = {PeerHeader.QINQ: 1}
 """The inner label where a header needs one; it is the peer's own business."""
 
-_RANKS: Final = {Standing.ACTIVE: 1, Standing.UPCOMING: 2, Standing.FORMER: 3}
 _TENANT_MASK: Final = (1 << 24) - 1
 _IPV4_BITS: Final = 8 * len(MAPPED_PREFIX)
 
@@ -214,14 +213,17 @@ class PathRows:
 
 
 def current(layout: Layout, node: Node, visits: Iterable[Visit]) -> list[Visit]:
-    """Of each graph, the visits of one version: that by which ``node`` leads packets, if it has any."""
+    """Of each graph, the visits of one version: that by which ``node`` leads packets, if it has any. Those of
+    former versions count for nothing while there are others.
+    """
     found: dict[str, dict[int, list[Visit]]] = defaultdict(lambda: defaultdict(list))
     for visit in visits:
         placed = visit.placed
-        leading = layout.version_at(placed.graph, node) is placed.version
-        rank = 0 if leading else _RANKS[placed.standing]
+        order = [layout.version_at(placed.graph, node), *placed.graph.versions]
+        rank = next(at for at, version in enumerate(order) if version is placed.version)
         found[placed.graph.name][rank].append(visit)
-    return [visit for ranks in found.values() for visit in ranks[min(ranks)]]
+    kept = [visit for ranks in found.values() for visit in ranks[min(ranks)]]
+    return [visit for visit in kept if visit.placed.standing is not Standing.FORMER] or kept
 
 
 def by_class(layout: Layout, visits: list[Visit]) -> bool:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from control.errors import ControlError, InvalidRequestError, PreconditionError
-from control.graphs.layout import SMALLEST_MTU, Layout, Placed, Rule, Visit
+from control.graphs.layout import SMALLEST_MTU, Layout, Placed, Rule, Standing, Visit
 from control.graphs.model import GraphSpec, Services
 from control.graphs.records import Graph, Version
 from control.graphs.rows import by_class, current
@@ -130,7 +130,7 @@ def _returns(layout: Layout) -> dict[str, list[Visit]]:
     """By instance and port, those on paths of now that come back without a label."""
     found: dict[tuple[str, int], list[Visit]] = defaultdict(list)
     for placed in layout.placed:
-        for visit in layout.visits(placed):
+        for visit in layout.visits(placed) if placed.standing is Standing.ACTIVE else ():
             if visit.instance.header is PeerHeader.NONE:
                 found[visit.instance.name, visit.port_back].append(visit)
     return {

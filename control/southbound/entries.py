@@ -94,12 +94,14 @@ class Entries:
             return ()
         passes = node in connection.passing
         senders = [end for end in (connection.client, connection.server) if passes or end.node is node]
-        return tuple(row for sender in senders for row in self._sending_from(connection, sender))
+        return tuple(row for sender in senders for row in self._sending_from(connection, sender, node))
 
-    def _sending_from(self, connection: Connection, sender: Service) -> Iterator[Row]:
-        """What sends to the other end: ahead on its service path, or from the end of that."""
+    def _sending_from(self, connection: Connection, sender: Service, node: Node) -> Iterator[Row]:
+        """What sends to the other end at ``node``: ahead on its service path, or from the end of that."""
         receiver = connection.server if sender is connection.client else connection.client
         path, through = connection.path, connection.through
+        if through is None and sender.node is not node:
+            through = connection.last_through  # of packets that are still on their way
         spi = 0
         if through is not None:
             spi = through.forward if sender is connection.client else through.reverse
