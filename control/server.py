@@ -179,6 +179,7 @@ class Controller:
         self.tracer = Tracer(state, planes, graphs, packet_format, SightingFormat(contract.p4info))
         graphs.additions = [self.shortcuts, self.drains, self.tracer]
         self.graph_counters = Counters(planes, graphs, config.accounting_seconds)
+        graphs.read_counters = self.graph_counters.refresh
         planes.sources = [Routes(contract, graphs, subscribers), graphs, DeviceRows(contract, subscribers)]
         subscribers.changed.append(graphs.site_changed)
         self.radius = RadiusServer(config.radius, state, subscribers)

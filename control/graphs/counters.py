@@ -83,7 +83,7 @@ class Counters:
             for name in _TABLES
         ]
         layout = self._graphs.layout
-        paths = {placed.path.spi: placed for placed in layout.placed}
+        paths = {one.path.spi: one for one in layout.placed if one.graph.active is not None}
         try:
             async for batch in self._planes.of(node).read(*entities):
                 for entity in batch:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -65,6 +65,9 @@ class Graphs:
 
     changeover: Changeover
     """Who leads service connections; set before anything is loaded."""
+
+    read_counters: Callable[[], Awaitable[None]]
+    """Reads what the rows have counted; likewise."""
 
     def __init__(
         self,
@@ -291,6 +294,7 @@ class Graphs:
         await asyncio.sleep(self._grace_seconds)
         try:
             async with self._changing:
+                await self.read_counters()  # rows that have counted go
                 await self._retire(graph, versions)
                 if graph.applied_ns == applied_ns:
                     graph.settled = True

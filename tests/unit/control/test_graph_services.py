@@ -279,6 +279,22 @@ async def test_a_file_is_compared_applied_shown_and_deleted(site: GraphSite):
         await stub(site).ApplyGraph(bad)
 
 
+async def test_counts_go_on_when_a_graph_is_changed(site: GraphSite):
+    await three_nodes(site)
+    await site.apply(WEB)
+    two = site.nodes["two"].plane
+    for key, entry in two.tables["path_hop"].items():
+        if action_of(two, entry) == "to_peer":
+            two.counters["path_hop", key] = 3, 300
+    await site.apply(WEB.replace("443", "444"))
+    await two.until(lambda: len({key[0] for key in two.tables["path_hop"]}) == 2)
+    for key, entry in two.tables["path_hop"].items():
+        if action_of(two, entry) == "to_peer":
+            two.counters["path_hop", key] = 2, 200
+    shown = await stub(site).GetGraph(graphs_pb.GetGraphRequest(name="web"))
+    assert [hop.instances[0].packets for hop in shown.paths[0].hops] == [0, 5, 5]
+
+
 # ---- traces ------------------------------------------------------------------------------------------------
 
 
