@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -31,6 +32,8 @@ class FlowReport:
 
     sent: int = 0
     arrived: dict[int, float] = field(default_factory=dict)
+    carried: Counter[bytes] = field(default_factory=Counter)
+    """What they had behind their numbers: zeros, but for what was written there on the way."""
     duplicates: int = 0
 
     @property
@@ -118,6 +121,7 @@ class PacedFlow:
             except TimeoutError:
                 continue
             (number,) = _NUMBER.unpack_from(data)
+            report.carried[data[_NUMBER.size :]] += 1
             if number in report.arrived:
                 report.duplicates += 1
             else:

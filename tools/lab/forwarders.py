@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,14 +47,14 @@ def attach(lab: Lab, wanted: Mapping[str, Sequence[str]]) -> dict[str, Forwarder
     os.environ["BCC_KERNEL_SOURCE"] = str(find_headers())
     from bcc import BPF  # noqa: PLC0415
 
-    module: Any = BPF(src_file=str(_SOURCE), cflags=["-w", f"-DSIGNED_PORT={SIGNED_PORT}"])
+    module: Any = BPF(src_file=os.fsencode(_SOURCE), cflags=["-w", f"-DSIGNED_PORT={SIGNED_PORT}"])
     letters = iter(_LETTERS)
     found: dict[str, Forwarder] = {}
     for host, names in wanted.items():
         mine = []
         for name in names:
             letter = next(letters)
-            program: int = module.load_func(f"forward_{letter}", BPF.XDP).fd
+            program: int = module.load_func(f"forward_{letter}".encode(), BPF.XDP).fd
             mine.append(Forwarder(name, letter, _lay(lab, host, name, program)))
         found |= {one.name: one for one in mine}
         ports = [*lab[host].ports, *(one.port for one in mine)]
@@ -69,3 +70,11 @@ def _lay(lab: Lab, host: str, name: str, program: int) -> str:
     connect(lab[host].place, name, place, "eth0")
     place.set_link("eth0", xdp_fd=program)
     return place.mac("eth0")
+
+
+def signatures(carried: Counter[bytes]) -> Counter[str]:
+    """Letters of the peers that datagrams came through, in order, by what a flow has carried."""
+    found: Counter[str] = Counter()
+    for behind, packets in carried.items():
+        found[behind[1 : 1 + behind[0]].decode()] += packets
+    return found
