@@ -16,6 +16,7 @@ struct packet {
 	u32 port;
 	struct hits *shared_hits; /* counters that are counted at the end of its way */
 	u32 usable_mtu; /* of a packet that is too big: the longest that would go through */
+	u32 unresolved; /* the port that it would leave by to a neighbour not known yet, or 0 */
 };
 
 struct cursor {

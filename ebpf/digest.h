@@ -7,12 +7,12 @@
 #ifndef MOORLINE_DIGEST_H
 #define MOORLINE_DIGEST_H
 
+#include "burst.h"
 #include "cursor.h"
 
 #define DIGEST_RING_OCTETS (1 << 16)
 #define DIGEST_PAUSE_NS    1000000 /* between two of one CPU: a flood shows in the counters */
-#define TRACE_PERIOD_NS    100000000
-#define TRACES_OF_PERIOD   256 /* of one CPU */
+#define TRACES_OF_PERIOD   256     /* of one CPU */
 
 struct scid_unknown_record {
 	u32 digest;
@@ -55,25 +55,13 @@ static inline int digest_is_due(void)
 
 /* How often this CPU told of probes since then. A probe is told of several times at once where
  * several steps of its path are at one node, so that a pause would lose what the trace is about. */
-struct trace_burst {
-	u64 since;
-	u64 told;
-};
-BPF_F_TABLE("percpu_array", u32, struct trace_burst, trace_burst, 1, 0);
+BPF_F_TABLE("percpu_array", u32, struct burst, trace_burst, 1, 0);
 
 static inline int trace_is_due(void)
 {
 	u32 zero = 0;
-	u64 now = bpf_ktime_get_ns();
-	struct trace_burst *burst = trace_burst.lookup(&zero);
 
-	if (!burst)
-		return 0;
-	if (now - burst->since > TRACE_PERIOD_NS) {
-		burst->since = now;
-		burst->told = 0;
-	}
-	return burst->told++ < TRACES_OF_PERIOD;
+	return burst_allows(trace_burst.lookup(&zero), TRACES_OF_PERIOD);
 }
 
 /* A probe of the controller's, at one step of its path. */

@@ -211,4 +211,9 @@ static inline int packet_leave_host(struct packet *packet, const struct port_fac
 		       : EVENT_DROP_NO_ROUTE;
 }
 
+/* The kernel asks for neighbours itself at this hook, when the program has ended. */
+static inline void ask_for_neighbour(hook_context *ctx, const struct packet *packet)
+{
+}
+
 #endif

@@ -4,7 +4,7 @@
 #define MOORLINE_PACKET_H
 
 #include "cursor.h"
-#include "ports.h"
+#include "unresolved.h"
 
 #define HOOK_PASS XDP_PASS
 #define HOOK_DROP XDP_DROP
@@ -194,6 +194,8 @@ static inline int packet_leave_link(hook_context *ctx, struct packet *packet,
 		fib.ipv4_dst = ip->daddr;
 	}
 	event = find_neighbour(ctx, &fib, out);
+	if (event == EVENT_DROP_NO_NEIGHBOUR)
+		packet->unresolved = out->number;
 	return event ? event : packet_leave(packet, out, fib.dmac, fib.smac);
 }
 

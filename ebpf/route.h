@@ -10,29 +10,40 @@
 static const u8 VXLAN_DESTINATION[ETH_ALEN] = {0x02, 0x6d, 0x6c, 0xff, 0xff, 0xff};
 static const u8 VXLAN_SOURCE[ETH_ALEN] = {0x02, 0x6d, 0x6c};
 
+/* Writes the packet as it goes out by an edge port, but for its link-layer addresses. */
+static inline int settle_frame(hook_context *ctx, struct packet *packet,
+			       const struct journey *journey, u16 vlan)
+{
+	struct cursor cursor;
+	int event = settle_inner(ctx, packet, journey);
+
+	if (event)
+		return event;
+	if (packet_exchange(ctx, packet, journey->inner_offset, 0, vlan, 0, 0))
+		return EVENT_DROP_NO_ROOM;
+	cursor = cursor_of(packet);
+	return packet_put_ethernet(&cursor, vlan, journey->is_ipv6) ? EVENT_DROP_NO_ROOM : CONTINUE;
+}
+
 /* Out to the destination's next hop on the link of an edge port. */
 static inline int leave_by_port(hook_context *ctx, struct packet *packet,
 				const struct journey *journey, u16 port, u16 vlan)
 {
 	struct port_facts *out = port_of_number(port);
 	struct bpf_fib_lookup fib = {};
-	struct cursor cursor;
-	int event;
+	int event, found;
 
 	if (!out)
 		return EVENT_DROP_NO_ROUTE;
 	ask_for(&fib, &journey->traveller.source, &journey->traveller.destination);
-	event = find_neighbour(ctx, &fib, out);
-	if (event)
-		return event;
-	event = settle_inner(ctx, packet, journey);
-	if (event)
-		return event;
-	if (packet_exchange(ctx, packet, journey->inner_offset, 0, vlan, 0, 0))
-		return EVENT_DROP_NO_ROOM;
-	cursor = cursor_of(packet);
-	if (packet_put_ethernet(&cursor, vlan, journey->is_ipv6))
-		return EVENT_DROP_NO_ROOM;
+	found = find_neighbour(ctx, &fib, out);
+	if (found && found != EVENT_DROP_NO_NEIGHBOUR)
+		return found;
+	event = settle_frame(ctx, packet, journey, vlan);
+	if (found && !event)
+		packet->unresolved = port;
+	if (found || event)
+		return found ?: event;
 	return packet_leave(packet, out, fib.dmac, fib.smac);
 }
 

@@ -18,6 +18,8 @@ static inline int finish(hook_context *ctx, struct packet *packet, int event, u3
 {
 	if (is_punt(event))
 		event = punt(ctx, packet, event);
+	if (packet->unresolved)
+		ask_for_neighbour(ctx, packet);
 	count_event(packet->port, event, length);
 	count_shared_hit(packet, length);
 	return verdict_of(event);

@@ -37,6 +37,7 @@ from dataplane.agent.resolver import Resolver
 from dataplane.agent.servers import serve_controller, serve_locally, stopping
 from dataplane.agent.service import AgentService
 from dataplane.agent.session import Session, to_api
+from dataplane.agent.silent_hosts import SilentHosts, send_by
 from dataplane.agent.state import NodeState, StateError, write_state
 from dataplane.agent.table_proxy import OriginTable, RouteTable
 from dataplane.agent.translations import Translations
@@ -101,6 +102,7 @@ class Agent:
         self._access = AccessPair(netlink, config.interface, config.far_interface)
         self._neighbours = Neighbours(netlink)
         self._beyond = Beyond(tables, self._ports, self._neighbours, self._own_addresses)
+        self._silent_hosts = SilentHosts(self._ports, self._neighbours, send_by)
         self._gateway_routes = GatewayRoutes(netlink)
         self._guard = forwarding.Guard(netlink)
         self._dns: DnsServer | None = None
@@ -156,6 +158,7 @@ class Agent:
                 tasks.create_task(self._link.keep_endpoints_placed(), name="place-endpoints")
                 tasks.create_task(session.run(), name="session")
                 tasks.create_task(self._feature_peers.run(), name="feature-peers")
+                tasks.create_task(self._silent_hosts.run(self._pipeline.unresolved_fd), name="silent-hosts")
                 milliseconds = (time.time_ns() - self._started_ns) // 1_000_000
                 log.info("ready", node=self._state.node, milliseconds=milliseconds)
                 spare_full_collections()
@@ -169,6 +172,7 @@ class Agent:
         self._state.generation = self._mobility.own.generation
         try:
             await self._follow_ports()
+            await self._silent_hosts.adopt()
             await self._keep_uplink_routes()
             await self._keep_gateway_routes()
             await self._ports.detach_others(self._watch.table)
@@ -276,7 +280,7 @@ class Agent:
         at_xdp = frozenset(port.attached for port in underlay if port.hook is Hook.XDP)
         links = []
         if any(port.hook is Hook.XDP for port in self._ports):
-            links = self._plain_hosts() + await self._beyond.next_hops()
+            links = [*self._plain_hosts(), *await self._beyond.next_hops(), *self._silent_hosts]
         # Until the controller has named the peers, those of an earlier agent still have packets under way.
         all_named = self._link is not None and self._link.synchronized
         await self._neighbours.keep(destinations if at_xdp else [], at_xdp, links, and_no_others=all_named)

@@ -19,7 +19,13 @@ from moorline.addresses import unmapped
 
 log = structlog.get_logger(__name__)
 
+Hop = tuple[int, str]
+"""A neighbour: interface and address."""
+
 _NUD_INCOMPLETE: Final = 0x01
+_NUD_VALID: Final = 0xDE
+"""Any state but those of an address that is being asked for, or that nobody has."""
+
 _NTF_EXT_MANAGED: Final = 1
 """The kernel resolves the neighbour by itself, now and whenever its entry ages (Linux 5.16)."""
 
@@ -35,7 +41,7 @@ class Neighbours:
         self,
         destinations: Iterable[bytes],
         interfaces: frozenset[int],
-        on_links: Iterable[tuple[int, str]] = (),
+        on_links: Iterable[Hop] = (),
         *,
         and_no_others: bool = True,
     ) -> None:
@@ -53,12 +59,38 @@ class Neighbours:
             return
         kept = await self._kept()
         for hop in wanted - kept:
-            await self._neighbour("replace", hop, NDA_FLAGS_EXT=_NTF_EXT_MANAGED, NDA_PROTOCOL=PROTOCOL)
+            await self.manage(hop)
         for hop in kept - wanted if and_no_others else ():
-            await self._neighbour("del", hop)
+            await self.let_go(hop)
         self._idle = not wanted and and_no_others
 
-    async def _kept(self) -> set[tuple[int, str]]:
+    async def manage(self, hop: Hop) -> None:
+        """Have one more neighbour resolved, now and from now on; :meth:`keep` has to know of it."""
+        self._idle = False
+        await self._neighbour("replace", hop, NDA_FLAGS_EXT=_NTF_EXT_MANAGED, NDA_PROTOCOL=PROTOCOL)
+
+    async def let_go(self, hop: Hop) -> None:
+        """Forget a neighbour."""
+        await self._neighbour("del", hop)
+
+    async def is_resolved(self, hop: Hop) -> bool:
+        """Whether a neighbour's link-layer address is known."""
+        index, address = hop
+        try:
+            found = await self._netlink.neigh("get", dst=address, ifindex=index)
+        except NetlinkError:
+            return False  # gone, with its interface or by another's hand
+        return any(entry["state"] & _NUD_VALID for entry in found)
+
+    async def resolved(self) -> set[Hop]:
+        """Those of the neighbours kept resolved whose link-layer address is known."""
+        return {
+            (found["ifindex"], found.get_attr("NDA_DST"))
+            for found in await dump(self._netlink, "neigh")
+            if found.get_attr("NDA_PROTOCOL") == PROTOCOL and found["state"] & _NUD_VALID
+        }
+
+    async def _kept(self) -> set[Hop]:
         """The entries of this agent or an earlier one that still stand.
 
         The kernel drops all of an interface with the last address there.
@@ -87,11 +119,11 @@ class Neighbours:
             if hop not in (None, asked):
                 await self._neighbour("del", asked)
 
-    async def next_hop(self, destination: str, interface: int) -> tuple[int, str] | None:
+    async def next_hop(self, destination: str, interface: int) -> Hop | None:
         """The next hop to an address out of one interface: interface and address."""
         return await self._next_hop(destination, oif=interface)
 
-    async def _next_hop(self, destination: str, **by: int) -> tuple[int, str] | None:
+    async def _next_hop(self, destination: str, **by: int) -> Hop | None:
         try:
             for route in await self._netlink.route("get", dst=destination, **by):
                 return route.get_attr("RTA_OIF"), route.get_attr("RTA_GATEWAY") or destination
@@ -99,7 +131,7 @@ class Neighbours:
             pass  # no route now; a change of routes asks again
         return None
 
-    async def _neighbour(self, command: str, hop: tuple[int, str], **extra: int) -> None:
+    async def _neighbour(self, command: str, hop: Hop, **extra: int) -> None:
         index, address = hop
         family = AF_INET if ip_address(address).version == 4 else AF_INET6
         try:

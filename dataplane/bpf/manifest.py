@@ -33,6 +33,7 @@ OWN_MAPS: Final = ("journeys", *(f"{hook}_steps" for hook in STEPS))
 OTHER_MAPS: Final = (
     *("ports", "port_ifindex", "port_events", "scratch_memory"),
     *("packet_in", "digests", "digest_told", "trace_burst", "flow_cache"),
+    *("unresolved", "unresolved_burst"),
 )
 """Maps that are no table of the contract."""
 

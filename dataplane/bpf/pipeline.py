@@ -52,6 +52,7 @@ class Pipeline:
     port_ifindex: memoryview
     packet_in_fd: int
     digests_fd: int
+    unresolved_fd: int
 
     def program_path(self, hook: str) -> str:
         """Where the program for ``hook`` ("xdp" or "tc") is pinned."""
@@ -104,6 +105,7 @@ def open_pipeline(spec: PipelineSpec) -> Pipeline:
             port_ifindex=_memory(spec, "port_ifindex"),
             packet_in_fd=bpf.object_get(spec.maps / "packet_in"),
             digests_fd=bpf.object_get(spec.maps / "digests"),
+            unresolved_fd=bpf.object_get(spec.maps / "unresolved"),
         )
     except OSError as error:
         raise PipelineError(
