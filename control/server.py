@@ -181,7 +181,7 @@ class Controller:
         self.graph_counters = Counters(planes, graphs, config.accounting_seconds)
         graphs.read_counters = self.graph_counters.refresh
         planes.sources = [Routes(contract, graphs, subscribers), graphs, DeviceRows(contract, subscribers)]
-        subscribers.changed.append(graphs.site_changed)
+        subscribers.changed.append(graphs.write)
         self.radius = RadiusServer(config.radius, state, subscribers)
         self.endpoints = Endpoints(
             config.endpoints, state, subscribers, lambda node: planes.of(node).converged
@@ -266,7 +266,7 @@ class Controller:
             ),
             "NodeSession": NodeSessionServicer(self.state, self.nodes, self.sessions, self.peers),
             "FeaturePeers": FeaturePeersServicer(self.state, self.peers),
-            "Subscribers": SubscribersServicer(self.subscribers, self.graphs, self.endpoints, self.radius),
+            "Subscribers": SubscribersServicer(self.subscribers, self.endpoints, self.radius),
             "Graphs": GraphsServicer(
                 self.graphs, self.shortcuts, self.drains, self.tracer, self.graph_counters
             ),
@@ -316,7 +316,7 @@ class Controller:
             await self.radius.close()
             if self.names is not None:
                 await self.names.close()
-            self.subscribers.close()
+            await self.subscribers.close()
             self.graphs.close()
             with suppress(StoreError):  # which is logged
                 await self.accounting.save()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from control.api.access import require_operator
-from control.graphs.graphs import Graphs
 from control.subscribers import messages
 from control.subscribers.directory import Subscribers
 from control.subscribers.endpoints import Endpoints
@@ -17,11 +16,8 @@ from moorline.tls import Identity
 class SubscribersServicer:
     """See the proto file for what each method does."""
 
-    def __init__(
-        self, subscribers: Subscribers, graphs: Graphs, endpoints: Endpoints, radius: RadiusServer
-    ) -> None:
+    def __init__(self, subscribers: Subscribers, endpoints: Endpoints, radius: RadiusServer) -> None:
         self._subscribers = subscribers
-        self._graphs = graphs
         self._endpoints = endpoints
         self._radius = radius
 
@@ -31,7 +27,6 @@ class SubscribersServicer:
         require_operator(caller)
         specs = read_customers(request.text, request.source)
         await self._subscribers.apply(specs)
-        await self._graphs.write()
         return pb.ApplyCustomersResponse(customers=[self._message(spec.name) for spec in specs])
 
     async def ListCustomers(  # noqa: N802, D102
@@ -50,7 +45,6 @@ class SubscribersServicer:
     ) -> pb.DeleteCustomerResponse:
         require_operator(caller)
         await self._subscribers.remove(request.name)
-        await self._graphs.write()
         return pb.DeleteCustomerResponse()
 
     async def ListRadiusCounters(  # noqa: N802, D102

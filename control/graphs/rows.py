@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 from finsy.proto import p4r
 
 from control.graphs.compile import FIRST_INDEX, Match, port_masks
 from control.graphs.extras import Extras, Jump, Pin
-from control.graphs.layout import Layout, Placed, Rule, Standing, Visit
+from control.graphs.layout import Layout, Placed, Standing, Visit
 from control.graphs.maglev import BUCKETS
 from control.graphs.model import Network, Ports
 from control.records import Node
@@ -24,6 +25,7 @@ TABLES: Final = ("path_hop", "member", "affinity", "resume", "classifier", "shor
 _SECOND_LABEL: Final = {PeerHeader.QINQ: 1}
 """The inner label where a header needs one; it is the peer's own business."""
 
+_KNOWN_RULES: Final = 65536
 _TENANT_MASK: Final = (1 << 24) - 1
 _IPV4_BITS: Final = 8 * len(MAPPED_PREFIX)
 
@@ -40,6 +42,8 @@ class PathRows:
         self.tables = {name: contract.tables[name].id for name in TABLES}
         actions = [action for name in TABLES for action in contract.tables[name].actions.values()]
         self._params = {action.id: action.params for action in actions}
+        # Customers come and go one at a time, and each node has the rules of all.
+        self._known_rule = lru_cache(_KNOWN_RULES)(self._rule)
 
     def rows(self, node: Node, layout: Layout, extras: Extras) -> Iterator[Row]:
         """All rows that ``node`` is to have in these tables.
@@ -56,7 +60,8 @@ class PathRows:
             yield from self._path(node, layout, one)
         for rule in (*extras.rules, *layout.rules_at(node)):
             if node.name in rule.placed.nodes:
-                yield from self._rule(rule)
+                spi, mtu = rule.placed.path.spi, rule.placed.mtu
+                yield from self._known_rule(rule.match, rule.tenant, rule.priority, spi, mtu)
         if node.name in layout.edges:
             yield from map(self.jump, extras.jumps)
 
@@ -193,10 +198,12 @@ class PathRows:
 
     # ---- who is led ----------------------------------------------------------------------------------------
 
-    def _rule(self, rule: Rule) -> Iterator[Row]:
-        params = {"spi": rule.placed.path.spi, "si": FIRST_INDEX, "mtu": rule.placed.mtu}
-        for match in _ternary(rule.match, rule.tenant):
-            yield self._contract.row("classifier", match, "set_path", params, priority=rule.priority)
+    def _rule(self, match: Match, tenant: int, priority: int, spi: int, mtu: int) -> tuple[Row, ...]:
+        params = {"spi": spi, "si": FIRST_INDEX, "mtu": mtu}
+        return tuple(
+            self._contract.row("classifier", part, "set_path", params, priority=priority)
+            for part in _ternary(match, tenant)
+        )
 
     def jump(self, jump: Jump) -> Row:
         """The entry of a short-cut."""

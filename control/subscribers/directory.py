@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 import structlog
 
-from control.errors import NotFoundError, PreconditionError
+from control.errors import ControlError, NotFoundError, PreconditionError
 from control.records import Node
 from control.state import State
 from control.store.base import Store, Transaction
@@ -32,15 +32,18 @@ log = structlog.get_logger(__name__)
 TELL_SECONDS: Final = 0.05
 """Sessions come in crowds; so long those who want to know of them are told once."""
 
+REST: Final = 4.0
+"""So many times as long as it took to tell them they are left alone, lest nothing else be done."""
+
 
 class Subscribers:
     """All customers, in memory, written through to the store.
 
-    ``changed`` are called after a change; several in quick succession are one.
+    ``changed`` are called after a change, and done when all follows it; several in quick succession are one.
     """
 
     def __init__(self, state: State, store: Store) -> None:
-        self.changed: list[Callable[[], None]] = []
+        self.changed: list[Callable[[], Awaitable[None]]] = []
         self._state = state
         self._store = store
         self._specs: dict[str, CustomerSpec] = {}
@@ -55,7 +58,8 @@ class Subscribers:
         """Keys of sessions by customer."""
         self._devices: dict[str, tuple[Device, ...]] = {}
         self._changing = asyncio.Lock()
-        self._telling: asyncio.TimerHandle | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self._untold = False
 
     async def load(self) -> None:
         """Take up what is stored; before any other method."""
@@ -70,10 +74,11 @@ class Subscribers:
         for name in {*self._specs, *self._of_customer}:
             self._compute(name)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Tell nobody any more."""
         if self._telling is not None:
             self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
 
     # ---- control.graphs.facts.Subscribers ------------------------------------------------------------------
 
@@ -139,6 +144,7 @@ class Subscribers:
         Raises:
             InvalidRequestError: two devices would be taken for one another.
             PreconditionError: a node or an edge port is not there.
+            ControlError: a node refused what follows; all the same they are taken over.
         """
         async with self._changing:
             wanted = self._specs | {spec.name: spec for spec in specs}
@@ -157,7 +163,7 @@ class Subscribers:
             for spec in specs:
                 self._compute(spec.name)
         log.info("customers_applied", customers=len(puts))
-        self._tell_now()
+        await self._tell()
 
     async def remove(self, name: str) -> None:
         """Forget what a file said of a customer, and its account; raises :class:`NotFoundError`."""
@@ -169,7 +175,7 @@ class Subscribers:
             self._accounts.pop(name, None)
             self._compute(name)
         log.info("customer_removed")
-        self._tell_now()
+        await self._tell()
 
     def _require_places(self, spec: CustomerSpec) -> None:
         for device in spec.devices:
@@ -295,15 +301,25 @@ class Subscribers:
     # ---- who wants to know ---------------------------------------------------------------------------------
 
     def _tell_soon(self) -> None:
-        if self._telling is None:
-            self._telling = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_now)
+        self._untold = True
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._keep_telling())
 
-    def _tell_now(self) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
+    async def _keep_telling(self) -> None:
+        pause = TELL_SECONDS
+        while self._untold:
+            await asyncio.sleep(pause)
+            began = time.monotonic()
+            try:
+                await self._tell()
+            except ControlError as error:
+                log.info("customers_left_to_reconciliation", why=str(error))
+            pause = max(TELL_SECONDS, REST * (time.monotonic() - began))
+
+    async def _tell(self) -> None:
+        self._untold = False
         for tell in self.changed:
-            tell()
+            await tell()
 
 
 def edge_port(node: Node, text: str) -> int | None:
