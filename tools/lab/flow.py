@@ -116,6 +116,8 @@ class PacedFlow:
     def _receive(self) -> None:
         report = self.report
         while time.monotonic() < self._ended_at + SETTLE_SECONDS:
+            if self._ended_at < float("inf") and len(report.arrived) == report.sent:
+                return
             try:
                 data = self._receiver.recv(2048)
             except TimeoutError:
@@ -126,8 +128,6 @@ class PacedFlow:
                 report.duplicates += 1
             else:
                 report.arrived[number] = time.monotonic()
-            if self._ending.is_set() and len(report.arrived) == report.sent:
-                return
 
 
 class CheckedStream:
