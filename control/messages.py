@@ -88,7 +88,6 @@ def translation(record: Connection, node: Node, former_scid: int) -> pb.Translat
         local=connection_end(local, with_locators=False),
         peer=connection_end(peer, with_locators=False),
         status=int(record.status),  # type: ignore[arg-type]
-        key=record.secret,
         former_scid=former_scid,
     )
 

@@ -25,16 +25,13 @@ class Translations:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[api.Translation]:
-        """All rows, without their keys."""
-        for row in self._rows.values():
-            translation = api.Translation.FromString(row)
-            yield translation
+        """All rows."""
+        return map(api.Translation.FromString, self._rows.values())
 
     def put(self, translation: api.Translation) -> None:
-        """Add or replace a row, also that of the SCID of before a rotation; the key is not kept here."""
+        """Add or replace a row, also that of the SCID of before a rotation."""
         row = api.Translation()
         row.CopyFrom(translation)
-        row.ClearField("key")
         for scid in (row.scid, row.former_scid):
             self.remove(scid)
         row.ClearField("former_scid")

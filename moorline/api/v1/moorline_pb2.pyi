@@ -727,22 +727,20 @@ class PeerRemoved(_message.Message):
     def __init__(self, node_id: _Optional[int] = ...) -> None: ...
 
 class Translation(_message.Message):
-    __slots__ = ("scid", "peer_node_id", "local", "peer", "status", "key", "former_scid")
+    __slots__ = ("scid", "peer_node_id", "local", "peer", "status", "former_scid")
     SCID_FIELD_NUMBER: _ClassVar[int]
     PEER_NODE_ID_FIELD_NUMBER: _ClassVar[int]
     LOCAL_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
-    KEY_FIELD_NUMBER: _ClassVar[int]
     FORMER_SCID_FIELD_NUMBER: _ClassVar[int]
     scid: int
     peer_node_id: int
     local: ConnectionEnd
     peer: ConnectionEnd
     status: ChannelStatus
-    key: bytes
     former_scid: int
-    def __init__(self, scid: _Optional[int] = ..., peer_node_id: _Optional[int] = ..., local: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., peer: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., status: _Optional[_Union[ChannelStatus, str]] = ..., key: _Optional[bytes] = ..., former_scid: _Optional[int] = ...) -> None: ...
+    def __init__(self, scid: _Optional[int] = ..., peer_node_id: _Optional[int] = ..., local: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., peer: _Optional[_Union[ConnectionEnd, _Mapping]] = ..., status: _Optional[_Union[ChannelStatus, str]] = ..., former_scid: _Optional[int] = ...) -> None: ...
 
 class TranslationRemoved(_message.Message):
     __slots__ = ("scid",)

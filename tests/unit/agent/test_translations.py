@@ -14,15 +14,15 @@ from moorline.api.v1 import moorline_pb2 as api
 V4 = {name: bytes([198, 18, 0, number]) for number, name in enumerate(("a.demo", "b.demo", "c.demo"))}
 
 
-def translation(scid: int, peer: str, ipv4: bytes | None = None, key: bytes = b"k" * 32) -> api.Translation:
+def translation(scid: int, peer: str, ipv4: bytes | None = None) -> api.Translation:
     end = api.ConnectionEnd(service=peer, node="other", ipv4=V4[peer] if ipv4 is None else ipv4)
-    return api.Translation(scid=scid, peer_node_id=2, peer=end, key=key, status=api.CHANNEL_STATUS_UP)
+    return api.Translation(scid=scid, peer_node_id=2, peer=end, status=api.CHANNEL_STATUS_UP)
 
 
-def test_a_row_is_kept_without_its_key() -> None:
+def test_a_row_takes_the_place_of_another_of_its_connection() -> None:
     found = Translations()
     found.put(translation(1, "a.demo"))
-    assert list(found) == [translation(1, "a.demo", key=b"")]
+    assert list(found) == [translation(1, "a.demo")]
     found.put(translation(1, "b.demo"))
     assert [row.peer.service for row in found] == ["b.demo"]
     assert found.addresses_of("a.demo") is None
