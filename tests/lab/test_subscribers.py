@@ -110,3 +110,18 @@ def test_a_killed_controller_keeps_its_customers(lab: Lab, phone: Device) -> Non
     assert reaches(lab, phone)
     (row,) = lab.controller.ask("customer", "list")
     assert row["devices"][0]["session"]["id"] == "1"
+
+
+def test_what_the_command_shows(lab: Lab, phone: Device) -> None:
+    tell(lab, "Start")
+    shown = lab.controller.moorline("customer", "show", "alice").stdout
+    for word in ("phone", str(OWN.ip), "gate", f"vxlan {phone.outer} key {VNI}", "bras7"):
+        assert word in shown
+    assert "alice" in lab.controller.moorline("customer", "list").stdout
+    assert "vxlan" in lab.controller.moorline("customer", "endpoint", phone.outer).stdout
+    rows = lab.controller.ask("customer", "radius")
+    assert {(row["client"], row["outcome"]) for row in rows} >= {("127.0.0.1", "start")}
+    lab.controller.moorline("customer", "remove", "alice")
+    (device,) = lab.controller.ask("customer", "show", "alice")["devices"]
+    assert (device["tunnel"], device["session"]["id"]) == (None, "1")
+    assert not reaches(lab, phone)
