@@ -7,7 +7,8 @@ yet, go to the port's gateway: it knows the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_network
 from typing import Final
 
 from control.neighbours.link import Link
@@ -15,6 +16,8 @@ from control.neighbours.table import Key, Neighbours
 from control.records import Node
 from control.southbound.contract import Contract, Prefix, Row
 from control.state import State
+from control.subscribers.records import Device
+from control.subscribers.rows import ways
 from moorline.addresses import MAPPED_PREFIX, mapped, unmapped
 from moorline.paths import choose_paths
 from moorline.switch import SwitchPort
@@ -40,8 +43,11 @@ def _link(port: SwitchPort) -> Link:
     )
 
 
-def wanted_by(node: Node, state: State) -> Iterator[Key]:
-    """The neighbours that a switch has to know: gateways, nodes on its links, plain hosts behind it."""
+def wanted_by(node: Node, state: State, devices: Iterable[Device] = ()) -> Iterator[Key]:
+    """The neighbours that a switch has to know: gateways, nodes on its links, plain hosts behind it.
+
+    Among these, at edge ports: customers' ``devices``, and single addresses that a port's ``prefixes`` name.
+    """
     if node.switch is None:
         return
     ports = node.switch.config.ports
@@ -53,6 +59,19 @@ def wanted_by(node: Node, state: State) -> Iterator[Key]:
     for service in node.services.values():
         if service.port:
             yield from ((service.port, address) for address in (service.ipv4, service.ipv6) if address)
+    yield from _edge_hosts(node, ports, devices)
+
+
+def _edge_hosts(node: Node, ports: Iterable[SwitchPort], devices: Iterable[Device]) -> Iterator[Key]:
+    edges = {port.number: port for port in ports if port.role == "edge"}
+    named = [(port.number, ip_network(prefix)) for port in edges.values() for prefix in port.prefixes]
+    for way in ways(devices, {node.name: node}):
+        if way.action == "route_port":
+            named.append((int(way.params["port"]), way.prefix))
+    for number, prefix in named:
+        address = prefix.network_address.packed
+        if prefix.num_addresses == 1 and number in edges and _link(edges[number]).reaches(address):
+            yield number, address
 
 
 def needed_for(node: Node, peer: Node) -> set[Key]:

@@ -163,14 +163,14 @@ class Controller:
         program = Program.load(contract, config.p4json)
         self.planes = planes = DataPlanes(state, program, entries, dialer(credentials))
         packet_format = PacketFormat(contract.p4info)
-        speakers = Speakers(state, planes, packet_format)
+        self.subscribers = subscribers = Subscribers(state, store)
+        speakers = Speakers(state, planes, packet_format, subscribers.devices)
         planes.switch_sources = [SwitchPorts(contract), speakers]
         self.sessions = sessions = Sessions(state, pool.prefixes, keys)
         self.floods = Floods()
         self.rejects = rejects = Rejects(state, planes)
         self.accounting = Accounting(state, store, planes, config.accounting_seconds)
         self.peers = Peers(state, store)
-        self.subscribers = subscribers = Subscribers(state, store)
         self.graphs = graphs = Graphs(
             state, store, planes, sessions, self.peers, subscribers, config.grace_seconds
         )
@@ -181,7 +181,7 @@ class Controller:
         self.graph_counters = Counters(planes, graphs, config.accounting_seconds)
         graphs.read_counters = self.graph_counters.refresh
         planes.sources = [Routes(contract, graphs, subscribers), graphs, DeviceRows(contract, subscribers)]
-        subscribers.changed.append(graphs.write)
+        subscribers.changed += [speakers.refresh_all, graphs.write]
         self.radius = RadiusServer(config.radius, state, subscribers)
         self.endpoints = Endpoints(
             config.endpoints, state, subscribers, lambda node: planes.of(node).converged

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -23,11 +23,14 @@ from control.southbound.dataplane import DataPlane
 from control.southbound.dataplanes import DataPlanes
 from control.southbound.packet_format import PacketFormat, Received
 from control.state import State
+from control.subscribers.records import Device
 from moorline.addresses import unmapped
 from moorline.icmp import ANSWERS_BURST, ANSWERS_PER_SECOND
 from moorline.limits import Limiter
 
 log = structlog.get_logger(__name__)
+
+Devices = Callable[[], Iterable[Device]]
 
 OUTBOX: Final = 4096
 """Frames that may wait for the stream of a switch; the oldest makes room: it will be asked for anew."""
@@ -40,8 +43,9 @@ PATIENCE: Final = 1.0
 class Speaker:
     """For one switch: what it knows, and what waits to be sent. Sans-IO but for its event."""
 
-    def __init__(self, node: Node, state: State, packet_format: PacketFormat) -> None:
+    def __init__(self, node: Node, state: State, packet_format: PacketFormat, devices: Devices) -> None:
         self.node = node
+        self._devices = devices
         self.neighbours = Neighbours()
         self.outbox: deque[p4r.StreamMessageRequest] = deque(maxlen=OUTBOX)
         self.wake = asyncio.Event()
@@ -109,7 +113,7 @@ class Speaker:
         if self._stale:
             self._stale = False
             self.rows_changed = True
-            wanted = wanted_by(self.node, self._state)
+            wanted = wanted_by(self.node, self._state, self._devices())
             self._take(self.neighbours.configure(links_of(self.node), wanted, now))
 
     def _take(self, outputs: Iterable[Output]) -> None:
@@ -135,9 +139,15 @@ class Speaker:
 
 
 class Speakers:
-    """For all switches; the source of their next hops (:class:`control.southbound.own_rows.RowSource`)."""
+    """For all switches; the source of their next hops (:class:`control.southbound.own_rows.RowSource`).
 
-    def __init__(self, state: State, planes: DataPlanes, packet_format: PacketFormat) -> None:
+    ``devices`` are all customers'.
+    """
+
+    def __init__(
+        self, state: State, planes: DataPlanes, packet_format: PacketFormat, devices: Devices
+    ) -> None:
+        self._devices = devices
         self._state = state
         self._planes = planes
         self._format = packet_format
@@ -188,6 +198,11 @@ class Speakers:
         if node.switch is not None:
             self._of(node).refresh()
 
+    async def refresh_all(self) -> None:
+        """Whom any switch has to reach may have changed."""
+        for speaker in self._speakers.values():
+            speaker.refresh()
+
     def reaching(self, node: Node, peer: Node) -> asyncio.Future[None] | None:
         """Done when ``node`` knows the way to its neighbour ``peer``, or after a while; None when it does."""
         return self._of(node).reaching(peer) if node.switch is not None else None
@@ -203,7 +218,7 @@ class Speakers:
     def _of(self, node: Node) -> Speaker:
         speaker = self._speakers.get(node.id)
         if speaker is None or speaker.node is not node:  # the number of one that was removed
-            speaker = self._speakers[node.id] = Speaker(node, self._state, self._format)
+            speaker = self._speakers[node.id] = Speaker(node, self._state, self._format, self._devices)
         return speaker
 
 

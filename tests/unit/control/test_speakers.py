@@ -20,16 +20,18 @@ from control.neighbours.frame import is_resolution
 from control.neighbours.ndisc import Advertisement, Solicitation
 from control.neighbours.table import Neighbours
 from control.next_hops import NextHopRows, links_of, wanted_by
-from control.records import Node, Service, SwitchFacts
+from control.records import Node, Port, Service, SwitchFacts
 from control.southbound.contract import Contract
 from control.state import State
+from control.subscribers.model import CustomerSpec, DeviceSpec, UserTunnel
+from control.subscribers.records import Device
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.icmp import ANSWERS_BURST
 from moorline.switch import SwitchConfig
 from moorline.wire import GENEVE_PORT, OPTION_CLASS, OPTION_TYPE, Event
 from tests.unit.control.fake_node import FakeDataPlane
 from tests.unit.control.site import Site
-from tests.unit.control.switch_site import SwitchSite, shown
+from tests.unit.control.switch_site import UNDERLAY, SwitchSite, shown
 
 OURS, ROUTER, HOST = "02:6d:6c:00:00:01", "02:00:00:00:00:aa", "02:00:00:00:00:bb"
 OURS_BEHIND = "02:6d:6c:00:00:02"
@@ -95,6 +97,21 @@ async def test_a_gateway_is_found_and_all_beyond_goes_there(tmp_path: Path) -> N
         await plane.packet_in(1, reply(ROUTER, "10.0.1.1"), Event.PASS)
         way = number(OURS), number(ROUTER)
         await plane.until(lambda: next_hops(plane) == {(1, *row_of("10.0.1.1")): way, (1, *BEYOND): way})
+
+
+async def test_a_device_at_an_edge_port_is_found_when_the_directory_names_it(tmp_path: Path) -> None:
+    edge = pb.SwitchPort(number=2, role="edge", addresses=["10.30.1.1/24"], prefixes=["10.30.1.0/24"])
+    device = DeviceSpec(name="tv", addresses=("10.30.1.10",), node="sw", port="2")
+    async with SwitchSite(tmp_path) as site:
+        plane = await site.start_switch(tmp_path)
+        await site.add_switch(UNDERLAY, edge)
+        await site.programmed()
+        await site.controller.subscribers.apply([CustomerSpec(name="a", devices=(device,))])
+        await plane.until(lambda: any(asked(frame, "10.30.1.10") for _, frame in straight(plane)))
+        told = ARP(op=2, hwsrc=HOST, psrc="10.30.1.10", hwdst=OURS_BEHIND, pdst="10.30.1.1")
+        await plane.packet_in(2, bytes(Ether(dst=OURS_BEHIND, src=HOST) / told), Event.PASS)
+        way = number(OURS_BEHIND), number(HOST)
+        await plane.until(lambda: next_hops(plane).get((2, *row_of("10.30.1.10"))) == way)
 
 
 async def test_a_gateway_that_has_another_address_now_is_followed(
@@ -218,6 +235,28 @@ def test_whom_a_switch_has_to_know() -> None:
         (3, "fd00:77::9"),
     ]
     assert [*wanted_by(Node("host", 2), state)] == []
+
+
+def test_whom_a_switch_has_to_know_at_its_edge() -> None:
+    prefixes = ["10.30.1.9/32", "10.30.2.0/24", "203.0.113.9/32"]
+    edge = {"number": 1, "role": "edge", "addresses": ["10.30.1.1/24", "fd30:1::1/64"], "prefixes": prefixes}
+    underlay = {"number": 2, "role": "underlay", "addresses": ["10.0.1.2/24"]}
+    config = SwitchConfig.model_validate({"ports": [edge, underlay]})
+    node = Node("sw", 1, switch=SwitchFacts("sw:9559", 1, config))
+    node.ports = [Port(1, "", "edge", "", True, 1500), Port(2, "", "underlay", "", True, 1500)]
+    known = tuple(map(ip_network, ("10.30.1.10", "fd30:1::10", "10.30.1.64/28", "10.30.9.9")))
+    tunnel = UserTunnel(kind="vxlan", remote=ip_address("10.0.1.77"))
+    devices = [
+        Device("a", "tv", 0, known, node="sw", port="1"),
+        Device("a", "elsewhere", 0, (ip_network("10.30.1.11"),), node="host", port="1"),
+        Device("a", "no edge", 0, (ip_network("10.0.1.11"),), node="sw", port="2"),
+        Device("a", "tunnelled", 0, (ip_network("10.30.1.12"),), node="sw", tunnel=tunnel),
+    ]
+    assert [(port, str(ip_address(address))) for port, address in wanted_by(node, State(), devices)] == [
+        (1, "10.30.1.9"),
+        (1, "10.30.1.10"),
+        (1, "fd30:1::10"),
+    ]
 
 
 def test_what_is_beyond_the_link_goes_to_the_gateway_of_its_family() -> None:
