@@ -37,7 +37,10 @@ def setup(config: LogConfig, stream: TextIO | None = None) -> None:
     renderer: Processor = (
         structlog.processors.JSONRenderer()
         if config.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=out.isatty())
+        # Where rich is there the default shows each frame's variables: keys and secrets.
+        else structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[

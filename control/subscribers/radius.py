@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ class Client:
     """A network access server that is known."""
 
     config: RadiusClientConfig
-    secret: bytes
+    secret: bytes = field(repr=False)
 
 
 class RadiusServer:

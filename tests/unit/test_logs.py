@@ -63,7 +63,22 @@ def test_other_fields_stay() -> None:
     }
 
 
-def test_exceptions_are_written() -> None:
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_exceptions_are_written_without_variables(format: str) -> None:
+    def fail(value: str) -> None:
+        raise ValueError("broken")
+
+    stream = io.StringIO()
+    logs.setup(LogConfig.model_validate({"format": format}), stream)
+    try:
+        fail("".join(["hu", "sh"]))
+    except ValueError:
+        structlog.get_logger().exception("it_failed")
+    assert "ValueError: broken" in stream.getvalue()
+    assert "hush" not in stream.getvalue()
+
+
+def test_exceptions_are_a_field_of_json_lines() -> None:
     stream = io.StringIO()
     logs.setup(LogConfig(format="json"), stream)
     try:
