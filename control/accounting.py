@@ -12,8 +12,9 @@ from typing import Final
 import structlog
 from finsy.proto import p4r
 
+from control.connection_records import Connection
 from control.errors import NodeAwayError, StoreError
-from control.records import USAGE, Connection, Node, Status
+from control.records import USAGE, Node, Status
 from control.southbound.contract import canonical
 from control.southbound.dataplanes import DataPlanes
 from control.state import State

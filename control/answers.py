@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from control import messages
-from control.records import Connection
+from control.connection_records import Connection
 from moorline.api.v1 import moorline_pb2 as pb
 
 _REQUEST_ID_TAG = b"\x08"

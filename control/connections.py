@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from control.accounting import Accounting
+from control.connection_records import Connection, Path
 from control.errors import (
     ControlError,
     DeniedError,
@@ -27,7 +28,7 @@ from control.errors import (
 from control.events import Events, Kind
 from control.graphs.guide import Guide
 from control.legs import lay, route
-from control.records import Connection, Node, Path, Service, Status
+from control.records import Node, Service, Status
 from control.rejects import Rejects
 from control.rules import RuleBook
 from control.sessions import Sessions

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator
 from enum import IntEnum
 from typing import Final
 
+from control.connection_records import Connection
 from control.errors import ExhaustedError
-from control.records import Connection
 
 BACKLOG: Final = 100_000
 """Events that a watcher may lag behind."""

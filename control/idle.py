@@ -8,9 +8,10 @@ import asyncio
 import structlog
 from finsy.proto import p4r
 
+from control.connection_records import Connection
 from control.connections import Connections
 from control.errors import ControlError
-from control.records import Connection, Node, Status
+from control.records import Node, Status
 from control.southbound.contract import RowKey
 from control.southbound.dataplanes import DataPlanes
 from control.state import State

@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Iterator
 from typing import Final
 
+from control.connection_records import Path
 from control.errors import ControlError
-from control.records import Node, Path
+from control.records import Node
 from control.slots import free_slot
 from control.state import State
 from moorline.wire import SLOT_BITS

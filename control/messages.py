@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, ip_address
 from typing import Any, Final
 
+from control.connection_records import Connection
 from control.errors import InvalidRequestError
-from control.records import Connection, Node, Port, Rule, Service, SwitchFacts
+from control.records import Node, Port, Rule, Service, SwitchFacts
 from control.southbound.dataplane import DataPlane
 from control.southbound.program import PipelineState
 from control.usage import Flow

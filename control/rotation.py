@@ -17,11 +17,12 @@ from typing import Final
 
 import structlog
 
+from control.connection_records import Connection, Path
 from control.connections import Connections
 from control.errors import ControlError, ExhaustedError, NodeAwayError, NotFoundError, PreconditionError
 from control.events import Events, Kind
 from control.legs import lay, route
-from control.records import Connection, Path, Status
+from control.records import Status
 from control.sessions import Sessions
 from control.southbound.dataplanes import DataPlanes
 from control.state import State

@@ -11,9 +11,10 @@ from typing import Final
 import structlog
 
 from control import messages
+from control.connection_records import Connection
 from control.errors import ExhaustedError, PreconditionError
 from control.pair_keys import PairKeys
-from control.records import Connection, Node
+from control.records import Node
 from control.state import State
 from moorline.api.v1 import moorline_pb2 as pb
 

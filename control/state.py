@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from control.connection_records import Connection, Path
 from control.errors import NotFoundError
-from control.records import CONNECTION, NODE, RULE, SERVICE, Connection, Node, Path, Rule, Service
+from control.records import CONNECTION, NODE, RULE, SERVICE, Node, Rule, Service
 from control.slots import SlotMap
 from control.store.base import Store, Transaction
 from moorline.addresses import MAPPED_PREFIX

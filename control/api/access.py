@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from control.connection_records import Connection
 from control.errors import DeniedError, UnauthenticatedError
-from control.records import Connection, Service
+from control.records import Service
 from control.state import State
 from moorline.tls import Identity, Kind
 

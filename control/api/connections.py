@@ -12,10 +12,10 @@ from control import messages
 from control.accounting import Accounting
 from control.api.access import is_operator, require_end, require_operator
 from control.api.parts import in_parts
+from control.connection_records import Connection
 from control.connections import Connections
 from control.events import Events, Kind
 from control.policy import Policy
-from control.records import Connection
 from control.rotation import Rotations
 from control.state import State
 from moorline.api.v1 import moorline_pb2 as pb

@@ -15,10 +15,10 @@ from control import answers, messages
 from control.api.access import is_operator, require_host, require_node
 from control.api.binding import FAULT, status_of
 from control.api.parts import in_parts
+from control.connection_records import Connection
 from control.connections import Connections
 from control.errors import InvalidRequestError
 from control.naming import Naming
-from control.records import Connection
 from control.state import State
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.errors import MoorlineError

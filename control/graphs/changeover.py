@@ -12,11 +12,12 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
+from control.connection_records import Connection, Through
 from control.connections import Connections
 from control.errors import ControlError, NodeAwayError
 from control.events import Events, Kind
 from control.graphs.guide import Guide
-from control.records import Connection, Node, Status, Through
+from control.records import Node, Status
 from control.southbound.contract import DELETE, INSERT, MODIFY
 from control.southbound.dataplanes import DataPlanes
 from control.state import State

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import structlog
 
+from control.connection_records import Connection
 from control.errors import ControlError, NodeAwayError, NotFoundError
 from control.graphs.allocate import KEY, Numbers, PathNumbers
 from control.graphs.changeover import Changeover
@@ -30,7 +31,7 @@ from control.graphs.records import GRAPH, Graph, Version
 from control.graphs.rows import PathRows
 from control.graphs.validate import require_sound
 from control.peers import Peers
-from control.records import Connection, Node
+from control.records import Node
 from control.sessions import Sessions
 from control.southbound.contract import Row
 from control.southbound.dataplanes import DataPlanes

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from control.connection_records import Connection, Through
 from control.errors import PreconditionError
 from control.graphs.layout import Placed
 from control.graphs.records import Version
-from control.records import Connection, Node, Service, Through
+from control.records import Node, Service
 from control.rules import matches
 from control.state import State
 

@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from control.connection_records import Connection, Path
 from control.errors import NodeAwayError
-from control.records import Connection, Node, Path
+from control.records import Node
 from control.southbound.contract import DELETE, INSERT, MODIFY, Row
 from control.southbound.dataplane import DataPlane, Listener
 from control.southbound.dial import Dial

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from control.connection_records import Connection, Path
 from control.errors import StartError
-from control.records import Connection, Node, Path, Service, Status
+from control.records import Node, Service, Status
 from control.southbound.contract import Contract, Row, RowKey, canonical
 from moorline.addresses import MAPPED_PREFIX, mapped
 from moorline.paths import choose_paths

@@ -13,8 +13,9 @@ from typing import TypeGuard, TypeVar
 
 from finsy.proto import p4r
 
+from control.connection_records import Connection
 from control.errors import ControlError, NodeAwayError
-from control.records import Connection, Node
+from control.records import Node
 from control.southbound.client import P4RuntimeClient
 from control.southbound.contract import DELETE, INSERT, MODIFY, Row, RowKey, read_row
 from control.southbound.entries import Entries, key_only

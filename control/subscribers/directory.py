@@ -128,10 +128,6 @@ class Subscribers:
         """The devices of a customer."""
         return self._devices.get(name, ())
 
-    def of_profile(self, profile: str) -> list[Device]:
-        """The devices with a profile."""
-        return [device for device in self.devices() if profile in device.profiles]
-
     def session(self, server: str, nas: str, name: str) -> Session | None:
         """The session that a network access server calls so."""
         return self._sessions.get(session_key(server, nas, name))

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from enum import Flag, auto
 from typing import Final
 
-NLMSG_ERROR: Final = 2
 NLMSG_DONE: Final = 3
 RTM_NEWLINK: Final = 16
 RTM_DELLINK: Final = 17

@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 from control.config import ControllerConfig
-from control.records import Connection, Node, Service, Status
-from control.records import Path as ConnectionPath
+from control.connection_records import Connection
+from control.connection_records import Path as ConnectionPath
+from control.records import Node, Service, Status
 from control.store.base import Transaction
 from control.store.sqlite import SqliteStore
 from control.virtual import AddressPool

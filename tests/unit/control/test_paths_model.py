@@ -10,8 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from control.connection_records import Connection
 from control.legs import lay, route
-from control.records import Connection, Node, Service, Status
+from control.records import Node, Service, Status
 from control.state import State
 from moorline.wire import slot_of
 
