@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make demo    the way through in a lab of namespaces: a transfer that outlives address changes
+# make demo-graph  a user device's traffic, led through feature peers
 # make test    lint, types, unit tests, packet vectors, lab tests
 # make bench   the benchmarks (ONLY=name for one)
 # make fuzz    a million generated packets through the data plane programs
@@ -16,7 +17,7 @@ WAYS = tests/lab/test_relays.py tests/lab/test_gateway.py
 C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c tools/lab/*.c)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit conformance lab ways bench fuzz fuzz-diff p4 stubs format clean
+.PHONY: help setup demo demo-graph test lint unit conformance lab ways bench fuzz fuzz-diff p4 stubs format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -26,6 +27,9 @@ setup:
 
 demo: setup
 	@$(PYTHON) -m tools.demo
+
+demo-graph: setup
+	@$(PYTHON) -m tools.demo.graph
 
 # Most of a lab test is waiting, and labs have names of their own: four parts side by side. Each says what it
 # did when it has ended.

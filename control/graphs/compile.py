@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import product
+from graphlib import CycleError, TopologicalSorter
+from itertools import islice, pairwise, product
 from typing import Final, NamedTuple, TypeVar
 
 from control.errors import InvalidRequestError
@@ -43,19 +44,32 @@ class Plan:
 
     ``key`` names it within the graph. ``services``: for service connections, not for classified packets.
     ``order`` is its place among the paths of the graph that a packet could take: the lower, the sooner.
+
+    ``ranks`` has for each step how many kinds of peers come before it at most, on any path of its direction.
+    The service index that a packet has behind a peer follows from its rank, and so is the same on all of
+    them: a peer that returns packets without a label need not be told which path they are on.
     """
 
     key: str
     steps: tuple[Step, ...]
     reverse: bool
     services: bool
+    ranks: tuple[int, ...]
     conditions: tuple[When, ...] = ()
     order: int = 0
+
+    def index(self, position: int) -> int:
+        """The service index of a packet that has ``position`` steps behind it."""
+        return FIRST_INDEX - 1 - self.ranks[position - 1] if position else FIRST_INDEX
+
+    def position(self, index: int) -> int | None:
+        """How many steps a packet with this index has behind it; None: none has it on this path."""
+        return next((at for at in range(len(self.steps) + 1) if self.index(at) == index), None)
 
     @property
     def indices(self) -> Iterator[tuple[int, Step]]:
         """The service index at which a packet goes to each step."""
-        return zip(range(FIRST_INDEX, 0, -1), self.steps, strict=False)
+        return ((self.index(position), step) for position, step in enumerate(self.steps))
 
 
 class Match(NamedTuple):
@@ -100,31 +114,51 @@ def plans_of(spec: GraphSpec) -> tuple[Plan, ...]:
         found += _expand(spec, "forward", spec.forward, reverse=False)
         found += _expand(spec, "reverse", spec.reverse, reverse=True)
     if any(item.services is not None for item in spec.applies):
-        found.append(Plan("services", _steps(spec.forward), reverse=False, services=True))
+        found += _services("services", spec.forward, reverse=False)
         if spec.reverse:
-            found.append(Plan("services-reverse", _steps(spec.reverse), reverse=True, services=True))
+            found += _services("services-reverse", spec.reverse, reverse=True)
     for plan in found:
-        if len(plan.steps) > MAX_STEPS:
+        if max(plan.ranks, default=0) >= MAX_STEPS:
             raise InvalidRequestError(
-                f"graph {spec.name} has a path of {len(plan.steps)} peers: {MAX_STEPS} is the most"
+                f"graph {spec.name} has a path of {max(plan.ranks) + 1} places: {MAX_STEPS} is the most"
             )
     return tuple(found)
+
+
+def _services(key: str, hops: Sequence[Hop], *, reverse: bool) -> Iterator[Plan]:
+    steps = _steps(hops)
+    yield Plan(key, steps, reverse, True, tuple(range(len(steps))))
 
 
 def _expand(spec: GraphSpec, key: str, hops: tuple[Hop, ...], *, reverse: bool) -> list[Plan]:
     if not hops:
         return []
-    plans: list[Plan] = []
-    for choices, conditions, steps in _ways(hops):
-        if len(plans) == MAX_PATHS:
-            raise InvalidRequestError(
-                f"the branches of graph {spec.name} make more than {MAX_PATHS} paths: part it into several"
-            )
-        name = "/".join([key, *map(str, choices)])
-        plans.append(
-            Plan(name, steps, reverse, False, conditions, len(plans) + (MAX_PATHS if reverse else 0))
+    ways = [*islice(_ways(hops), MAX_PATHS + 1)]
+    if len(ways) > MAX_PATHS:
+        raise InvalidRequestError(
+            f"the branches of graph {spec.name} make more than {MAX_PATHS} paths: part it into several"
         )
-    return plans
+    ranks = _ranks([steps for _, _, steps in ways])
+    first = MAX_PATHS if reverse else 0
+    return [
+        Plan("/".join([key, *map(str, choices)]), steps, reverse, False, of_steps, conditions, first + at)
+        for at, ((choices, conditions, steps), of_steps) in enumerate(zip(ways, ranks, strict=True))
+    ]
+
+
+def _ranks(paths: Sequence[tuple[Step, ...]]) -> list[tuple[int, ...]]:
+    """The ranks of the steps of each path; just their places where paths have kinds in contrary orders."""
+    before: dict[str, set[str]] = {step.kind: set() for steps in paths for step in steps}
+    for steps in paths:
+        for one, other in pairwise(steps):
+            before[other.kind].add(one.kind)
+    rank: dict[str, int] = {}
+    try:
+        for kind in TopologicalSorter(before).static_order():
+            rank[kind] = max((rank[one] + 1 for one in before[kind]), default=0)
+    except CycleError:
+        return [tuple(range(len(steps))) for steps in paths]
+    return [tuple(rank[step.kind] for step in steps) for steps in paths]
 
 
 _Way = tuple[tuple[int, ...], tuple[When, ...], tuple[Step, ...]]

@@ -114,6 +114,11 @@ class Visit:
         return self.placed.path.plan.reverse
 
     @property
+    def index_behind(self) -> int:
+        """That of packets that come back."""
+        return self.placed.path.plan.index(self.position + 1)
+
+    @property
     def port_in(self) -> int:
         """The port by which packets go to the peer."""
         return self.instance.ports[-1 if self._reverse else 0]

@@ -7,7 +7,7 @@ from collections import Counter as Tally
 from collections.abc import Iterator
 from typing import Final
 
-from control.graphs.compile import FIRST_INDEX, Plan
+from control.graphs.compile import Plan
 from control.graphs.counters import Counters, path_key
 from control.graphs.drains import Drains
 from control.graphs.layout import Layout, Placed
@@ -82,7 +82,7 @@ def _hop(layout: Layout, placed: Placed, position: int, counters: Counters, drai
     return pb.GraphHop(
         kind=step.kind,
         fail_open=step.fail_open,
-        index=FIRST_INDEX - position,
+        index=placed.path.plan.index(position),
         instances=map(message, instances),
     )
 

@@ -74,9 +74,9 @@ class PathRows:
     # ---- places on a path ----------------------------------------------------------------------------------
 
     def _path(self, node: Node, layout: Layout, placed: Placed) -> Iterator[Row]:
-        steps = placed.path.plan.steps
-        for position in range(len(steps) + 1):
-            index = FIRST_INDEX - position
+        plan = placed.path.plan
+        for position in range(len(plan.steps) + 1):
+            index = plan.index(position)
             for instance, action, params, _ in self._next(node, layout, placed, position):
                 match: Values = {"spi": placed.path.spi, "si": index, "instance": instance}
                 yield self._contract.row("path_hop", match, action, params)
@@ -97,8 +97,7 @@ class PathRows:
             else:
                 yield 0, "closed", {}, None
             return
-        index = FIRST_INDEX - position
-        visits = [Visit(placed, position, index, one) for one in kind.instances]
+        visits = [Visit(placed, position, plan.index(position), one) for one in kind.instances]
         if kind.single is not None:
             yield 0, *self._towards(node, layout, visits[0]), visits[0]
             return
@@ -185,13 +184,13 @@ class PathRows:
             yield self._resume_path(layout, visits[0])
         elif by_class(layout, visits):
             mtu = min(visit.placed.mtu for visit in visits)
-            params = {"position": visits[0].position + 1, "mtu": mtu}
+            params = {"position": FIRST_INDEX - visits[0].index_behind, "mtu": mtu}
             yield self._contract.row("resume", _returning(visits[0]), "resume_class", params)
 
     def _resume_path(self, layout: Layout, visit: Visit) -> Row:
         params = {
             "spi": visit.placed.path.spi,
-            "si": visit.index - 1,
+            "si": visit.index_behind,
             "check": int(layout.check(visit)),
         }
         return self._contract.row("resume", _returning(visit), "resume_path", params)
@@ -235,7 +234,7 @@ def current(layout: Layout, node: Node, visits: Iterable[Visit]) -> list[Visit]:
 
 def by_class(layout: Layout, visits: list[Visit]) -> bool:
     """Whether the class of a packet that comes back without a label tells its path and its place there."""
-    return len({visit.position for visit in visits}) == 1 and not any(
+    return len({visit.index_behind for visit in visits}) == 1 and not any(
         visit.placed.path.plan.services or layout.rewritten(visit) for visit in visits
     )
 

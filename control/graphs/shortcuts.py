@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from control.errors import ExhaustedError, InvalidRequestError, NotFoundError, PreconditionError
-from control.graphs.compile import FIRST_INDEX, Match
+from control.graphs.compile import Match
 from control.graphs.extras import Checks, Extras, Jump, read_rows
 from control.graphs.graphs import Graphs
 from control.graphs.layout import Layout, Placed, network_of
@@ -312,7 +312,7 @@ def _index_of(placed: Placed, until: str) -> int:
     for index, step in placed.path.plan.indices:
         if step.kind == until:
             return index
-    return FIRST_INDEX - len(placed.path.plan.steps)
+    return placed.path.plan.index(len(placed.path.plan.steps))
 
 
 def _path_of(layout: Layout, graph: Graph, flow: Flow) -> Placed | None:

@@ -12,7 +12,7 @@ from typing import Final
 from finsy.proto import p4r
 
 from control.errors import InvalidRequestError, NodeAwayError, NotFoundError, PreconditionError
-from control.graphs.compile import FIRST_INDEX, PRIORITIES, Match
+from control.graphs.compile import PRIORITIES, Match
 from control.graphs.extras import Extras
 from control.graphs.graphs import Graphs
 from control.graphs.layout import Layout, Placed, Rule, network_of
@@ -250,20 +250,25 @@ class Tracer:
 
     def _step(self, watched: _Watched, node: Node, sighting: Sighting, at: float) -> Step:
         layout, placed = self._graphs.layout, watched.placed
-        action, visit = self._graphs.path_rows.hop(
-            node, layout, placed, FIRST_INDEX - sighting.si, sighting.instance
-        )
+        place = _place(placed, sighting)
+        action, visit = self._graphs.path_rows.hop(node, layout, placed, place, sighting.instance)
         steps = placed.path.plan.steps
-        position = visit.position if visit is not None else FIRST_INDEX - sighting.si
+        position = visit.position if visit is not None else place
         kind = steps[position].kind if position < len(steps) and action != "end" else ""
         instance = visit.instance.name if visit is not None and action == "to_peer" else ""
         return Step(node.name, sighting.si, kind, instance, int((at - watched.sent) * 1_000_000))
 
     def _is_end(self, watched: _Watched, node: Node, sighting: Sighting) -> bool:
-        position = FIRST_INDEX - sighting.si
-        rows = self._graphs.path_rows
-        action, _ = rows.hop(node, self._graphs.layout, watched.placed, position, sighting.instance)
+        rows, placed = self._graphs.path_rows, watched.placed
+        action, _ = rows.hop(node, self._graphs.layout, placed, _place(placed, sighting), sighting.instance)
         return action == "end"
+
+
+def _place(placed: Placed, sighting: Sighting) -> int:
+    """How many peers the packet had behind it; what no place of the path is counts as the end."""
+    plan = placed.path.plan
+    position = plan.position(sighting.si)
+    return len(plan.steps) if position is None else position
 
 
 def _rule(layout: Layout, watched: _Watched) -> Rule | None:

@@ -45,7 +45,7 @@ def test_the_first_packet_to_a_host_that_never_spoke_arrives(lab: Lab, family: i
     east, target = lab.hosts["east"].place, str(net.addresses[family].ip)
     # What its kernel said of itself when it came up is forgotten.
     for edge, node in ((net, "east"), (user, "west")):
-        lab.hosts[node].place.run("ip", "neigh", "flush", "dev", edge.interface)
+        lab.hosts[node].place.run("ip", "neigh", "flush", "dev", edge.port_interface)
     assert "lladdr" not in neighbours(east, target)
     answered = user.place.run("ping", "-c1", "-W5", target, check=False)
     assert answered.returncode == 0, answered.stdout

@@ -20,8 +20,8 @@ _READ: Final = 1 << 20
 class Download:
     """One ``curl`` that fetches ``url``; a context manager."""
 
-    def __init__(self, place: Namespace, url: str) -> None:
-        self.words = ("curl", "--silent", "--show-error", "--fail", url)
+    def __init__(self, place: Namespace, url: str, *options: str) -> None:
+        self.words = ("curl", "--silent", "--show-error", "--fail", *options, url)
         self._place = place
         self._digest = hashlib.sha256()
         self._thread = threading.Thread(target=self._read, daemon=True)

@@ -26,7 +26,7 @@ from tools.demo.observe import (
     switch_locators,
 )
 from tools.demo.setting import SWITCH, Setting, Step
-from tools.demo.show import Screen
+from tools.demo.show import TransferScreen
 from tools.lab import Lab, SwitchPlan
 from tools.lab.gaps import Arrivals
 from tools.lab.tunnels import Tunnels
@@ -45,7 +45,7 @@ AFTERMATH: Final = 2.0
 FILE: Final = "big.bin"
 
 
-def demonstrate(screen: Screen, setting: Setting) -> None:
+def demonstrate(screen: TransferScreen, setting: Setting) -> None:
     """Run it; raises DemoError or LabError when a step fails."""
     screen.introduce(setting)
     switches = [SwitchPlan(SWITCH)] if setting.switched else []
@@ -65,7 +65,7 @@ def demonstrate(screen: Screen, setting: Setting) -> None:
     screen.explain("The lab is gone: its namespaces, pinned maps, programs and files.")
 
 
-def _start(lab: Lab, screen: Screen) -> None:
+def _start(lab: Lab, screen: TransferScreen) -> None:
     screen.say("the controller starts; the hosts join it, compile the data plane and load it ...")
     lab.start()
     for host in lab.hosts.values():
@@ -88,7 +88,9 @@ def _start(lab: Lab, screen: Screen) -> None:
         screen.explain(f"{switch.name} is at {', '.join(switch_locators(lab))}.")
 
 
-def _transfer(lab: Lab, web: WebServer, screen: Screen, setting: Setting, content: Content) -> Outcome:
+def _transfer(
+    lab: Lab, web: WebServer, screen: TransferScreen, setting: Setting, content: Content
+) -> Outcome:
     drops_before = drops(lab)
     client = lab["laptop"]
     url = f"http://{SERVER}/{FILE}"
@@ -142,7 +144,7 @@ def _crossing(lab: Lab, setting: Setting) -> Iterator[list[Crossing]]:
     found.append(Crossing(switch_locators(lab), now_packets - packets, now_octets - octets, senders, scids))
 
 
-def _change(lab: Lab, screen: Screen, download: Download, step: Step) -> Change:
+def _change(lab: Lab, screen: TransferScreen, download: Download, step: Step) -> Change:
     wait_until(
         lambda: download.received >= step.part * SIZE or not download.running,
         f"{step.part:.0%} of the file had arrived",
@@ -167,7 +169,7 @@ def _replace(lab: Lab, step: Step) -> tuple[float, Moment]:
     return took, wait_until(lambda: moment_with(lab, wanted), f"the controller knew of it ({step.title})")
 
 
-def _rotate(lab: Lab, screen: Screen, before: Moment) -> tuple[float, Moment]:
+def _rotate(lab: Lab, screen: TransferScreen, before: Moment) -> tuple[float, Moment]:
     """Order a new SCID: the seconds that the command took, and the connection then."""
     words = ("connection", "rotate", f"{before.scid:016x}")
     screen.say(f"moorline {' '.join(words)}", "bold")
@@ -178,7 +180,7 @@ def _rotate(lab: Lab, screen: Screen, before: Moment) -> tuple[float, Moment]:
 
 
 @contextmanager
-def _bar(screen: Screen, download: Download) -> Iterator[None]:
+def _bar(screen: TransferScreen, download: Download) -> Iterator[None]:
     """Keep the progress bar going, several times a second."""
     task = screen.progress.add_task("curl", total=SIZE)
     with every(0.1, lambda: screen.progress.update(task, completed=download.received)):

@@ -3,21 +3,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Final
 
-from rich.console import Console, Group, RenderableType
+from rich.console import RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
-from rich.text import Text
 
 from tools.demo.facts import Change, Crossing, Moment, Outcome
+from tools.demo.screen import Screen, drops_table
 from tools.demo.setting import SWITCH, Setting
 from tools.lab.switch import PROGRAM
-
-WIDTH: Final = 110
-"""Columns where there is no terminal."""
 
 INTRODUCTION: Final = """\
 A download goes on while the addresses of both hosts are replaced. Unmodified programs, TCP and HTTP:
@@ -50,14 +46,11 @@ relays some thousand packets a second, so cables take 9,000 octets here and ngin
 """
 
 
-class Screen:
-    """Lines with the time since the start, a bar while curl runs, tables at the end."""
+class TransferScreen(Screen):
+    """A bar while curl runs, tables at the end."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False, markup=False)
-        if not self.console.is_terminal:
-            self.console.width = WIDTH
-        self._begin = time.monotonic()
+        super().__init__()
         self.progress = Progress(
             TextColumn("        curl"),
             BarColumn(bar_width=40),
@@ -75,14 +68,6 @@ class Screen:
             self.console.print(INTRODUCTION)
             self.console.print(WITHOUT_SWITCH)
 
-    def say(self, text: str, style: str = "") -> None:
-        """One thing that has happened."""
-        self.console.print(Text.assemble((f"{time.monotonic() - self._begin:6.2f}  ", "dim"), (text, style)))
-
-    def explain(self, text: str) -> None:
-        """What it means."""
-        self.console.print(Text(f"        {text}", style="dim"))
-
     def changed(self, change: Change) -> None:
         """A change, right after it."""
         self.say(f"{change.title}, within {change.took * 1000:.1f} ms", "bold")
@@ -98,7 +83,7 @@ class Screen:
         self.console.print(_transfer(outcome))
         if outcome.crossing is not None:
             self.console.print(_crossing(outcome.crossing))
-        self.console.print(_drops(outcome))
+        self.console.print(drops_table(outcome.drops))
 
 
 def _moved(before: Moment, after: Moment) -> list[tuple[str, str, str]]:
@@ -148,14 +133,4 @@ def _crossing(crossing: Crossing) -> RenderableType:
     for host, senders in crossing.senders.items():
         counts = (f"{address} ({packets:,} packets)" for address, packets in senders.items())
         table.add_row(f"who sent to the {host}", "\n".join(counts))
-    return table
-
-
-def _drops(outcome: Outcome) -> RenderableType:
-    if not outcome.drops:
-        return Group(Text("Packets that Moorline dropped: none."))
-    table = Table("node", "reason", title="Packets that Moorline dropped")
-    table.add_column("packets", justify="right")
-    for (node, reason), packets in sorted(outcome.drops.items()):
-        table.add_row(node, reason, f"{packets:,}")
     return table

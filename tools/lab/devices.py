@@ -49,6 +49,7 @@ class Device:
             str(_PORT),
         )
         self.place.run("ip", "link", "add", TUNNEL, "address", _DEVICE_MAC, *kind)
+        self.place.sysctl({f"net/ipv6/conf/{TUNNEL}/disable_ipv6": "1"})  # the kernel would speak by itself
         self.place.set_link(TUNNEL, mtu=MTU, state="up")
         self.place.add_address(TUNNEL, own)
         gateway = str(own.network.network_address + 1)

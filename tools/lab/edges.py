@@ -28,8 +28,9 @@ class EdgeHost:
     name: str
     place: Namespace
     addresses: Mapping[int, Interface]
-    interface: str
+    port_interface: str
     """The node's own, the edge port."""
+    interface: str = "eth0"
 
     @property
     def ipv4(self) -> str:
@@ -45,12 +46,12 @@ class EdgeHost:
     def port(self) -> dict[str, Any]:
         """The port in the file of the node."""
         prefixes = [str(address.network) for address in self.addresses.values()]
-        return {"name": self.interface, "role": "edge", "prefixes": prefixes}
+        return {"name": self.port_interface, "role": "edge", "prefixes": prefixes}
 
 
 def lay_at_edge(node: Namespace, interface: str, name: str, place: Namespace, network: int) -> EdgeHost:
     """Tie a plain host to an interface of a node that its kernel knows."""
-    connect(node, interface, place, "eth0")
+    connect(node, interface, place, EdgeHost.interface)
     # As a program at XDP has it at the other end of a veth pair.
     place.run("ethtool", "-K", "eth0", "tx", "off", "gro", "on")
     addresses = {family: edge_address(family, network, HOST) for family in (4, 6)}

@@ -181,6 +181,7 @@ class Lab:
         place = self._namespace(stack, name)
         uplink = Uplink(place, self.router, "up0", name, cable, (4,), 100, self._mtu)
         uplink.lay()
+        place.use_file("/etc/hosts", self._names_file)
         place.run("ethtool", "-K", uplink.interface, "tx", "off")  # what it tunnels, programs at XDP read
         return Device(name, place, uplink)
 

@@ -34,7 +34,7 @@ http {{
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
     sendfile on; limit_rate {rate}; sendfile_max_chunk {chunk};
-    server {{ listen 80; listen [::]:80; root {root}; }}
+    server {{ listen 80; listen [::]:80; root {root}; expires 1h; }}
 }}
 """
 

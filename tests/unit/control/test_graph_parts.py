@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from control.errors import ExhaustedError, InvalidRequestError
 from control.graphs.allocate import FIRST_LABEL, LAST_LABEL, Numbers, PathNumbers
-from control.graphs.compile import Match, Plan, Step, matches_of, plans_of, port_masks
+from control.graphs.compile import FIRST_INDEX, Match, Plan, Step, matches_of, plans_of, port_masks
 from control.graphs.maglev import BUCKETS, bucket_of, spread, table
 from control.graphs.model import GraphSpec, Ports, read_graph
 from control.graphs.records import Graph, Version
@@ -169,6 +169,26 @@ def test_branches_become_paths_and_the_way_back_is_turned():
     assert paths(without)["forward/0"] == ["firewall", "stats"]
 
 
+def test_behind_a_peer_the_index_is_the_same_on_all_paths_of_a_direction():
+    behind: dict[tuple[bool, str], set[int]] = {}
+    for plan in plans_of(read_graph(WEB, "web.yaml")):
+        indices = [plan.index(position) for position in range(len(plan.steps) + 1)]
+        assert indices[0] == FIRST_INDEX
+        assert indices == sorted(set(indices), reverse=True)
+        assert [plan.position(index) for index in indices] == list(range(len(indices)))
+        for step, index in zip(plan.steps, indices[1:], strict=True):
+            behind.setdefault((plan.reverse, step.kind), set()).add(index)
+    assert {kind for _, kind in behind} == {"firewall", "filter", "cache", "stats"}
+    assert all(len(indices) == 1 for indices in behind.values())
+
+
+def test_kinds_in_contrary_orders_have_the_indices_of_their_places():
+    hop = "{branch: [{when: {ports: [1]}, path: [a, b]}, {path: [b, a]}]}"
+    text = f"name: x\napplies: [{{prefixes: [10.0.0.0/8]}}]\nforward: [{hop}]\n"
+    for plan in plans_of(read_graph(text, "x.yaml")):
+        assert [plan.index(position) for position in range(3)] == [255, 254, 253]
+
+
 def test_too_many_paths_are_refused():
     hop = "{branch: [{when: {ports: [1]}, path: [a]}, {path: [b]}]}"
     with pytest.raises(InvalidRequestError, match="make more than 64 paths"):
@@ -262,7 +282,7 @@ def fitting(spec: GraphSpec, plan: Plan, packet: Match) -> bool:
 
 def test_versions_share_a_family_and_no_number_comes_back_soon():
     numbers = Numbers()
-    plan = Plan("forward", (Step("a", False), Step("b", False)), reverse=False, services=False)
+    plan = Plan("forward", (Step("a", False), Step("b", False)), False, False, ranks=(0, 1))
     taken = [numbers.name_path(plan, None, [])]
     for _ in range(300):
         taken = [*taken[-3:], numbers.name_path(plan, taken[-1], taken[-4:])]
