@@ -14,10 +14,9 @@ is a graph for an address of its own of the user, so that all stand at once and 
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Interface
 from statistics import median
@@ -29,7 +28,6 @@ from tools.bench.report import Row
 from tools.bench.rounds import Samples, interleave, ratio
 from tools.lab import HostPlan, Lab, barrage
 from tools.lab.edges import ROUTER, EdgeHost, edge_address
-from tools.lab.errors import LabError
 from tools.lab.flow import PacedFlow
 from tools.lab.forwarders import attach
 from tools.lab.star import star_command
@@ -48,6 +46,9 @@ FIVE: Final = ("one", "two", "three", "four", "five")
 STAR: Final = "star"
 ARRANGEMENTS: Final = {"hop": CHAIN[:1], "chain": CHAIN, STAR: CHAIN}
 """Names of graphs, and their peers."""
+
+URGENT: Final = ("chrt", "--fifo", "1")
+"""Before a command: it goes before all other work of the machine, so that what is measured is the network."""
 
 FORWARDERS: Final = "one peer; peers are XDP programs that return frames"
 
@@ -120,7 +121,7 @@ def _speak(edge: EdgeHost, address: str) -> None:
 def _arranged(lab: Lab) -> dict[str, str]:
     """Apply the arrangements and wait until each carries packets; the user's address by arrangement."""
     user, server = lab.edges["user"], lab.edges["server"]
-    lab.run_beside(server.place.start("iperf3", "iperf3", "-s"))
+    lab.run_beside(server.place.start("iperf3", *URGENT, "iperf3", "-s"))
     wait_for_iperf(user.place, server.ipv4)
     found: dict[str, str] = {}
     for name, peers in ARRANGEMENTS.items():
@@ -144,30 +145,17 @@ def _of_each(addresses: dict[str, str], measure: Callable[[str], float]) -> dict
 
 
 def _packets_per_second(user: EdgeHost, server: EdgeHost, address: str) -> float:
-    """Small datagrams that arrived from ``address``; the work of all nodes is on the processor that sends."""
-    with closing(server.place.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sink:
-        sink.bind((server.ipv4, BARRAGE_PORT))
-        before, begin = _received(server), time.monotonic()
-        sent = barrage.send(user.place, address, (server.ipv4, BARRAGE_PORT), BARRAGE_SECONDS)
-        seconds = time.monotonic() - begin
-        time.sleep(SETTLE_SECONDS)
-        arrived = _received(server) - before
-    if not arrived:
-        raise LabError(f"none of {sent} datagrams from {address} arrived")
-    return arrived / seconds
-
-
-def _received(host: EdgeHost) -> int:
-    (link,) = host.place.request("get_links", host.place.index("eth0"))
-    return int(link.get_attr("IFLA_STATS64")["rx_packets"])
+    """Small datagrams from ``address``; the work of all nodes is on one processor."""
+    where = (server.ipv4, BARRAGE_PORT)
+    return barrage.packets_per_second(user.place, address, server.place, where, BARRAGE_SECONDS)
 
 
 def _round_trip(user: EdgeHost, server: EdgeHost, address: str) -> float:
-    return ping(user.place, server.ipv4, "-I", address)
+    return ping(user.place, server.ipv4, "-I", address, before=URGENT)
 
 
 def _throughput(user: EdgeHost, server: EdgeHost, address: str) -> float:
-    return iperf(user.place, server.ipv4, "-B", address)
+    return iperf(user.place, server.ipv4, "-B", address, before=URGENT)
 
 
 def _added(trips: dict[str, Samples], more: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Address
@@ -106,15 +106,19 @@ def wait_for_iperf(client: Namespace, address: str) -> None:
     wait_until(answers, f"iperf3 answered at {address}", 20)
 
 
-def iperf(client: Namespace, address: str, *words: str) -> float:
-    """Bits a second that arrived, over one TCP stream; ``words`` are more of the command."""
-    done = client.run("iperf3", "-c", address, *words, "-t", str(SECONDS), "-O", "0.5", "-J", timeout=30)
+def iperf(client: Namespace, address: str, *words: str, before: Sequence[str] = ()) -> float:
+    """Bits a second that arrived, over one TCP stream; ``words`` are more of the command, ``before`` stand
+    before it.
+    """
+    done = client.run(
+        *before, "iperf3", "-c", address, *words, "-t", str(SECONDS), "-O", "0.5", "-J", timeout=30
+    )
     return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"])
 
 
-def ping(client: Namespace, address: str, *words: str) -> float:
-    """Median round trip in microseconds; ``words`` are more of the command."""
-    done = client.run("ping", "-c", str(PINGS), "-i", "0.002", *words, address, timeout=30)
+def ping(client: Namespace, address: str, *words: str, before: Sequence[str] = ()) -> float:
+    """Median round trip in microseconds; ``words`` are more of the command, ``before`` stand before it."""
+    done = client.run(*before, "ping", "-c", str(PINGS), "-i", "0.002", *words, address, timeout=30)
     return 1000 * median(float(found) for found in re.findall(r"time=([\d.]+) ms", done.stdout))
 
 
