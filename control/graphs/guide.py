@@ -4,24 +4,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from control.connection_records import Connection, Through
 from control.errors import PreconditionError
-from control.graphs.layout import Placed
-from control.graphs.records import Version
+from control.graphs.layout import Layout, Placed
+from control.graphs.records import Graph, Version
 from control.records import Node, Service
 from control.rules import matches
 from control.state import State
 
-if TYPE_CHECKING:
-    from control.graphs.graphs import Graphs
+
+class Leading(Protocol):
+    """The graphs of the site (:class:`control.graphs.graphs.Graphs`), as far as connections need them."""
+
+    @property
+    def layout(self) -> Layout:
+        """All graphs over the site as it is now."""
+
+    def all(self) -> list[Graph]:
+        """The graphs that lead packets, by name."""
+
+    def placed(self, version: Version) -> list[Placed]:
+        """The paths of a version in the site."""
+
+    async def reach(self, connection: Connection) -> None:
+        """Let the ends of ``connection``, which a graph leads, be on its service paths; waits for that."""
 
 
 class Guide:
     """Which graph leads which connection; of use to who makes one."""
 
-    def __init__(self, state: State, graphs: Graphs) -> None:
+    def __init__(self, state: State, graphs: Leading) -> None:
         self._state = state
         self._graphs = graphs
 

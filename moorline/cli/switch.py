@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -16,12 +16,10 @@ from moorline.cli import daemon
 from moorline.cli.client import CALL_SECONDS, ask, controller_channel
 from moorline.cli.options import Options
 from moorline.cli.output import Column, Output, OutputOption, show_json, show_row, show_rows, show_table
+from moorline.cli.switch_file import add_request, read_file
 from moorline.cli.views import switch_row
 from moorline.errors import MoorlineError
 from moorline.names import NodeName
-
-if TYPE_CHECKING:
-    from moorline.switch import SwitchConfig
 
 app = typer.Typer(help="Switches: P4 switches as nodes of the site.", no_args_is_help=True)
 
@@ -148,25 +146,6 @@ def remove(ctx: typer.Context, name: NameArgument) -> None:
     """
     request = api.RemoveNodeRequest(name=_switch(ctx, name).name)
     ask(ctx, lambda channel: NodesStub(channel).RemoveNode, request)
-
-
-def read_file(path: Path) -> SwitchConfig:
-    """Read the file of a switch; raises ``ConfigError``."""
-    from moorline.config import load  # late: pydantic
-    from moorline.switch import SwitchConfig
-
-    return load(path, SwitchConfig)
-
-
-def add_request(name: str, p4runtime: str, device_id: int, config: SwitchConfig) -> api.AddSwitchRequest:
-    """What the controller is asked for a switch with this file."""
-    return api.AddSwitchRequest(
-        name=NodeName.parse(name),
-        p4runtime=p4runtime,
-        device_id=device_id,
-        ports=[api.SwitchPort(**port.model_dump(mode="json")) for port in config.ports],
-        peers=[api.SwitchPeer(**peer.model_dump(mode="json", exclude_none=True)) for peer in config.peers],
-    )
 
 
 def _switch(ctx: typer.Context, name: str) -> api.Node:

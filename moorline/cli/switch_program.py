@@ -28,7 +28,7 @@ from dataplane.bpf.attach import driver_of
 from moorline.api.v1.moorline_pb2_grpc import NodesStub
 from moorline.cli.client import CALL_SECONDS, controller_channel
 from moorline.cli.options import Options
-from moorline.cli.switch import add_request
+from moorline.cli.switch_file import add_request
 from moorline.errors import MoorlineError
 from moorline.switch import CPU_PORT, SwitchConfig
 
