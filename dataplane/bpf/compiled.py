@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -98,6 +99,17 @@ class Cache:
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return compiled
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let one process at a time compile. Without a folder that can be written nobody waits."""
+        with ExitStack() as stack:
+            with suppress(OSError):
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(os.close, folder)
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
 
     def write(self, compiled: Mapping[str, Compiled]) -> None:
         """Keep what was compiled. A cache that cannot be written is done without."""

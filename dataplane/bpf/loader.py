@@ -68,10 +68,7 @@ def load(spec: PipelineSpec) -> None:
     _check_tables(contract, declared)
     flags = [*_FLAGS, *constants(contract, declared)]
     cache = Cache(cache_folder(), [*flags, *sources.values()])
-    compiled = cache.read()
-    if compiled is None:
-        compiled = _compile(flags, spec)
-        cache.write(compiled)
+    compiled = cache.read() or _compile_once(cache, flags, spec)
     tables = describe(compiled["xdp"], contract, declared)
     _check_former(tables, read_manifest(spec.manifest))
     names = maps_of({name: table.layout for name, table in declared.items()})
@@ -124,6 +121,16 @@ def constants(contract: P4Info, declared: Mapping[str, TableDeclaration]) -> lis
         values[f"{hook.upper()}_STEPS"] = len(steps)
     values |= {"CPUS": bpf.possible_cpus(), "MASKS": MASKS, "ORDERS": ORDERS}
     return [f"-D{name}={value}" for name, value in values.items()]
+
+
+def _compile_once(cache: Cache, flags: list[str], spec: PipelineSpec) -> dict[str, Compiled]:
+    """What another process compiles at this moment is waited for."""
+    with cache.locked():
+        compiled = cache.read()
+        if compiled is None:
+            compiled = _compile(flags, spec)
+            cache.write(compiled)
+    return compiled
 
 
 def _compile(flags: list[str], spec: PipelineSpec) -> dict[str, Compiled]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -75,8 +76,27 @@ def test_the_latest_used_stay(folder: Path) -> None:
     assert len(list(folder.iterdir())) == KEPT
 
 
+def test_one_compiles_and_the_other_finds_it(folder: Path) -> None:
+    found: list[dict[str, Compiled] | None] = []
+
+    def other() -> None:
+        with Cache(folder, ["x"]).locked():
+            found.append(Cache(folder, ["x"]).read())
+
+    thread = Thread(target=other)
+    with Cache(folder, ["x"]).locked():
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+        stored(folder)
+    thread.join(10)
+    assert found == [PROGRAMS]
+
+
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     cache = Cache(tmp_path / "file" / "moorline", ["x"])
+    with cache.locked():
+        pass
     cache.write(PROGRAMS)
     assert cache.read() is None
