@@ -27,7 +27,7 @@ from tools.bench.network import iperf, ping, wait_for_iperf
 from tools.bench.report import Row
 from tools.bench.rounds import Samples, interleave, ratio
 from tools.lab import HostPlan, Lab, barrage
-from tools.lab.edges import ROUTER, EdgeHost, edge_address
+from tools.lab.edges import EdgeHost
 from tools.lab.flow import PacedFlow
 from tools.lab.forwarders import attach
 from tools.lab.star import star_command
@@ -49,6 +49,9 @@ ARRANGEMENTS: Final = {"hop": CHAIN[:1], "chain": CHAIN, STAR: CHAIN}
 
 URGENT: Final = ("chrt", "--fifo", "1")
 """Before a command: it goes before all other work of the machine, so that what is measured is the network."""
+
+ONE_BY_ONE: Final = ("-A", "-i", "0.0005", "-c", "1000")
+"""Pings each of which follows the answer to the former one: pauses let other work empty the caches."""
 
 FORWARDERS: Final = "one peer; peers are XDP programs that return frames"
 
@@ -103,19 +106,11 @@ def _site() -> Iterator[Lab]:
         lab.controller.command = star_command("gate", STAR)
         lab.start()
         wait_until(lambda: _peers_up(lab) == len(peers), "all peers were up", 30)
-        for edge in lab.edges.values():
-            _speak(edge, edge.ipv4)
         yield lab
 
 
 def _peers_up(lab: Lab) -> int:
     return sum(row["state"] == "up" for row in lab.controller.ask("peer", "list"))
-
-
-def _speak(edge: EdgeHost, address: str) -> None:
-    """A host on the link of an edge port is known once it has spoken."""
-    router = edge_address(4, edge.addresses[4].network.network_address.packed[2], ROUTER).ip
-    edge.place.run("ping", "-c1", "-W2", "-I", address, str(router))
 
 
 def _arranged(lab: Lab) -> dict[str, str]:
@@ -128,7 +123,6 @@ def _arranged(lab: Lab) -> dict[str, str]:
         own = IPv4Interface((user.addresses[4].ip + 1 + len(found), 24))
         user.place.add_address("eth0", own)
         found[name] = str(own.ip)
-        _speak(user, found[name])
         _apply(lab, name, found[name], server.ipv4, peers)
         _round_trip(user, server, found[name])
     return found
@@ -151,7 +145,7 @@ def _packets_per_second(user: EdgeHost, server: EdgeHost, address: str) -> float
 
 
 def _round_trip(user: EdgeHost, server: EdgeHost, address: str) -> float:
-    return ping(user.place, server.ipv4, "-I", address, before=URGENT)
+    return ping(user.place, server.ipv4, *ONE_BY_ONE, "-I", address, before=URGENT)
 
 
 def _throughput(user: EdgeHost, server: EdgeHost, address: str) -> float:
