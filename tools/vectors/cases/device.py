@@ -31,7 +31,7 @@ from ..graph_packets import VXLAN_MACS, to_peer_frame, to_user, user_tunnel
 from ..model import Step
 from ..packets import delivered, tunnelled
 from ..world import ANY4, FAR_NODE, INTERNET, PEERS, SECOND, TENANT, UNDERLAY, USERS
-from .graph import NEAR4, NEAR6, concern, graph, user4, user6
+from .graph import MALFORMED, NEAR4, NEAR6, concern, graph, user4, user6
 
 CASES = concern("device")
 case = CASES.case
@@ -296,15 +296,7 @@ case(
     "S8",
     *(
         drops(_gre(GRE(proto=kind, key_present=1, key=KEYS[Tunnel.GRE]) / Raw(octets)), event)
-        for octets, kind, event in (
-            (raw(user4())[:19], 0x0800, Event.DROP_INNER_TRUNCATED),
-            (raw(user6())[:39], 0x86DD, Event.DROP_INNER_TRUNCATED),
-            (raw(user6()), 0x0800, Event.DROP_INNER_VERSION),
-            (raw(user4(ihl=4)), 0x0800, Event.DROP_INNER_HEADER_LENGTH),
-            (raw(user4(chksum=1)), 0x0800, Event.DROP_INNER_CHECKSUM),
-            (raw(user4(len=101)), 0x0800, Event.DROP_INNER_LENGTH),
-            (raw(user6(plen=61)), 0x86DD, Event.DROP_INNER_LENGTH),
-        )
+        for octets, kind, event in MALFORMED
     ),
     entries=graph(*LED),
 )

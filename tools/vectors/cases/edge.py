@@ -35,7 +35,7 @@ from ..graph_packets import to_peer_frame, to_user
 from ..model import Step, Value
 from ..packets import delivered, option, sent, tunnelled
 from ..world import FAR_NODE, GONE, INTERNET, PEERS, SECOND, TENANT, UNDERLAY, USERS, Gateway
-from .graph import NEAR6, concern, graph, server4, server6, user4, user6
+from .graph import MALFORMED, NEAR6, concern, graph, server4, server6, user4, user6
 
 CASES = concern("edge")
 case = CASES.case
@@ -424,15 +424,7 @@ case(
     "S3",
     *(
         _drops(raw(Ether(src=USERS.near_mac, dst=USERS.far_mac, type=kind)) + octets, event)
-        for octets, kind, event in (
-            (raw(user4())[:19], 0x0800, Event.DROP_INNER_TRUNCATED),
-            (raw(user6())[:39], 0x86DD, Event.DROP_INNER_TRUNCATED),
-            (raw(user6()), 0x0800, Event.DROP_INNER_VERSION),
-            (raw(user4(ihl=4)), 0x0800, Event.DROP_INNER_HEADER_LENGTH),
-            (raw(user4(chksum=1)), 0x0800, Event.DROP_INNER_CHECKSUM),
-            (raw(user4(len=101)), 0x0800, Event.DROP_INNER_LENGTH),
-            (raw(user6(plen=61)), 0x86DD, Event.DROP_INNER_LENGTH),
-        )
+        for octets, kind, event in MALFORMED
     ),
     _drops(_from_user(user4(chksum=1), vlan=5), Event.DROP_INNER_CHECKSUM),
     entries=graph(ANY, ONWARD),

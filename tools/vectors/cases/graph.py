@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from scapy.compat import raw
 from scapy.packet import Packet
+
+from moorline.wire import Event
 
 from ..build import Concern
 from ..entries import changed, locator, origin
@@ -86,3 +89,16 @@ def on_path(inner: Packet, **fields: Any) -> Data:
 def on_path6(inner: Packet, **fields: Any) -> Data:
     """The same in an outer IPv6 header."""
     return on_path(inner, **{"source": NEAR6, "destination": UNDERLAY.address6, **fields})
+
+
+MALFORMED: Final = (
+    (raw(user4())[:19], 0x0800, Event.DROP_INNER_TRUNCATED),
+    (raw(user6())[:39], 0x86DD, Event.DROP_INNER_TRUNCATED),
+    (raw(user6()), 0x0800, Event.DROP_INNER_VERSION),
+    (raw(user4()), 0x86DD, Event.DROP_INNER_VERSION),
+    (raw(user4(ihl=4)), 0x0800, Event.DROP_INNER_HEADER_LENGTH),
+    (raw(user4(chksum=1)), 0x0800, Event.DROP_INNER_CHECKSUM),
+    (raw(user4(len=101)), 0x0800, Event.DROP_INNER_LENGTH),
+    (raw(user6(plen=61)), 0x86DD, Event.DROP_INNER_LENGTH),
+)
+"""Octets that are no packet, their EtherType, and what becomes of them."""

@@ -50,7 +50,7 @@ from ..world import (
     VIRTUAL4_LOCAL,
     VIRTUAL4_PEER,
 )
-from .graph import NEAR4, concern, graph, on_path, on_path6, server4, user4, user6
+from .graph import MALFORMED, NEAR4, concern, graph, on_path, on_path6, server4, user4, user6
 
 CASES = concern("peer")
 case = CASES.case
@@ -361,16 +361,6 @@ case(
 # ---- what is no packet of the path
 
 ASKS: Final = ARP(hwsrc=PEERS.macs[0], psrc="10.0.0.2", pdst="10.0.0.1")
-_MALFORMED: Final = (
-    (raw(user4())[:19], 0x0800, Event.DROP_INNER_TRUNCATED),
-    (raw(user6())[:39], 0x86DD, Event.DROP_INNER_TRUNCATED),
-    (raw(user6()), 0x0800, Event.DROP_INNER_VERSION),
-    (raw(user4()), 0x86DD, Event.DROP_INNER_VERSION),
-    (raw(user4(ihl=4)), 0x0800, Event.DROP_INNER_HEADER_LENGTH),
-    (raw(user4(chksum=1)), 0x0800, Event.DROP_INNER_CHECKSUM),
-    (raw(user4(len=101)), 0x0800, Event.DROP_INNER_LENGTH),
-    (raw(user6(plen=61)), 0x86DD, Event.DROP_INNER_LENGTH),
-)
 for _header, _before in (
     (PeerHeader.NONE, lambda kind: raw(_link(kind))),
     (PeerHeader.VLAN, lambda kind: raw(_link() / Dot1Q(vlan=100, type=kind))),
@@ -384,7 +374,7 @@ for _header, _before in (
         f"inner-malformed-{_header.name.lower()}",
         "The packet that a peer returns is checked before its path is looked for",
         "S9",
-        *(drops(_before(kind) + octets, event, PEERS.number) for octets, kind, event in _MALFORMED),
+        *(drops(_before(kind) + octets, event, PEERS.number) for octets, kind, event in MALFORMED),
         entries=graph(peer(PEERS, _header)),
     )
     case(
