@@ -12,12 +12,14 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 PROTOS = $(wildcard moorline/api/v1/*.proto)
-# Lab tests of relays and gateways, half of all.
+# Lab tests of relays and gateways, and those of service graphs: each about a third of all.
 WAYS = tests/lab/test_relays.py tests/lab/test_gateway.py
+GRAPHS = $(wildcard tests/lab/test_graph*.py tests/lab/test_feature_peers*.py) tests/lab/test_subscribers.py \
+	tests/lab/test_silent_hosts.py
 C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c tools/lab/*.c)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-graph test lint unit conformance lab ways bench fuzz fuzz-diff p4 stubs format clean
+.PHONY: help setup demo demo-graph test lint unit conformance lab ways graphs bench fuzz fuzz-diff p4 stubs format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -31,11 +33,11 @@ demo: setup
 demo-graph: setup
 	@$(PYTHON) -m tools.demo.graph
 
-# Most of a lab test is waiting, and labs have names of their own: four parts side by side. Each says what it
+# Most of a lab test is waiting, and labs have names of their own: five parts side by side. Each says what it
 # did when it has ended.
 test: setup lint
 	@tools/p4runtime-shell/setup
-	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target unit conformance lab ways
+	@$(MAKE) --no-print-directory --jobs=5 --keep-going --output-sync=target unit conformance lab ways graphs
 
 unit: setup
 	@$(PYTHON) -m pytest tests/unit
@@ -44,10 +46,13 @@ conformance: setup
 	@$(PYTHON) -m pytest tests/conformance
 
 lab: setup
-	@$(PYTHON) -m pytest tests/lab $(addprefix --ignore=,$(WAYS))
+	@$(PYTHON) -m pytest tests/lab $(addprefix --ignore=,$(WAYS) $(GRAPHS))
 
 ways: setup
 	@$(PYTHON) -m pytest $(WAYS)
+
+graphs: setup
+	@$(PYTHON) -m pytest $(GRAPHS)
 
 lint: setup
 	@$(PYTHON) -m ruff check .
