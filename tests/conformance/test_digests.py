@@ -14,6 +14,7 @@ from dataplane.bpf import sys as bpf
 from dataplane.bpf.hook import Hook
 from dataplane.contract.p4info import load_p4info
 from moorline.wire import Event
+from tests.conformance.rings import reader
 from tools.vectors import files
 from tools.vectors.bpf_target import P4INFO, BpfTarget
 from tools.vectors.model import Step
@@ -30,18 +31,8 @@ DELIVERED = {  # SCID and outer source in the frame
 @pytest.fixture
 def told(target: BpfTarget) -> Iterator[Callable[[], list[bytes]]]:
     """Reads what the programs have told since the last call."""
-    records: list[bytes] = []
-    ring = bpf.RingBuffer(target.bench.pipeline.digests_fd, records.append)
-
-    def read() -> list[bytes]:
-        records.clear()
-        while ring.consume():
-            pass
-        return [*records]
-
-    read()
-    yield read
-    ring.close()
+    with reader(target.bench.pipeline.digests_fd) as read:
+        yield read
 
 
 def without_connection(name: str, target: BpfTarget) -> Step:
@@ -81,18 +72,13 @@ def test_a_known_scid_is_not_told(target: BpfTarget, told: Callable[[], list[byt
 
 def test_a_probe_that_is_let_in_is_told_and_goes_on(targets: dict[Hook, BpfTarget]) -> None:
     target = targets[Hook.XDP]
-    records: list[bytes] = []
-    ring = bpf.RingBuffer(target.bench.pipeline.digests_fd, records.append)
     vector = files.read("probe/along-the-path")
     step = vector.steps[0]
     target.load(vector.entries)
-    while ring.consume():
-        pass
-    records.clear()
     before = target.port_events().get((step.port, Event.TX), (0, 0))
-    bpf.let_in(target.program.fd, target.bench.ifindexes[step.port], step.frame)
-    ring.consume()
-    ring.close()
+    with reader(target.bench.pipeline.digests_fd) as told:
+        bpf.let_in(target.program.fd, target.bench.ifindexes[step.port], step.frame)
+        records = told()
     assert target.port_events()[step.port, Event.TX][0] == before[0] + 1
     path = step.frame[62:66]  # SPI and SI
     probe = step.frame[86:88]  # UDP source port of the inner packet

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dataplane.bpf import sys as bpf
 from dataplane.bpf.hook import Hook
 from moorline.wire import Event
+from tests.conformance.rings import reader
 from tools.vectors import files
 from tools.vectors.bpf_target import BpfTarget
 
@@ -31,18 +31,8 @@ def target(targets: dict[Hook, BpfTarget]) -> BpfTarget:
 @pytest.fixture
 def told(target: BpfTarget) -> Iterator[Callable[[], list[bytes]]]:
     """Reads what the program has handed up since the last call."""
-    records: list[bytes] = []
-    ring = bpf.RingBuffer(target.bench.pipeline.unresolved_fd, records.append)
-
-    def read() -> list[bytes]:
-        records.clear()
-        while ring.consume():
-            pass
-        return [*records]
-
-    read()
-    yield read
-    ring.close()
+    with reader(target.bench.pipeline.unresolved_fd) as read:
+        yield read
 
 
 @pytest.mark.parametrize("name", SILENT)
