@@ -43,6 +43,13 @@ PATH = (
 )
 
 
+@pytest.fixture(autouse=True)
+def nothing_told_before(bmv2: Bmv2Target) -> None:
+    """Probes of other tests are forgotten."""
+    while not bmv2.traces.empty():
+        bmv2.traces.get()
+
+
 def frame(si: int, destination_port: int = OAM_PORT, scid: int = 0) -> bytes:
     return Data(arriving4(destination_port=destination_port), scid=scid, spi=SPI, si=si).frame()
 

@@ -176,7 +176,8 @@ class Session:
             updates = [change(Update.DELETE, key_of(entry)) for entry in self.entries(table_id=ids()[table])]
             if updates:
                 self.write_all(updates)
-        self.write(digest(Update.DELETE))
+        for name in ("scid_unknown", "path_trace"):
+            self.write(digest(Update.DELETE, ids()[name]))
 
     def stream(self) -> Stream:
         """Opens another stream."""

@@ -267,7 +267,7 @@ async def test_a_gateway_whose_link_is_new_is_looked_at(
 
 def test_records_of_before_there_were_gateways_are_read() -> None:
     node = Node("one", 1, ports=(Port(2, "eth0", "underlay", "tc", True, 1500),))
-    old = node.encode().replace(b",1500,[],[],0]", b",1500]")
+    old = node.encode().replace(b",1500,[],[],0,[]]", b",1500]")
     assert old != node.encode()
     assert Node.decode(node.key, old).ports == node.ports
     service = Service("files.demo", node, 0, b"\1\2\3\4", bytes(16), 0, 0, 1)
