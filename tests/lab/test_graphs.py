@@ -100,12 +100,12 @@ def test_a_trace_shows_each_peer(lab: Lab, tmp_path: Path) -> None:
         assert kinds == (wanted if trace["path"] == "forward" else wanted[::-1])
 
 
-def test_a_hundred_changes_lose_no_packet(lab: Lab, tmp_path: Path) -> None:
+def test_changes_lose_no_packet_in_peers_that_the_agent_runs(lab: Lab, tmp_path: Path) -> None:
     apply(lab, tmp_path, "[tap, statistics]")
     customer, server = lab.edges["customer"], lab.edges["server"]
     with PacedFlow(customer.place, server.place, server.ipv4, per_second=500) as flow:
         flow.run(1)
-        for number in range(100):
+        for number in range(10):  # a hundred: test_graph_changes.py
             apply(lab, tmp_path, ("[statistics, tap]", "[statistics]", "[tap, statistics]")[number % 3])
         flow.run(1)
     assert flow.report.sent > 1000
