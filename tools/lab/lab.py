@@ -194,6 +194,10 @@ class Lab:
         for name in plan.plain:
             switch.lay_gateway(name, self._namespace(stack, name), 1 + len(self.plain))
             self.plain[name] = switch.plain[name]
+        for name in plan.edges:
+            self.edges[name] = switch.lay_edge(name, self._namespace(stack, name), 1 + len(self.edges))
+        for name in plan.peers:
+            switch.lay_peer(name, self._namespace(stack, f"{plan.name}-{name}"))
         return switch
 
     def start(self) -> Self:

@@ -5,7 +5,9 @@
 
     router --- port 1 ---+          +--- port 101 --- a plain host: nothing of Moorline in it
            --- port 2 ---+  switch  +--- port 102 --- another
-                              |
+                         |          +--- port 201 --- a host at an edge port
+                         |          +--- port 301, port 302 --- a feature peer that only forwards
+                         |          |
                           controller (a cable of their own, for P4Runtime)
 
 No port has an address that its kernel knows: all that arrives there is the switch's alone.
@@ -13,12 +15,14 @@ No port has an address that its kernel knows: all that arrives there is the swit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, ip_interface
 from typing import Any, Final
 
+from tools.lab.edges import HOST as EDGE_HOST
+from tools.lab.edges import ROUTER, EdgeHost, edge_address
 from tools.lab.namespace import Interface, Namespace, connect
 from tools.lab.plain import GATEWAY, HOST, PlainHost, virtual_address
 from tools.lab.programs import Controller, Site
@@ -27,17 +31,27 @@ from tools.lab.toml import to_toml
 from tools.lab.underlay import Uplink
 
 FIRST_GATEWAY: Final = 101
+FIRST_EDGE: Final = 201
+FIRST_PEER: Final = 301
 P4RUNTIME: Final = 9559
+_PEER_INTERFACES: Final = ("in", "out")
+_PEER_GATEWAY: Final = "192.0.2.1"
+_PEER_GATEWAY_MAC: Final = "02:00:00:00:00:01"
 
 
 @dataclass(frozen=True)
 class SwitchPlan:
-    """How a switch is tied to the router, and the names of the plain hosts, each behind a port of its own."""
+    """How a switch is tied to the router, and the names of the plain hosts, each behind a port of its own:
+    ``plain`` behind gateway ports, ``edges`` at edge ports. Each of ``peers`` has two ports and a kind of its
+    own, which has its name.
+    """
 
     name: str
     families: tuple[int, ...] = (4, 6)
     uplinks: int = 1
     plain: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -77,7 +91,14 @@ class SwitchNode:
         self._gateways: list[Sequence[Interface]] = []
         self._management = tuple(IPv4Interface(f"10.21.{number}.{end}/24") for end in (1, 2))
         self.target = f"{self._management[1].ip}:{P4RUNTIME}"
-        numbers = [*range(1, 1 + plan.uplinks), *range(FIRST_GATEWAY, FIRST_GATEWAY + len(plan.plain))]
+        self._edges: list[EdgeHost] = []
+        self._peers: list[dict[str, Any]] = []
+        numbers = [
+            *range(1, 1 + plan.uplinks),
+            *range(FIRST_GATEWAY, FIRST_GATEWAY + len(plan.plain)),
+            *range(FIRST_EDGE, FIRST_EDGE + len(plan.edges)),
+            *range(FIRST_PEER, FIRST_PEER + 2 * len(plan.peers)),
+        ]
         interfaces = {port: _interface(port) for port in numbers}
         self.program = Switch(plan.name, place.path, interfaces, site.folder, self.target)
         site.processes.callback(self.program.stop)
@@ -108,10 +129,7 @@ class SwitchNode:
     def lay_gateway(self, name: str, place: Namespace, network: int) -> None:
         """Lay a cable from the next gateway port to a plain host."""
         interface = _interface(FIRST_GATEWAY + len(self._gateways))
-        connect(self.place, interface, place, "lan0")
-        self.place.set_link(interface, mtu=self._mtu)
-        place.set_link("lan0", mtu=self._mtu)
-        send_whole_packets(place, "lan0")
+        self._lay(interface, place, "lan0")
         own = [virtual_address(family, network, GATEWAY) for family in self._families]
         addresses = {family: virtual_address(family, network, HOST) for family in self._families}
         for address, gateway in zip(addresses.values(), own, strict=True):
@@ -119,6 +137,41 @@ class SwitchNode:
             place.set_default_route("lan0", str(gateway.ip))
         self._gateways.append(own)
         self.plain[name] = PlainHost(name, place, addresses)
+
+    def lay_edge(self, name: str, place: Namespace, network: int) -> EdgeHost:
+        """Lay a cable from the next edge port to a host."""
+        port_interface = _interface(FIRST_EDGE + len(self._edges))
+        addresses = {family: edge_address(family, network, EDGE_HOST) for family in self._families}
+        host = EdgeHost(name, place, addresses, port_interface)
+        self._lay(port_interface, place, host.interface)
+        for family, address in addresses.items():
+            place.add_address(host.interface, address)
+            place.set_default_route(host.interface, str(edge_address(family, network, ROUTER).ip))
+        self._edges.append(host)
+        return host
+
+    def lay_peer(self, name: str, place: Namespace) -> None:
+        """Lay two cables from the next peer ports to a peer, which forwards IPv4 from each to the other."""
+        first = FIRST_PEER + 2 * len(self._peers)
+        place.sysctl({"net/ipv4/ip_forward": "1"})
+        for number, interface in enumerate(_PEER_INTERFACES):
+            self._lay(_interface(first + number), place, interface)
+        for number, (come, go) in enumerate((_PEER_INTERFACES, _PEER_INTERFACES[::-1])):
+            # Nobody answers at the other end, and nobody has to: the port takes what comes.
+            table = str(100 + number)
+            gateway = ("nexthop", "via", _PEER_GATEWAY, "dev", go, "onlink")
+            place.run("ip", "neighbour", "add", _PEER_GATEWAY, "lladdr", _PEER_GATEWAY_MAC, "dev", go)
+            place.run("ip", "route", "add", "default", "table", table, *gateway)
+            place.run("ip", "rule", "add", "iif", come, "lookup", table)
+            place.sysctl({f"net/ipv4/conf/{come}/rp_filter": "0"})
+        macs = [place.mac(interface) for interface in _PEER_INTERFACES]
+        self._peers.append({"name": name, "kind": name, "ports": [first, first + 1], "macs": macs})
+
+    def _lay(self, own: str, place: Namespace, interface: str) -> None:
+        connect(self.place, own, place, interface)
+        self.place.set_link(own, mtu=self._mtu)
+        place.set_link(interface, mtu=self._mtu)
+        send_whole_packets(place, interface)
 
     def start(self) -> None:
         """Start its program, empty as such a switch is."""
@@ -135,7 +188,7 @@ class SwitchNode:
             uplink.tell = partial(self._tell, controller)
 
     def _tell(self, controller: Controller) -> None:
-        self.config.write_text(to_toml({"ports": self._ports()}))
+        self.config.write_text(to_toml({"ports": self._ports(), "peers": self._peers}))
         controller.moorline(
             "switch", "add", self.name, "--p4runtime", self.target, "--config", str(self.config)
         )
@@ -147,9 +200,23 @@ class SwitchNode:
             | {"gateways": [str(at.network.network_address + 1) for at in uplink.addresses.values()]}
             for number, uplink in enumerate(self.uplinks, 1)
         ]
-        return underlay + [
+        gateway = [
             self._port(number, "gateway", own) for number, own in enumerate(self._gateways, FIRST_GATEWAY)
         ]
+        return underlay + gateway + [*self._edge_ports()] + [*self._peer_ports()]
+
+    def _edge_ports(self) -> Iterator[Mapping[str, Any]]:
+        for number, host in enumerate(self._edges, FIRST_EDGE):
+            own = [at.network[ROUTER] for at in host.addresses.values()]
+            lengths = [at.network.prefixlen for at in host.addresses.values()]
+            port = self._port(number, "edge", [ip_interface(pair) for pair in zip(own, lengths, strict=True)])
+            # A switch seeks those hosts at its edge ports that it is told by their addresses.
+            yield port | {"prefixes": [host.ipv4, host.ipv6]}
+
+    def _peer_ports(self) -> Iterator[Mapping[str, Any]]:
+        for peer in self._peers:
+            for number in peer["ports"]:
+                yield self._port(number, "peer", [])
 
     def _port(self, number: int, role: str, addresses: Sequence[Interface]) -> dict[str, Any]:
         return {
