@@ -22,14 +22,18 @@ PacketCount = Callable[[bytes], int | None]
 
 
 class _Timer:
-    """One entry: its time-out (0: only watched), the count seen last and since when it stands."""
+    """One entry: its time-out (0: only watched), the count seen last and since when it stands.
 
-    __slots__ = ("due_ns", "packets", "since_ns", "timeout_ns")
+    The time-out runs anew when it was told, which must not hide for how long the entry has been idle.
+    """
+
+    __slots__ = ("due_ns", "packets", "runs_since_ns", "since_ns", "timeout_ns")
 
     def __init__(self, timeout_ns: int, packets: int, now_ns: int) -> None:
         self.timeout_ns = timeout_ns
         self.packets = packets
         self.since_ns = now_ns
+        self.runs_since_ns = now_ns
         self.due_ns = 0
 
     def look(self, packets: int, now_ns: int) -> None:
@@ -37,11 +41,12 @@ class _Timer:
         if packets != self.packets:
             self.packets = packets
             self.since_ns = now_ns
+            self.runs_since_ns = now_ns
 
     def next_look(self, now_ns: int) -> int:
         """When to look again."""
         step = max(SHORTEST_NS, self.timeout_ns // LOOKS)
-        return min(now_ns + step, max(self.since_ns + self.timeout_ns, now_ns + 1))
+        return min(now_ns + step, max(self.runs_since_ns + self.timeout_ns, now_ns + 1))
 
 
 class IdleTimers:
@@ -84,7 +89,7 @@ class IdleTimers:
     def expired(self, most: int) -> list[bytes]:
         """Looks at up to ``most`` entries that are due; returns those that were idle for their time-out.
 
-        Their time begins anew.
+        Their time-outs begin anew; for how long they have been idle goes on.
         """
         now = self._clock()
         idle = []
@@ -100,9 +105,9 @@ class IdleTimers:
                 del self._timers[key]
                 continue
             timer.look(packets, now)
-            if now - timer.since_ns >= timer.timeout_ns:
+            if now - timer.runs_since_ns >= timer.timeout_ns:
                 idle.append(key)
-                timer.since_ns = now
+                timer.runs_since_ns = now
             self._schedule(key, timer, now)
         return idle
 

@@ -75,3 +75,14 @@ def test_elapsed_time_of_watched_and_unwatched_entries() -> None:
     world.now = 9
     world.packets[b"a"] += 1
     assert (world.timers.elapsed_ns(b"a"), world.timers.elapsed_ns(b"b")) == (0, 4)
+
+
+def test_an_entry_that_was_told_of_has_been_idle_all_the_while() -> None:
+    world = World()
+    world.timers.set(b"a", TIMEOUT)
+    world.now = TIMEOUT
+    assert world.timers.expired(10) == [b"a"]
+    assert world.timers.elapsed_ns(b"a") == TIMEOUT
+    world.now += TIMEOUT // 2
+    assert world.timers.elapsed_ns(b"a") == TIMEOUT + TIMEOUT // 2
+    assert world.timers.expired(10) == []
