@@ -43,6 +43,8 @@ _SETTINGS: Final = {
     "ipv4/tcp_fwmark_accept": "1",
     "ipv6/fwmark_reflect": "1",
     "netfilter/nf_conntrack_acct": "1",
+    # A flow that comes back from a short-cut is at sequence numbers that have not been seen here.
+    "netfilter/nf_conntrack_tcp_be_liberal": "1",
     "ipv6/conf/all/forwarding": "1",
     # No word of its own: everything on the cables is somebody's packet.
     "ipv6/conf/default/addr_gen_mode": "1",
