@@ -15,7 +15,7 @@ PROTOS = $(wildcard moorline/api/v1/*.proto)
 # Lab tests of relays and gateways, and those of service graphs: each about a third of all.
 WAYS = tests/lab/test_relays.py tests/lab/test_gateway.py
 GRAPHS = $(wildcard tests/lab/test_graph*.py tests/lab/test_feature_peers*.py) tests/lab/test_subscribers.py \
-	tests/lab/test_silent_hosts.py
+	tests/lab/test_silent_hosts.py tests/lab/test_redirect_and_shortcut.py
 C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c tools/lab/*.c)
 
 .DEFAULT_GOAL := help
