@@ -189,7 +189,7 @@ def test_a_packet_made_up_on_the_underlay_is_dropped_with_its_reason(
 
 def at_edge(lab: Lab, edge: EdgeHost) -> tuple[str, str]:
     """Link-layer addresses of what a customer sends."""
-    return edge.place.mac("eth0"), lab["gate"].place.mac(edge.interface)
+    return edge.place.mac("eth0"), lab["gate"].place.mac(edge.port_interface)
 
 
 def test_a_customer_puts_nothing_on_a_path_by_headers_of_its_own(
@@ -199,7 +199,7 @@ def test_a_customer_puts_nothing_on_a_path_by_headers_of_its_own(
     with alice.place.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
         wire.bind(("eth0", 0))
         forged = replace(good, ethernet=at_edge(lab, alice), spi=spis["bob"])
-        dropped_once(lab, alice.interface, Event.DROP_NO_ROUTE, lambda: wire.send(forged.frame()))
+        dropped_once(lab, alice.port_interface, Event.DROP_NO_ROUTE, lambda: wire.send(forged.frame()))
     came_to_nothing(program)
 
 
