@@ -590,7 +590,8 @@ async def test_a_rotation_brings_a_direct_connection_onto_its_relay_and_back(tmp
         assert [leg.server_side for leg in back.legs] == ["two"]
         await retired(site, rotated.scid)
         await gate.plane.until(lambda: not any(gate.plane.tables.values()))
-        assert neighbours(one) == {number_of(site, "two")}
+        two_id = number_of(site, "two")
+        await one.plane.until(lambda: neighbours(one) == {two_id})
         assert not site.controller.state.nodes["gate"].relayed
 
 
