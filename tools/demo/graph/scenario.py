@@ -28,6 +28,7 @@ from tools.demo.graph.site import (
     customers_file,
     graph_file,
     plans,
+    rules_file,
 )
 from tools.demo.observe import drops, every
 from tools.lab import Lab
@@ -59,7 +60,7 @@ def demonstrate(screen: GraphScreen) -> None:
         (web.root / _PAGE).write_text("hello\n")
         content = random_file(web.root / _FILE, SIZE)
         with web:
-            outcome = _show(lab, screen, content)
+            outcome = _show(lab, screen, content, rules_file(Path(folder), "fw1"))
         screen.summary(outcome)
         verify(outcome)
     screen.say("done: everything came out as it must; nothing is left of the lab", "bold green")
@@ -88,12 +89,12 @@ def _start(lab: Lab, screen: GraphScreen) -> None:
     )
 
 
-def _show(lab: Lab, screen: GraphScreen, content: Content) -> Outcome:
+def _show(lab: Lab, screen: GraphScreen, content: Content, rules: Path) -> Outcome:
     device = lab.devices[DEVICE]
     screen.quote(_command(lab, screen, "graph", "trace", GRAPH, "--path", _first_path(lab)))
     allowed = _fetch(screen, device, SITE_NAME)
     blocked = _fetch(screen, device, BLOCKED_NAME)
-    takeover = _take_over(lab, screen, device)
+    takeover = _take_over(lab, screen, device, rules)
     again, shortcut, past = _short_cut(lab, screen, device)
     chain, star = _compare(lab, screen, device)
     screen.quote(_command(lab, screen, "graph", "list"))
@@ -159,7 +160,9 @@ def _fetch(screen: GraphScreen, device: Device, name: str) -> int:
 # ---- a firewall dies --------------------------------------------------------------------------------------
 
 
-def _take_over(lab: Lab, screen: GraphScreen, device: Device) -> Takeover:
+def _take_over(lab: Lab, screen: GraphScreen, device: Device, rules: Path) -> Takeover:
+    """Firewall fw1 loses its rules and a cable, so that its agent cannot mend it while the download lasts."""
+    kept = rules.rename(rules.with_suffix(".kept"))
     url = f"http://{SITE_NAME}/{_FILE}"
     before = _given(lab, "fw2")
     with (
@@ -173,17 +176,13 @@ def _take_over(lab: Lab, screen: GraphScreen, device: Device) -> Takeover:
             lab[ACCESS].place.run("ip", "link", "set", "fw1-in", "down")
             screen.say("firewall fw1 loses a cable: it is down, and the spare fw2 gets its customers", "bold")
             sha256 = download.finish(timeout=120)
-    lab[ACCESS].place.run("ip", "link", "set", "fw1-in", "up")
+    kept.rename(rules)
     gap = arrivals.longest_gap(at, at + AFTERMATH)
     screen.say(f"curl has ended; the longest time without data was {gap * 1000:.0f} ms")
     wait_until(
         lambda: lab.controller.ask("peer", "show", "fw1")["state"] == "up", "firewall fw1 was up again"
     )
     return Takeover(sha256, len(sockets), gap, _given(lab, "fw2") - before)
-
-
-def _is_up(lab: Lab, peer: str) -> bool:
-    return bool(lab.controller.ask("peer", "show", peer)["state"] == "up")
 
 
 @contextmanager

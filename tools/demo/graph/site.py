@@ -64,12 +64,11 @@ customers:
 
 def plans(folder: Path) -> list[HostPlan]:
     """The nodes; ``folder`` gets the firewalls' rules."""
-    rules = folder / "firewall.nft"
-    rules.write_text(_RULES)
+    rules = [_written(rules_file(folder, name), _RULES) for name in ("fw1", "fw2")]
     tunnels = {"name": "up0", "role": "underlay", "tunnels": ["vxlan"]}
     names = [{"customers": [str(ADDRESS.network)], "names": [BLOCKED_NAME]}]
     return [
-        HostPlan(ACCESS, settings={"port": [tunnels], "peer": [_peer("fw1", "firewall", rules=rules)]}),
+        HostPlan(ACCESS, settings={"port": [tunnels], "peer": [_peer("fw1", "firewall", rules=rules[0])]}),
         HostPlan(
             NORTH,
             settings={
@@ -82,11 +81,16 @@ def plans(folder: Path) -> list[HostPlan]:
         HostPlan(
             SOUTH,
             settings={
-                "peer": [_peer("st1", "statistics"), _peer("fw2", "firewall", rules=rules, spare=True)]
+                "peer": [_peer("st1", "statistics"), _peer("fw2", "firewall", rules=rules[1], spare=True)]
             },
         ),
         HostPlan(BORDER, edges=(SERVER,)),
     ]
+
+
+def rules_file(folder: Path, firewall: str) -> Path:
+    """Where a firewall has its rules."""
+    return folder / f"{firewall}.nft"
 
 
 def graph_file(folder: Path, name: str, server: str) -> Path:
