@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from moorline.errors import MoorlineError
@@ -11,10 +11,14 @@ from moorline.errors import MoorlineError
 MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
 """What stands before the four octets of an IPv4 address in mapped form."""
 
+MAPPED_BITS: Final = 8 * len(MAPPED_PREFIX)
+"""By so many bits the prefix of an IPv4 network is longer in mapped form."""
+
 NO_ADDRESS: Final = bytes(16)
 """All zeros: no address in a field that must have one."""
 
 AnyAddress = str | bytes | IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 
 class AddressError(MoorlineError):
@@ -55,3 +59,13 @@ def unmapped(octets: bytes) -> IPv4Address | IPv6Address:
         return IPv4Address(octets[12:])
     octets = packed(octets)
     return IPv4Address(octets) if len(octets) == 4 else IPv6Address(octets)
+
+
+def mapped_length(network: Network) -> int:
+    """Bits of a network's prefix among the 128 of its addresses in mapped form."""
+    return network.prefixlen + (MAPPED_BITS if network.version == 4 else 0)
+
+
+def mapped_mask(network: Network) -> bytes:
+    """The mask of a network's prefix in mapped form, 16 octets."""
+    return network.netmask.packed.rjust(16, b"\xff")

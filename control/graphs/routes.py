@@ -13,11 +13,10 @@ from control.records import Node
 from control.southbound.contract import Contract, Prefix, Row
 from control.subscribers.directory import Subscribers
 from control.subscribers.rows import Way, ways
-from moorline.addresses import MAPPED_PREFIX, mapped
+from moorline.addresses import mapped, mapped_length
 
 _TABLE = "route"
 _EDGE = "edge"
-_IPV4_BITS = 8 * len(MAPPED_PREFIX)
 
 
 class Routes:
@@ -49,8 +48,7 @@ class Routes:
         yield from wanted.values()
 
     def _row(self, node: Node, other: Node, way: Way) -> Row:
-        length = way.prefix.prefixlen + (_IPV4_BITS if way.prefix.version == 4 else 0)
-        destination = Prefix(mapped(way.prefix.network_address), length)
+        destination = Prefix(mapped(way.prefix.network_address), mapped_length(way.prefix))
         match: dict[str, int | Prefix] = {"tenant": way.tenant, "destination": destination}
         if other is node:
             return self._contract.row(_TABLE, match, way.action, way.params)

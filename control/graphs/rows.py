@@ -17,7 +17,7 @@ from control.graphs.maglev import BUCKETS
 from control.graphs.model import Network, Ports
 from control.records import Node
 from control.southbound.contract import Contract, Masked, Row
-from moorline.addresses import MAPPED_PREFIX, mapped
+from moorline.addresses import mapped, mapped_mask
 from moorline.wire import PeerHeader
 
 TABLES: Final = ("path_hop", "member", "affinity", "resume", "classifier", "shortcut")
@@ -27,7 +27,6 @@ _SECOND_LABEL: Final = {PeerHeader.QINQ: 1}
 
 _KNOWN_RULES: Final = 65536
 _TENANT_MASK: Final = (1 << 24) - 1
-_IPV4_BITS: Final = 8 * len(MAPPED_PREFIX)
 
 
 Values = dict[str, int | bytes]
@@ -275,9 +274,7 @@ def _port_parts(field: str, ports: Ports | None) -> Iterator[dict[str, Masked]]:
 
 
 def _prefix(network: Network) -> Masked:
-    bits = network.prefixlen + (_IPV4_BITS if network.version == 4 else 0)
-    mask = ((1 << bits) - 1) << 128 - bits
-    return Masked(mapped(network.network_address), mask.to_bytes(16, "big"))
+    return Masked(mapped(network.network_address), mapped_mask(network))
 
 
 def _masked(value: int, mask: int, octets: int) -> Masked:

@@ -11,11 +11,10 @@ from control.southbound.contract import Contract, Row
 from control.subscribers.directory import Subscribers, edge_port
 from control.subscribers.model import Network
 from control.subscribers.records import Device
-from moorline.addresses import MAPPED_PREFIX, mapped
+from moorline.addresses import mapped, mapped_mask
 from moorline.paths import Locator
 
 _TABLE: Final = "device"
-_IPV4_BITS: Final = 8 * len(MAPPED_PREFIX)
 
 
 class DeviceRows:
@@ -53,7 +52,7 @@ class DeviceRows:
         params: dict[str, int | bytes] = {
             "tenant": device.tenant,
             "address": mapped(prefix.network_address),
-            "mask": mask_of(prefix),
+            "mask": mapped_mask(prefix),
         }
         return self._contract.row(_TABLE, match, "admit", params)
 
@@ -100,9 +99,3 @@ def ends_of_tunnels(node: Node, kind: str, version: int) -> Iterator[Locator]:
     ports = {port.number for port in node.ports if port.role == "underlay" and kind in port.tunnels}
     octets = 4 if version == 4 else 16
     return (at for at in node.locators if at.port in ports and len(at.address) == octets)
-
-
-def mask_of(prefix: Network) -> bytes:
-    """The mask of a prefix in 16 octets, IPv4 as mapped."""
-    bits = prefix.prefixlen + (_IPV4_BITS if prefix.version == 4 else 0)
-    return (((1 << bits) - 1) << 128 - bits).to_bytes(16, "big")

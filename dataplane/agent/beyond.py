@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from dataplane.agent.neighbours import Neighbours
 from dataplane.agent.ports import Ports, PortState
 from dataplane.contract.rows import Row
-from moorline.addresses import MAPPED_PREFIX, mapped, unmapped
+from moorline.addresses import MAPPED_BITS, MAPPED_PREFIX, mapped, unmapped
 from moorline.matches import Prefix
 
 _ANYWHERE: Final = (ip_address("198.51.100.1"), ip_address("2001:db8::1"))
@@ -81,9 +81,9 @@ def networks(row: Row) -> Iterator[Network]:
     """What an entry of ``route`` is for: one network, or one of each family."""
     found = row.match.get("destination", Prefix(b"", 0))
     assert isinstance(found, Prefix)
-    value, of_family = found.value.rjust(16, b"\0"), len(MAPPED_PREFIX) * 8
-    if value.startswith(MAPPED_PREFIX) and found.length >= of_family:
-        yield ip_network((unmapped(value).packed, found.length - of_family))
+    value = found.value.rjust(16, b"\0")
+    if value.startswith(MAPPED_PREFIX) and found.length >= MAPPED_BITS:
+        yield ip_network((unmapped(value).packed, found.length - MAPPED_BITS))
         return
     yield ip_network((value, found.length))
     if not found.length:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from finsy.proto import p4r, p4r_grpc
 
 from dataplane.contract.p4info import P4Info, Value, index_p4info
+from moorline.addresses import MAPPED_BITS
 from moorline.cli.client import CALL_SECONDS
 from moorline.cli.text import scid_text
 from moorline.errors import MoorlineError
@@ -22,7 +23,6 @@ AGENTS_DEVICE_ID: Final = 1
 """An agent serves one data plane."""
 
 _ADDRESS_BITS: Final = 128
-_MAPPED_BITS: Final = 96
 _LABEL_BITS: Final = 32
 
 
@@ -101,7 +101,7 @@ def _masked(match: p4r.FieldMatch.Ternary, width: int) -> int | str:
 def _prefix(value: bytes, length: int, width: int) -> str:
     shown = value_of(value, width)
     mapped = width == _ADDRESS_BITS and "." in str(shown)
-    return f"{shown}/{length - _MAPPED_BITS if mapped and length >= _MAPPED_BITS else length}"
+    return f"{shown}/{length - MAPPED_BITS if mapped and length >= MAPPED_BITS else length}"
 
 
 def _named(described: Iterable[Value], values: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
