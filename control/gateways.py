@@ -10,7 +10,7 @@ import structlog
 
 from control.errors import InvalidRequestError, PreconditionError
 from control.records import Node, Service
-from control.virtual import Network
+from moorline.addresses import Network
 
 log = structlog.get_logger(__name__)
 

@@ -14,16 +14,15 @@ from enum import IntEnum
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
-    IPv4Network,
     IPv6Address,
     IPv6Interface,
-    IPv6Network,
     ip_address,
     ip_interface,
     ip_network,
 )
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from moorline.addresses import Network
 from moorline.paths import Locator
 from moorline.switch import SwitchConfig
 from moorline.wire import PeerHeader
@@ -71,7 +70,7 @@ class Port:
     tunnels: tuple[str, ...] = ()
 
     @property
-    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+    def networks(self) -> tuple[Network, ...]:
         """The prefixes as networks."""
         return tuple(map(ip_network, self.prefixes))
 

@@ -8,8 +8,7 @@ from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from control.errors import AlreadyExistsError, ExhaustedError, InvalidRequestError
-
-Network = IPv4Network | IPv6Network
+from moorline.addresses import Network
 
 
 class AddressPool:

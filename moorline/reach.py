@@ -4,25 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import PlainSerializer, PlainValidator
 
+from moorline.addresses import Network
 from moorline.wire import Tunnel
 
 TunnelName = Literal["vxlan", "gre", "ipip"]
-AnyNetwork = IPv4Network | IPv6Network
 
 
-def _prefix(value: Any) -> AnyNetwork:
+def _prefix(value: Any) -> Network:
     try:
         return ip_network(str(value))
     except ValueError:
         raise ValueError("write a prefix without bits of hosts, such as 192.0.2.0/24 or ::/0") from None
 
 
-PrefixText = Annotated[AnyNetwork, PlainValidator(_prefix), PlainSerializer(str, when_used="json")]
+PrefixText = Annotated[Network, PlainValidator(_prefix), PlainSerializer(str, when_used="json")]
 
 
 def tunnel_of(name: TunnelName) -> Tunnel:
@@ -31,7 +31,7 @@ def tunnel_of(name: TunnelName) -> Tunnel:
 
 
 def check_reach(
-    role: str, tenant: int, prefixes: Collection[AnyNetwork], tunnels: Collection[TunnelName]
+    role: str, tenant: int, prefixes: Collection[Network], tunnels: Collection[TunnelName]
 ) -> None:
     """Check that a port of this role can have these; raises ``ValueError``."""
     if prefixes and role != "edge":

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
-    IPv4Network,
     IPv6Address,
     IPv6Interface,
-    IPv6Network,
     ip_address,
     ip_interface,
 )
@@ -22,6 +20,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, model_validator
 
 from moorline import ethernet
+from moorline.addresses import Network
 from moorline.config import Section
 from moorline.feature_peers import MacText, PeerFacts, PortSharing, once, sharing
 from moorline.paths import Locator
@@ -40,7 +39,6 @@ LARGEST_MTU: Final = 65535
 Role = Literal["underlay", "gateway", "edge", "peer"]
 AnyInterface = IPv4Interface | IPv6Interface
 AnyAddress = IPv4Address | IPv6Address
-_AnyNetwork = IPv4Network | IPv6Network
 
 _OWN_MACS: Final = b"\x02\x6d\x6c\x00"
 
@@ -155,7 +153,7 @@ class SwitchPort(Section):
         return ethernet.octets(self.mac)
 
     @property
-    def networks(self) -> tuple[_AnyNetwork, ...]:
+    def networks(self) -> tuple[Network, ...]:
         """What is on the link."""
         return tuple(address.network for address in self.addresses)
 

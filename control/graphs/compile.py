@@ -15,7 +15,8 @@ from itertools import islice, pairwise, product
 from typing import Final, NamedTuple, TypeVar
 
 from control.errors import InvalidRequestError
-from control.graphs.model import Applies, GraphSpec, Hop, Network, Ports, When
+from control.graphs.model import Applies, GraphSpec, Hop, Ports, When
+from moorline.addresses import Network
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from control.graphs.model import Network
+from moorline.addresses import Network
 
 
 class Subscribers(Protocol):

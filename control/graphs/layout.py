@@ -14,12 +14,12 @@ from control.graphs.allocate import Numbers
 from control.graphs.compile import PRIORITIES, Match, Step, matches_of
 from control.graphs.facts import Subscribers
 from control.graphs.maglev import spread
-from control.graphs.model import Applies, Network
+from control.graphs.model import Applies
 from control.graphs.records import Graph, LaidPath, Version
 from control.peers import PeerInstance, PeerState
 from control.records import Node
 from control.rules import matches as pattern_matches
-from moorline.addresses import packed
+from moorline.addresses import Network, packed
 from moorline.wire import OVERHEAD_IPV6, PeerCheck, PeerHeader
 
 SMALLEST_MTU: Final = 1280

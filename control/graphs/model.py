@@ -11,10 +11,9 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, mod
 
 from control.rules import parse_pattern
 from control.yaml_file import read_mapping
+from moorline.addresses import Network
 from moorline.config import Section, parse
 from moorline.errors import MoorlineError
-
-Network = IPv4Network | IPv6Network
 
 MAX_PRIORITY: Final = 9999
 _MAX_TENANT: Final = (1 << 24) - 1

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from control.graphs.graphs import Graphs
-from control.graphs.model import Network
 from control.records import Node
 from control.southbound.contract import Contract, Prefix, Row
 from control.subscribers.directory import Subscribers
 from control.subscribers.rows import Way, ways
-from moorline.addresses import mapped, mapped_length
+from moorline.addresses import Network, mapped, mapped_length
 
 _TABLE = "route"
 _EDGE = "edge"

@@ -14,10 +14,10 @@ from control.graphs.compile import FIRST_INDEX, Match, port_masks
 from control.graphs.extras import Extras, Jump, Pin
 from control.graphs.layout import Layout, Placed, Standing, Visit
 from control.graphs.maglev import BUCKETS
-from control.graphs.model import Network, Ports
+from control.graphs.model import Ports
 from control.records import Node
 from control.southbound.contract import Contract, Masked, Row
-from moorline.addresses import mapped, mapped_mask
+from moorline.addresses import Network, mapped, mapped_mask
 from moorline.wire import PeerHeader
 
 TABLES: Final = ("path_hop", "member", "affinity", "resume", "classifier", "shortcut")

@@ -16,13 +16,14 @@ from control.graphs.compile import PRIORITIES, Match
 from control.graphs.extras import Extras
 from control.graphs.graphs import Graphs
 from control.graphs.layout import Layout, Placed, Rule, network_of
-from control.graphs.model import MAX_PRIORITY, Network, Ports
+from control.graphs.model import MAX_PRIORITY, Ports
 from control.graphs.probe import Probe, Sighting, SightingFormat
 from control.records import Node
 from control.southbound.contract import RowKey
 from control.southbound.dataplanes import DataPlanes
 from control.southbound.packet_format import PacketFormat
 from control.state import State
+from moorline.addresses import Network
 from moorline.wire import OAM_PORT
 
 PATIENCE: Final = 2.0

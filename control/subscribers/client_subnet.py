@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Final, Self
 
+from moorline.addresses import Network
 from moorline.errors import MoorlineError
 
 OPTION: Final = 8
@@ -25,7 +26,7 @@ class ClientSubnetError(MoorlineError):
 class ClientSubnet:
     """A subnet, and of how many bits of it an answer depends."""
 
-    network: IPv4Network | IPv6Network
+    network: Network
     scope: int = 0
 
     @classmethod

@@ -15,7 +15,7 @@ from control.errors import ControlError, NotFoundError, PreconditionError
 from control.records import Node
 from control.state import State
 from control.store.base import Store, Transaction
-from control.subscribers.model import CustomerSpec, Network, require_apart
+from control.subscribers.model import CustomerSpec, require_apart
 from control.subscribers.records import (
     ACCOUNT,
     CUSTOMER,
@@ -26,6 +26,7 @@ from control.subscribers.records import (
     devices_of,
     session_key,
 )
+from moorline.addresses import Network
 
 log = structlog.get_logger(__name__)
 

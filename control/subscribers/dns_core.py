@@ -28,7 +28,7 @@ from dnslib.label import DNSLabelError
 
 from control.subscribers.client_subnet import OPTION, ClientSubnet, ClientSubnetError
 from control.subscribers.endpoints import KINDS, Found
-from control.subscribers.locations import Network
+from moorline.addresses import Network
 
 MAX_UDP: Final = 1232
 """Octets that the server takes in a datagram (DNS flag day 2020)."""

@@ -13,9 +13,9 @@ from control.errors import InvalidRequestError
 from control.records import Node
 from control.state import State
 from control.subscribers.directory import Subscribers
-from control.subscribers.locations import EndpointsConfig, LocationConfig, Locations, Network
+from control.subscribers.locations import EndpointsConfig, LocationConfig, Locations
 from control.subscribers.rows import ends_of_tunnels
-from moorline.addresses import packed
+from moorline.addresses import Network, packed
 from moorline.reach import TunnelName
 
 KINDS: tuple[str, ...] = get_args(TunnelName)

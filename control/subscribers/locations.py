@@ -5,16 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Annotated, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from moorline.addresses import Network
 from moorline.config import Section
 from moorline.names import NodeName
 from moorline.reach import PrefixText
-
-Network = IPv4Network | IPv6Network
 
 _MAX_COST: Final = 1_000_000
 Cost = Annotated[int, Field(ge=1, le=_MAX_COST)]

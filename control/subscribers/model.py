@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, model_validator
 
 from control.errors import InvalidRequestError
 from control.yaml_file import read_mapping
-from moorline.addresses import AddressError, unmapped
+from moorline.addresses import AddressError, Network, unmapped
 from moorline.config import Section, parse
 from moorline.reach import PrefixText, TunnelName, tunnel_of
 from moorline.wire import Tunnel
 
-Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 MAX_FILE: Final = 16 * 1024 * 1024

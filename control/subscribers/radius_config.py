@@ -10,7 +10,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, model_validator
 
 from control.errors import StartError
-from control.subscribers.model import Network
+from moorline.addresses import Network
 from moorline.config import Section
 from moorline.reach import PrefixText
 

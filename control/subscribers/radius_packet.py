@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from pyrad.dictionary import Dictionary
 from pyrad.packet import AccountingRequest, AcctPacket, PacketError, StatusServer
 
-from control.subscribers.model import Network, UserTunnel, check_text
+from control.subscribers.model import UserTunnel, check_text
 from control.subscribers.records import Traffic
+from moorline.addresses import Network
 from moorline.errors import MoorlineError
 
 HEADER_OCTETS: Final = 20

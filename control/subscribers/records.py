@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from ipaddress import ip_network
 from typing import Final, Self
 
-from control.subscribers.model import CustomerSpec, DeviceSpec, Network, UserTunnel
+from control.subscribers.model import CustomerSpec, DeviceSpec, UserTunnel
+from moorline.addresses import Network
 
 CUSTOMER: Final = "customer/"
 SESSION: Final = "session/"

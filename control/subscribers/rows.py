@@ -9,9 +9,8 @@ from typing import Final, NamedTuple
 from control.records import Node
 from control.southbound.contract import Contract, Row
 from control.subscribers.directory import Subscribers, edge_port
-from control.subscribers.model import Network
 from control.subscribers.records import Device
-from moorline.addresses import mapped, mapped_mask
+from moorline.addresses import Network, mapped, mapped_mask
 from moorline.paths import Locator
 
 _TABLE: Final = "device"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from dataplane.agent.spread import keep_flows_together, spread_receiving
 from dataplane.agent.sysctl import write_sysctl
 from dataplane.agent.watch import read_host
 from dataplane.bpf.attach import driver_of
+from moorline.addresses import Network
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.errors import MoorlineError
 from moorline.wire import OVERHEAD_IPV6
@@ -122,9 +123,7 @@ class AccessPair:
             if link.mtu != mtu:
                 await self._netlink.link("set", index=link.index, mtu=mtu)
 
-    async def set_endpoints(
-        self, endpoints: Sequence[api.Endpoint], prefixes: Sequence[IPv4Network | IPv6Network]
-    ) -> None:
+    async def set_endpoints(self, endpoints: Sequence[api.Endpoint], prefixes: Sequence[Network]) -> None:
         """Put the endpoints' addresses on the near end, and lead the virtual prefixes there.
 
         Programs that do not choose a source address get that of the first endpoint.
@@ -154,7 +153,7 @@ class AccessPair:
             **({"flags": _IFA_F_NODAD} if command != "del" and len(address) == 16 else {}),
         )
 
-    async def _route(self, index: int, prefix: IPv4Network | IPv6Network, source: bytes) -> None:
+    async def _route(self, index: int, prefix: Network, source: bytes) -> None:
         await self._netlink.route(
             "replace",
             dst=str(prefix),

@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
-    IPv4Network,
     IPv6Address,
     IPv6Interface,
-    IPv6Network,
     ip_address,
     ip_network,
 )
@@ -19,13 +17,11 @@ from typing import Final, Protocol
 from dataplane.agent.neighbours import Neighbours
 from dataplane.agent.ports import Ports, PortState
 from dataplane.contract.rows import Row
-from moorline.addresses import MAPPED_BITS, MAPPED_PREFIX, mapped, unmapped
+from moorline.addresses import MAPPED_BITS, MAPPED_PREFIX, Network, mapped, unmapped
 from moorline.matches import Prefix
 
 _ANYWHERE: Final = (ip_address("198.51.100.1"), ip_address("2001:db8::1"))
 """Addresses to ask for the way to a prefix that has so many."""
-
-Network = IPv4Network | IPv6Network
 
 
 class Tables(Protocol):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from dataplane.agent.dumps import dump
 from dataplane.agent.known import Known
 from dataplane.agent.marks import PROTOCOL
 from dataplane.agent.sysctl import read_sysctl, write_sysctl
+from moorline.addresses import Network
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +83,7 @@ class Guard:
         """Links changed: compare with what the kernel has, next time."""
         self._known.doubt()
 
-    async def keep(self, interfaces: Iterable[str], prefixes: Sequence[IPv4Network | IPv6Network]) -> None:
+    async def keep(self, interfaces: Iterable[str], prefixes: Sequence[Network]) -> None:
         """Drop what comes in on these interfaces and would be forwarded to virtual addresses, no more."""
         wanted = {
             _Rule(interface, str(prefix.network_address), prefix.prefixlen, _family(prefix))
@@ -115,5 +115,5 @@ class Guard:
         return True
 
 
-def _family(prefix: IPv4Network | IPv6Network) -> int:
+def _family(prefix: Network) -> int:
     return AF_INET if prefix.version == 4 else AF_INET6

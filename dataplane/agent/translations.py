@@ -6,9 +6,10 @@ of names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 
 from dataplane.agent.dns_core import Addresses
+from moorline.addresses import Network
 from moorline.api.v1 import moorline_pb2 as api
 
 
@@ -19,7 +20,7 @@ class Translations:
         self._rows: dict[int, bytes] = {}
         self._names = _Names()
         self._endpoints: tuple[api.Endpoint, ...] = ()
-        self._prefixes: list[IPv4Network | IPv6Network] = []
+        self._prefixes: list[Network] = []
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -76,7 +77,7 @@ class Translations:
         self._prefixes = [ip_network(prefix, strict=False) for prefix in prefixes]
 
     @property
-    def prefixes(self) -> tuple[IPv4Network | IPv6Network, ...]:
+    def prefixes(self) -> tuple[Network, ...]:
         """The prefixes of virtual addresses."""
         return tuple(self._prefixes)
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from dataplane.peers.names_in import canonical
+from moorline.addresses import Network
 
 
 class Blocked:
     """Lists of names for prefixes of customers; a customer may be in several."""
 
     def __init__(self, lists: Iterable[Mapping[str, Sequence[str]]]) -> None:
-        self._lists: list[tuple[tuple[IPv4Network | IPv6Network, ...], frozenset[str]]] = [
+        self._lists: list[tuple[tuple[Network, ...], frozenset[str]]] = [
             (
                 tuple(map(ip_network, one["customers"])),
                 frozenset(canonical(name.removeprefix("*.")) for name in one["names"]),

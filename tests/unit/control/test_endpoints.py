@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from control.subscribers.client_subnet import OPTION, ClientSubnet, ClientSubnetError
 from control.subscribers.dns_core import Zone, answer
 from control.subscribers.endpoints import Endpoint, Found
-from control.subscribers.locations import EndpointsConfig, Locations, Network
+from control.subscribers.locations import EndpointsConfig, Locations
+from moorline.addresses import Network
 from moorline.api.v1 import subscribers_pb2 as api
 from tests.unit.control.graph_site import GraphSite
 from tests.unit.control.test_subscribers import apply, stub, underlay
