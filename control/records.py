@@ -211,6 +211,11 @@ class Node:
         """Where it is, then where it was until a moment ago (4 or 16 octets)."""
         return (*(at.address for at in self.locators), *self.previous)
 
+    @property
+    def edge_ports(self) -> tuple[Port, ...]:
+        """Those of its ports where packets of no service connection come in and leave the site."""
+        return tuple(port for port in self.ports if port.role == "edge")
+
     def encode(self) -> bytes:
         """Its value in the store."""
         return dump(

@@ -25,7 +25,6 @@ from moorline.wire import OVERHEAD_IPV6, PeerCheck, PeerHeader
 SMALLEST_MTU: Final = 1280
 """What IPv6 asks of every link (RFC 8200, section 5)."""
 
-_EDGE: Final = "edge"
 _LARGEST_MTU: Final = 0xFFFF
 _HEADER_OCTETS: Final = {
     PeerHeader.NONE: 0,
@@ -166,7 +165,7 @@ class Layout:
         self.numbers = numbers
         self.nodes = nodes
         self._subscribers = subscribers
-        self.edges = frozenset(node.name for node in nodes.values() if _has_edge(node)) | (
+        self.edges = frozenset(node.name for node in nodes.values() if node.edge_ports) | (
             frozenset(subscribers.nodes()) & frozenset(nodes)
         )
         self.kinds = _kinds(instances, numbers, nodes)
@@ -318,10 +317,6 @@ class Layout:
 def network_of(address: bytes) -> Network:
     """An address (4 or 16 octets) as a prefix of its own."""
     return ip_network((address, 8 * len(address)))
-
-
-def _has_edge(node: Node) -> bool:
-    return any(port.role == _EDGE for port in node.ports)
 
 
 def _kinds(instances: Iterable[PeerInstance], numbers: Numbers, nodes: Mapping[str, Node]) -> dict[str, Kind]:

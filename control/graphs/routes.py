@@ -15,7 +15,6 @@ from control.subscribers.rows import Way, ways
 from moorline.addresses import Network, mapped, mapped_length
 
 _TABLE = "route"
-_EDGE = "edge"
 
 
 class Routes:
@@ -57,8 +56,6 @@ class Routes:
 def _edges(node: Node, nodes: Iterable[Node]) -> Iterator[Way]:
     """The ways through edge ports, those of ``node`` first."""
     for other in sorted(nodes, key=lambda one: (one is not node, one.id)):
-        for port in other.ports:
-            if port.role == _EDGE:
-                params = {"port": port.number, "vlan": 0}
-                for prefix in port.networks:
-                    yield Way(port.tenant, prefix, other.name, "route_port", {**params})
+        for port in other.edge_ports:
+            for prefix in port.networks:
+                yield Way(port.tenant, prefix, other.name, "route_port", {"port": port.number, "vlan": 0})

@@ -321,8 +321,8 @@ class Subscribers:
 
 def edge_port(node: Node, text: str) -> int | None:
     """The number of the edge port of a node that is called so: its interface, or its number."""
-    ports = (port for port in node.ports if port.role == "edge")
-    return next((port.number for port in ports if text in (port.interface, str(port.number))), None)
+    named = (port.number for port in node.edge_ports if text in (port.interface, str(port.number)))
+    return next(named, None)
 
 
 def _filed(specs: Iterable[CustomerSpec]) -> dict[tuple[int, Network], tuple[str, str]]:
