@@ -140,7 +140,7 @@ class Graphs:
 
     def placed(self, version: Version) -> list[Placed]:
         """The paths of a version in the site."""
-        return [one for one in self.layout.placed if one.version is version]
+        return self.layout.placed_of(version)
 
     def leads_over(self, name: str, node: str) -> bool:
         """Whether a graph leads packets to peers at a node."""

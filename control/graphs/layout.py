@@ -170,6 +170,7 @@ class Layout:
         )
         self.kinds = _kinds(instances, numbers, nodes)
         self.placed = tuple(self._place())
+        self._rules: dict[Version, tuple[Rule, ...]] = {}
 
     def _place(self) -> Iterator[Placed]:
         for graph in self.graphs:
@@ -203,6 +204,10 @@ class Layout:
                 mtus = [at.mtu for at in self.nodes[instance.node].ports if at.number in instance.ports]
                 carried += [mtu - _HEADER_OCTETS[instance.header] for mtu in mtus if mtu]
         return min(carried, default=_LARGEST_MTU)
+
+    def placed_of(self, version: Version) -> list[Placed]:
+        """The paths of a version."""
+        return [one for one in self.placed if one.version is version]
 
     # ---- steps ---------------------------------------------------------------------------------------------
 
@@ -261,27 +266,23 @@ class Layout:
         for graph in self.graphs:
             version = self.version_at(graph, node)
             if version is not None:
-                yield from (rule for rule in self._rules(version) if node.name in rule.placed.nodes)
+                yield from (rule for rule in self.rules_of(version) if node.name in rule.placed.nodes)
 
     def active_rules(self, graph: Graph) -> tuple[Rule, ...]:
         """All rules of a graph as it is now; none of one that is being deleted."""
-        return self._rules(graph.active) if graph.active is not None else ()
+        return self.rules_of(graph.active) if graph.active is not None else ()
 
-    def _rules(self, version: Version) -> tuple[Rule, ...]:
-        cached = self._by_version.get(id(version))
-        if cached is None:
-            cached = self._by_version[id(version)] = tuple(self.rules_of(version))
-        return cached
-
-    @cached_property
-    def _by_version(self) -> dict[int, tuple[Rule, ...]]:
-        return {}
-
-    def rules_of(self, version: Version) -> Iterator[Rule]:
+    def rules_of(self, version: Version) -> tuple[Rule, ...]:
         """All rules by which packets take the paths of a version."""
-        for placed in self.placed:
+        rules = self._rules.get(version)
+        if rules is None:
+            rules = self._rules[version] = tuple(self._find_rules(version))
+        return rules
+
+    def _find_rules(self, version: Version) -> Iterator[Rule]:
+        for placed in self.placed_of(version):
             path = placed.path
-            if placed.version is not version or path.plan.services:
+            if path.plan.services:
                 continue
             priority = path.spec.priority * PRIORITIES + PRIORITIES - path.plan.order
             for item in path.spec.applies:

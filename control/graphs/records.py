@@ -18,9 +18,12 @@ SHORTCUT: Final = "shortcut/"
 """Prefixes of the keys in the store."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Version:
-    """A graph as it was applied once: its file, and the numbers of its paths by their keys."""
+    """A graph as it was applied once: its file, and the numbers of its paths by their keys.
+
+    Two that say the same are not equal: each has paths of its own.
+    """
 
     spec: GraphSpec
     numbers: Mapping[str, PathNumbers]

@@ -25,16 +25,15 @@ def require_sound(layout: Layout, graph: Graph) -> None:
     """
     version = graph.active
     assert version is not None
-    placed = [one for one in layout.placed if one.version is version]
-    for error in _errors(layout, graph, version, placed):
+    for error in _errors(layout, graph, version):
         raise error
 
 
-def _errors(layout: Layout, graph: Graph, version: Version, placed: list[Placed]) -> Iterator[ControlError]:
+def _errors(layout: Layout, graph: Graph, version: Version) -> Iterator[ControlError]:
     yield from _loops(version)
     yield from _kinds(layout, version)
     yield from _peers(layout, version)
-    for one in placed:
+    for one in layout.placed_of(version):
         yield from _services(layout, one)
         yield from _ways(layout, one)
         yield from _mtu(one)
@@ -141,7 +140,7 @@ def _returns(layout: Layout) -> dict[str, list[Visit]]:
 
 def _overlaps(layout: Layout, version: Version) -> Iterator[ControlError]:
     spec = version.spec
-    mine = list(layout.rules_of(version))
+    mine = layout.rules_of(version)
     for other in layout.graphs:
         if other.active is None or other.active is version or other.name == spec.name:
             continue
@@ -157,7 +156,7 @@ def _overlaps(layout: Layout, version: Version) -> Iterator[ControlError]:
             )
 
 
-def _rule_of_both(mine: list[Rule], theirs: Iterable[Rule]) -> str:
+def _rule_of_both(mine: Iterable[Rule], theirs: Iterable[Rule]) -> str:
     for rule in theirs:
         if any(one.match.meets(rule.match) for one in mine):
             source, destination = rule.match.source or "anybody", rule.match.destination or "anybody"
