@@ -15,6 +15,7 @@ from control.graphs.compile import PRIORITIES, Match, Step, matches_of
 from control.graphs.facts import Subscribers
 from control.graphs.maglev import spread
 from control.graphs.model import Applies
+from control.graphs.overlaps import MatchIndex
 from control.graphs.records import Graph, LaidPath, Version
 from control.peers import PeerInstance, PeerState
 from control.records import Node
@@ -171,6 +172,7 @@ class Layout:
         self.kinds = _kinds(instances, numbers, nodes)
         self.placed = tuple(self._place())
         self._rules: dict[Version, tuple[Rule, ...]] = {}
+        self._indices: dict[Version, MatchIndex[Rule]] = {}
 
     def _place(self) -> Iterator[Placed]:
         for graph in self.graphs:
@@ -278,6 +280,13 @@ class Layout:
         if rules is None:
             rules = self._rules[version] = tuple(self._find_rules(version))
         return rules
+
+    def rules_meeting(self, version: Version, match: Match) -> Iterator[Rule]:
+        """The rules of a version that a packet could meet as well as ``match``, in any order."""
+        index = self._indices.get(version)
+        if index is None:
+            index = self._indices[version] = MatchIndex((rule.match, rule) for rule in self.rules_of(version))
+        return index.meeting(match)
 
     def _find_rules(self, version: Version) -> Iterator[Rule]:
         for placed in self.placed_of(version):

@@ -317,9 +317,11 @@ def _index_of(placed: Placed, until: str) -> int:
 
 def _path_of(layout: Layout, graph: Graph, flow: Flow) -> Placed | None:
     """The path of ``graph`` that its rules lead a flow onto."""
-    rules = layout.active_rules(graph)
-    fitting = [rule for rule in rules if rule.match.meets(flow.match)]
-    return max(fitting, key=lambda rule: rule.priority).placed if fitting else None
+    if graph.active is None:
+        return None
+    fitting = layout.rules_meeting(graph.active, flow.match)
+    rule = max(fitting, key=lambda rule: rule.priority, default=None)
+    return rule.placed if rule is not None else None
 
 
 def _checked(flow: Flow) -> Flow:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from control.errors import ControlError, InvalidRequestError, PreconditionError
-from control.graphs.layout import SMALLEST_MTU, Layout, Placed, Rule, Standing, Visit
+from control.graphs.layout import SMALLEST_MTU, Layout, Placed, Standing, Visit
 from control.graphs.model import GraphSpec, Services
 from control.graphs.records import Graph, Version
 from control.graphs.rows import by_class, current
@@ -140,25 +140,22 @@ def _returns(layout: Layout) -> dict[str, list[Visit]]:
 
 def _overlaps(layout: Layout, version: Version) -> Iterator[ControlError]:
     spec = version.spec
-    mine = layout.rules_of(version)
     for other in layout.graphs:
         if other.active is None or other.active is version or other.name == spec.name:
             continue
         theirs = other.active.spec
         if (theirs.priority, theirs.tenant) != (spec.priority, spec.tenant):
             continue
-        if (both := _rule_of_both(mine, layout.rules_of(other.active))) or (
-            both := _pair_of_both(spec, theirs)
-        ):
+        if (both := _rule_of_both(layout, version, other.active)) or (both := _pair_of_both(spec, theirs)):
             yield PreconditionError(
                 f"graphs {spec.name} and {theirs.name} both apply to {both} with priority {spec.priority}: "
                 "give one of them another priority"
             )
 
 
-def _rule_of_both(mine: Iterable[Rule], theirs: Iterable[Rule]) -> str:
-    for rule in theirs:
-        if any(one.match.meets(rule.match) for one in mine):
+def _rule_of_both(layout: Layout, mine: Version, theirs: Version) -> str:
+    for rule in layout.rules_of(theirs):
+        if any(True for _ in layout.rules_meeting(mine, rule.match)):
             source, destination = rule.match.source or "anybody", rule.match.destination or "anybody"
             return f"packets from {source} to {destination}"
     return ""
