@@ -24,7 +24,7 @@ from control.graphs.changeover import Changeover
 from control.graphs.compile import plans_of
 from control.graphs.extras import Addition, Extras
 from control.graphs.facts import Subscribers
-from control.graphs.layout import Layout, Placed
+from control.graphs.layout import Layout
 from control.graphs.links import Links
 from control.graphs.model import GraphSpec
 from control.graphs.records import GRAPH, Graph, Version
@@ -93,7 +93,7 @@ class Graphs:
         self._layout: Layout | None = None
         self._changing = asyncio.Lock()
         self._gone = asyncio.Condition()
-        self._graces: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._naming: asyncio.Task[None] | None = None
         self.additions: Sequence[Addition] = ()
         """Who adds to the rows; who would add something else calls :meth:`write`."""
@@ -138,14 +138,10 @@ class Graphs:
             raise NotFoundError(f"there is no graph {name!r}: list the graphs, or apply its file")
         return graph
 
-    def placed(self, version: Version) -> list[Placed]:
-        """The paths of a version in the site."""
-        return self.layout.placed_of(version)
-
     def leads_over(self, name: str, node: str) -> bool:
         """Whether a graph leads packets to peers at a node."""
         active = self.graph(name).active
-        placed = self.placed(active) if active is not None else []
+        placed = self.layout.placed_of(active) if active is not None else []
         return any(visit.instance.node == node for one in placed for visit in self.layout.visits(one))
 
     # ---- start ---------------------------------------------------------------------------------------------
@@ -169,7 +165,7 @@ class Graphs:
 
     def close(self) -> None:
         """Leave grace times to the next controller."""
-        for task in self._graces:
+        for task in self._tasks:
             task.cancel()
 
     # ---- changes by operators ------------------------------------------------------------------------------
@@ -284,13 +280,11 @@ class Graphs:
             self._begin_grace(graph, () if before is None else (before,))
 
     def _begin_grace(self, graph: Graph, versions: Iterable[Version]) -> None:
-        task = asyncio.create_task(self._end_grace(graph, tuple(versions), graph.applied_ns))
-        self._graces.add(task)
-        task.add_done_callback(self._graces.discard)
+        self._begin(self._end_grace(graph, tuple(versions), graph.applied_ns))
 
     async def _end_grace(self, graph: Graph, versions: tuple[Version, ...], applied_ns: int) -> None:
         """Delete former ``versions`` when no packets are on their paths any more."""
-        nodes = {name for version in versions for one in self.placed(version) for name in one.nodes}
+        nodes = {name for version in versions for one in self.layout.placed_of(version) for name in one.nodes}
         await _until(lambda: self._all_follow(nodes), _AWAY_GRACES * self._grace_seconds)
         await asyncio.sleep(self._grace_seconds)
         try:
@@ -347,7 +341,6 @@ class Graphs:
         ends = {node.name for node in connection.nodes}
         if all(ends <= one.nodes for one in self.layout.placed if one.path.spi in spis):
             return
-        self._layout = None
         await self.write()
 
     async def _follow(self) -> None:
@@ -380,8 +373,8 @@ class Graphs:
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._graces.add(task)
-        task.add_done_callback(self._graces.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
     async def write(self) -> None:

@@ -25,9 +25,6 @@ class Leading(Protocol):
     def all(self) -> list[Graph]:
         """The graphs that lead packets, by name."""
 
-    def placed(self, version: Version) -> list[Placed]:
-        """The paths of a version in the site."""
-
     async def reach(self, connection: Connection) -> None:
         """Let the ends of ``connection``, which a graph leads, be on its service paths; waits for that."""
 
@@ -51,7 +48,7 @@ class Guide:
         if not versions:
             return None
         version = max(versions, key=lambda version: version.spec.priority)
-        placed = {one.path.plan.key: one for one in self._graphs.placed(version)}
+        placed = {one.path.plan.key: one for one in self._graphs.layout.placed_of(version)}
         ways = [placed[key] for key in ("services", "services-reverse") if key in placed]
         return Through(
             version.spec.name,

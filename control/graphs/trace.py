@@ -131,7 +131,7 @@ class Tracer:
         """
         version = self._graphs.graph(name).active
         assert version is not None
-        placed = [one for one in self._graphs.placed(version) if key in ("", one.path.plan.key)]
+        placed = [one for one in self._graphs.layout.placed_of(version) if key in ("", one.path.plan.key)]
         if not placed:
             keys = ", ".join(path.plan.key for path in version.paths)
             raise NotFoundError(f"graph {name} has no path {key!r}: choose from {keys}")
