@@ -107,11 +107,12 @@ class PathRows:
 
     def hop(
         self, node: Node, layout: Layout, placed: Placed, position: int, instance: int
-    ) -> tuple[str, Visit | None]:
-        """What a packet does at a place for which ``instance`` (0: none) was chosen: action, and peer."""
+    ) -> tuple[str, Visit | None] | None:
+        """What a packet does at a place for which ``instance`` (0: none) was chosen: action, and peer. None:
+        there is nothing for that instance.
+        """
         found = self._next(node, layout, placed, position)
-        ways = ((action, visit) for number, action, _, visit in found if number == instance)
-        return next(ways, ("", None))
+        return next(((action, visit) for number, action, _, visit in found if number == instance), None)
 
     @staticmethod
     def _towards(node: Node, layout: Layout, visit: Visit) -> tuple[str, Values]:

@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from finsy.proto import p4r
 
@@ -68,6 +68,16 @@ class _Watched:
     sent: float
     seen: list[tuple[Node, Sighting, float]] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _Hop(NamedTuple):
+    """What a packet does at a place: whether its path ends, how many peers of the path it has behind it, and
+    the instance at this node that it goes to, if it does.
+    """
+
+    ends: bool
+    position: int
+    instance: str
 
 
 class Tracer:
@@ -250,26 +260,29 @@ class Tracer:
         trace.problem = f"the packet was lost {where}: see that it lets UDP to port {OAM_PORT} pass"
 
     def _step(self, watched: _Watched, node: Node, sighting: Sighting, at: float) -> Step:
-        layout, placed = self._graphs.layout, watched.placed
-        place = _place(placed, sighting)
-        action, visit = self._graphs.path_rows.hop(node, layout, placed, place, sighting.instance)
-        steps = placed.path.plan.steps
-        position = visit.position if visit is not None else place
-        kind = steps[position].kind if position < len(steps) and action != "end" else ""
-        instance = visit.instance.name if visit is not None and action == "to_peer" else ""
+        kind = instance = ""
+        hop = self._hop(watched, node, sighting)
+        if hop is not None and not hop.ends:
+            kind = watched.placed.path.plan.steps[hop.position].kind
+            instance = hop.instance
         return Step(node.name, sighting.si, kind, instance, int((at - watched.sent) * 1_000_000))
 
     def _is_end(self, watched: _Watched, node: Node, sighting: Sighting) -> bool:
-        rows, placed = self._graphs.path_rows, watched.placed
-        action, _ = rows.hop(node, self._graphs.layout, placed, _place(placed, sighting), sighting.instance)
-        return action == "end"
+        hop = self._hop(watched, node, sighting)
+        return hop is not None and hop.ends
 
-
-def _place(placed: Placed, sighting: Sighting) -> int:
-    """How many peers the packet had behind it; what no place of the path is counts as the end."""
-    plan = placed.path.plan
-    position = plan.position(sighting.si)
-    return len(plan.steps) if position is None else position
+    def _hop(self, watched: _Watched, node: Node, sighting: Sighting) -> _Hop | None:
+        """What the packet does where it was seen; None: the path has no such place."""
+        placed = watched.placed
+        position = placed.path.plan.position(sighting.si)
+        if position is None:
+            return None
+        found = self._graphs.path_rows.hop(node, self._graphs.layout, placed, position, sighting.instance)
+        if found is None:
+            return None
+        action, visit = found
+        here = visit.instance.name if visit is not None and action == "to_peer" else ""
+        return _Hop(action == "end", visit.position if visit is not None else position, here)
 
 
 def _rule(layout: Layout, watched: _Watched) -> Rule | None:

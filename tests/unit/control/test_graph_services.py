@@ -298,8 +298,10 @@ async def test_counts_go_on_when_a_graph_is_changed(site: GraphSite):
 # ---- traces ------------------------------------------------------------------------------------------------
 
 
-async def tell(site: GraphSite, lost_at: str = "") -> None:
-    """Do what data planes do with a probe: walk, and tell of each place."""
+async def tell(site: GraphSite, lost_at: str = "", astray: int = 0) -> None:
+    """Do what data planes do with a probe: walk, and tell of each place; then of an index (0: none) that a
+    peer may have made up.
+    """
     (entry,) = (node for node in site.nodes.values() if node.plane.packet_outs)
     frame = entry.plane.packet_outs.pop().payload
     spi, si = int.from_bytes(frame[14 + 20 + 8 + 8 + 12 :][:3]), frame[14 + 20 + 8 + 8 + 15]
@@ -319,15 +321,17 @@ async def tell(site: GraphSite, lost_at: str = "") -> None:
     for name in way.step(entry.name, spi, si):
         if name == lost_at:
             break
+    if astray:
+        seen.append((entry.name, astray, 0))
     for node, index, instance in seen:
         await site.nodes[node].plane.sighting(spi, index, instance, port)
 
 
-async def traced(site: GraphSite, lost_at: str = "", **fields: Any) -> list[graphs_pb.Trace]:
+async def traced(site: GraphSite, lost_at: str = "", astray: int = 0, **fields: Any) -> list[graphs_pb.Trace]:
     asked = asyncio.create_task(_trace(site, **fields))
     while not asked.done():
         with suppress(ValueError):
-            await tell(site, lost_at)
+            await tell(site, lost_at, astray)
         await asyncio.sleep(0.01)
     return list((await asked).traces)
 
@@ -364,6 +368,18 @@ async def test_a_trace_tells_where_the_packet_was_lost(site: GraphSite, monkeypa
     assert "lost after peer filter1 of node two" in trace.problem
     with pytest.raises(grpc.aio.AioRpcError, match="choose from forward, reverse"):
         await _trace(site, name="web", path="sideways")
+
+
+async def test_a_place_that_the_path_does_not_have_is_not_its_end(
+    site: GraphSite, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("control.graphs.trace.PATIENCE", 0.3)
+    await three_nodes(site)
+    await site.apply(WEB)
+    (trace,) = await traced(site, "fw1", 7, name="web", path="forward")
+    assert not trace.reached
+    assert [(step.index, step.kind, step.instance) for step in trace.steps][-1] == (7, "", "")
+    assert "lost at node one" in trace.problem
 
 
 async def test_a_trace_of_a_service_path_needs_a_connection(site: GraphSite):
