@@ -23,6 +23,7 @@ from moorline import ethernet
 from moorline.addresses import Network
 from moorline.config import Section
 from moorline.feature_peers import MacText, PeerFacts, PortSharing, once, sharing
+from moorline.interfaces import check_interface
 from moorline.paths import Locator
 from moorline.reach import PrefixText, TunnelName, check_reach
 
@@ -71,9 +72,9 @@ def _next_hop(value: Any) -> AnyAddress:
 
 
 def _interface(name: str) -> str:
-    if len(name.encode()) > 15 or "/" in name or "@" in name or any(c.isspace() for c in name):
-        raise ValueError("an interface name has 1 to 15 octets, without blanks, slashes and @")
-    return name
+    if "@" in name:
+        raise ValueError("a switch is given its interfaces as NUMBER@NAME: name one without @")
+    return check_interface(name) if name else name
 
 
 _Text = PlainSerializer(str, when_used="json")

@@ -11,9 +11,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from dataplane.bpf.hook import HookChoice
-from dataplane.peers.config import Interface, PeerConfig
+from dataplane.peers.config import PeerConfig
 from moorline.config import Section
 from moorline.feature_peers import PortSharing, once, sharing
+from moorline.interfaces import InterfaceName
 from moorline.names import InvalidNameError, ServiceName
 from moorline.reach import PrefixText, TunnelName, check_reach
 from moorline.wire import CHANGE_PORT, P4RUNTIME_PORT
@@ -38,7 +39,7 @@ PortNumber = Annotated[int, Field(ge=1, le=65535)]
 class PortConfig(Section):
     """One network interface of the data plane, ``[[node.port]]``."""
 
-    name: Interface
+    name: InterfaceName
     role: Literal["underlay", "gateway", "edge", "peer"] = "underlay"
     """``underlay``: towards other nodes. ``gateway``: towards plain hosts, which have no Moorline; the
     interface has addresses of the virtual prefixes. ``edge``: towards user devices or the Internet. ``peer``:
@@ -85,9 +86,9 @@ class NodeConfig(Section):
     state_dir: Path = Path("/var/lib/moorline/node")
     socket: Path = Path("/run/moorline/node.sock")
     pins: Path = Path("/sys/fs/bpf/moorline/node")
-    interface: Interface = "ml0"
+    interface: InterfaceName = "ml0"
     """The interface with the virtual addresses."""
-    far_interface: Interface = "ml0p"
+    far_interface: InterfaceName = "ml0p"
     """Its other end, the access port of the host's own programs."""
     access_hook: HookChoice = "auto"
     tenant: Annotated[int, Field(ge=0, lt=1 << 24)] = 0

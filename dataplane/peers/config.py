@@ -6,14 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from moorline.config import Section
 from moorline.feature_peers import NameText, PeerFacts
+from moorline.interfaces import MAX_INTERFACE_NAME, InterfaceName
 from moorline.reach import PrefixText
-
-MAX_INTERFACE_NAME: Final = 15
-"""Octets in the name of a network interface (IFNAMSIZ less the final zero)."""
 
 IN, OUT = "-in", "-out"
 """Behind the name of a peer that the agent runs: our ends of its two cables."""
@@ -21,17 +19,6 @@ IN, OUT = "-in", "-out"
 MAX_RUN_NAME: Final = MAX_INTERFACE_NAME - len(OUT)
 
 RunName = Literal["firewall", "nat", "filter", "statistics", "cache", "tap"]
-
-
-def _interface(name: str) -> str:
-    if not 0 < len(name.encode()) <= MAX_INTERFACE_NAME or "/" in name or any(c.isspace() for c in name):
-        raise ValueError(
-            f"an interface name has 1 to {MAX_INTERFACE_NAME} octets, without blanks and slashes"
-        )
-    return name
-
-
-Interface = Annotated[str, AfterValidator(_interface)]
 
 
 class NameList(Section):
@@ -86,7 +73,7 @@ _FOLLOWS: Final = frozenset({"macs", "header", "by_mac", "rewrites", "local", "r
 class PeerConfig(PeerFacts):
     """A feature peer at this node: the user's own, at ``ports``, or one that the agent is to ``run``."""
 
-    ports: Annotated[tuple[Interface, ...], Field(max_length=2)] = ()
+    ports: Annotated[tuple[InterfaceName, ...], Field(max_length=2)] = ()
     """Interfaces of one or two peer ports; forward paths go in at the first, out at the second."""
 
     run: RunName | None = None

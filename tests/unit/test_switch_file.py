@@ -80,6 +80,8 @@ def test_what_is_stored_reads_back() -> None:
         ("02-00-00-00-00-0A", "01:00:00:00:00:0a", "link-layer address of one station"),
         ("02-00-00-00-00-0A", "02:6d:6c:00:00:01", "mac 02:6d:6c:00:00:01 is given twice"),
         ('"eth1"', '"eth 1"', "ports[0].interface"),
+        ('"eth1"', '"ethernet-to-gate"', "has 1 to 15 octets"),
+        ('"eth1"', '"eth1@gate"', "name one without @"),
     ],
 )
 def test_what_is_wrong_is_named(was: str, put: str, expected: str) -> None:

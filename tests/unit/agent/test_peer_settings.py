@@ -129,6 +129,9 @@ def test_tunnels_of_devices_are_opened_at_the_addresses_of_their_port() -> None:
         ('header = "qinq"', "tenant = 3", "peer ids1 has its tenant from its ports"),
         ('tunnels = ["gre", "vxlan"]', "tenant = 3", "an underlay port has no tenant"),
         ('name = "wan0"', 'name = "fw1-in"', "interface fw1-in is named twice"),
+        ('name = "wan0"', 'name = "wan 0"', "without blanks and slashes"),
+        ('["vnet0"]', '["vnet/0"]', "without blanks and slashes"),
+        ('["vnet0"]', '[""]', "has 1 to 15 octets"),
     ],
 )
 def test_what_is_wrong_is_named(was: str, put: str, expected: str) -> None:
