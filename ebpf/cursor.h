@@ -49,7 +49,11 @@ static inline void *take(struct cursor *cursor, u32 octets)
 
 static inline u32 offset_of(const struct packet *packet, const void *position)
 {
-	return (u32)((u64)position - (u64)packet->data);
+	u64 offset = (u64)position - (u64)packet->data;
+
+	/* A number from here on: sums with it are not to become sums of pointers. */
+	asm("" : "+r"(offset));
+	return offset;
 }
 
 /* Moves the cursor to an offset of less than 128, by which the verifier does not know which headers

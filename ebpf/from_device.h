@@ -164,7 +164,7 @@ static inline int from_device(hook_context *ctx, struct packet *packet, struct j
 	struct user_tunnel tunnel = {};
 	struct device_entry *entry;
 	struct outer outer = {};
-	int event = parse_outer_ip(&cursor, &outer);
+	int event = parse_outer_ip(ctx, packet, &cursor, &outer);
 
 	if (event)
 		return event;
@@ -174,7 +174,7 @@ static inline int from_device(hook_context *ctx, struct packet *packet, struct j
 	event = check_carrier(ctx, packet, &cursor, &outer, &tunnel);
 	if (event)
 		return event;
-	move_to(packet, &cursor, offset_of(packet, cursor.position));
+	look_anew(ctx, packet, &cursor);
 	event = take_tunnel(&cursor, outer.next, &tunnel, journey);
 	if (event)
 		return event;

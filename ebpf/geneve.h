@@ -14,10 +14,22 @@ struct tunnel {
 
 /* What walking a list of options finds. */
 struct options {
-	u8 ours;
-	u8 unknown_critical;
+	u64 ours;
+	u64 unknown_critical;
 	u8 malformed;
 };
+
+/* Adds what one option is, without a branch: the verifier would go on with each outcome of each. */
+static inline void note_option(struct options *found, u64 class_type)
+{
+	u64 difference = class_type ^ OPTION_CLASS_TYPE;
+	u64 is_ours;
+
+	asm volatile("" : "+r"(difference));
+	is_ours = (difference - 1) >> 63;
+	found->ours |= is_ours;
+	found->unknown_critical |= class_type & OPTION_TYPE_CRITICAL & (is_ours - 1);
+}
 
 static inline struct options walk_options(hook_context *ctx, u32 offset, u32 words)
 {
@@ -32,10 +44,7 @@ static inline struct options walk_options(hook_context *ctx, u32 offset, u32 wor
 			break;
 		}
 		header = bpf_ntohl(header);
-		if (header >> 8 == OPTION_CLASS_TYPE)
-			found.ours = 1;
-		else if (header >> 8 & OPTION_TYPE_CRITICAL)
-			found.unknown_critical = 1;
+		note_option(&found, header >> 8);
 		at += 1 + (header & OPTION_LENGTH_MASK);
 	}
 	if (at > words)

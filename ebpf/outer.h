@@ -43,6 +43,18 @@ static inline struct origin_entry *origin_of(struct packet *packet, const struct
 	return is_from_nobody(outer) ? NULL : origin_lookup(packet, outer->source.halves);
 }
 
+/* Leaves the cursor where it is, but has the verifier forget which headers have led there: it looks once
+ * at what follows, not once for each sequence of headers. */
+static inline void look_anew(hook_context *ctx, struct packet *packet, struct cursor *cursor)
+{
+	u32 offset = offset_of(packet, cursor->position);
+
+	asm volatile("" : : : "memory"); /* or the compiler knows the packet's place still */
+	packet_refresh(ctx, packet);
+	*cursor = cursor_of(packet);
+	move_to(packet, cursor, offset);
+}
+
 /* Moves past the Ethernet header and up to two VLAN tags; returns the EtherType in network order,
  * 0 if the packet ends before. */
 static inline __be16 parse_ethernet(struct cursor *cursor)
@@ -126,10 +138,12 @@ static inline int parse_outer_ipv6(struct cursor *cursor, struct outer *outer)
 }
 
 /* Moves the cursor behind the IP header. */
-static inline int parse_outer_ip(struct cursor *cursor, struct outer *outer)
+static inline int parse_outer_ip(hook_context *ctx, struct packet *packet, struct cursor *cursor,
+				 struct outer *outer)
 {
 	__be16 type = parse_ethernet(cursor);
 
+	look_anew(ctx, packet, cursor);
 	if (type == bpf_htons(ETH_P_IP))
 		return parse_outer_ipv4(cursor, outer);
 	return type == bpf_htons(ETH_P_IPV6) ? parse_outer_ipv6(cursor, outer) : EVENT_PASS;
@@ -200,7 +214,7 @@ static inline int parse_udp(hook_context *ctx, const struct packet *packet, stru
 static inline int parse_outer(hook_context *ctx, struct packet *packet, struct cursor *cursor,
 			      struct outer *outer)
 {
-	int event = parse_outer_ip(cursor, outer);
+	int event = parse_outer_ip(ctx, packet, cursor, outer);
 
 	if (event)
 		return event;

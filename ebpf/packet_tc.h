@@ -41,13 +41,15 @@ static inline void packet_refresh(hook_context *ctx, struct packet *packet)
 static inline void packet_begin(hook_context *ctx, struct packet *packet)
 {
 	packet_refresh(ctx, packet);
-	packet->length = ctx->len;
 	if (packet->end - packet->data < LINEAR_OCTETS &&
 	    offset_of(packet, packet->end) < ctx->len) {
 		/* Where it fails, the headers that do not lie there are found to be missing. */
 		bpf_skb_pull_data(ctx, ctx->len < LINEAR_OCTETS ? ctx->len : LINEAR_OCTETS);
-		packet_refresh(ctx, packet);
 	}
+	/* Read again, or the verifier goes on with what each branch has said of the length. */
+	asm volatile("" : : : "memory");
+	packet_refresh(ctx, packet);
+	packet->length = ctx->len;
 }
 
 /* Payload octets of the largest segment that the packet will be cut into; 0 = it is not cut. */

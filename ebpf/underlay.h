@@ -83,7 +83,7 @@ static inline int from_underlay(hook_context *ctx, struct packet *packet)
 		return path_from_device(ctx, packet);
 	if (event)
 		return event;
-	move_to(packet, &cursor, offset_of(packet, cursor.position));
+	look_anew(ctx, packet, &cursor);
 	event = parse_geneve(ctx, packet, &cursor, outer.payload, &tunnel);
 	if (event)
 		return event;
