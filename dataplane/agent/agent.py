@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from pathlib import Path
 from typing import Any, Final
@@ -66,6 +67,7 @@ class Agent:
 
     Args:
         config: the node's settings.
+        hooks: of each port, by its interface.
         state: the contents of ``node.json``; kept up to date.
         credentials: the node's.
         pipeline: loaded programs and tables.
@@ -76,6 +78,7 @@ class Agent:
     def __init__(
         self,
         config: NodeConfig,
+        hooks: Mapping[str, Hook],
         state: NodeState,
         credentials: tls.Credentials,
         pipeline: Pipeline,
@@ -98,7 +101,7 @@ class Agent:
         self._translations.set_prefixes(state.virtual_prefixes)
         self._resolver = Resolver(state.node, self._translations)
         self._port_map = PortMap(pipeline.ports, pipeline.port_ifindex)
-        self._ports = Ports(config, state, netlink, self)
+        self._ports = Ports(config, hooks, state, netlink, self)
         self._access = AccessPair(netlink, config.interface, config.far_interface)
         self._neighbours = Neighbours(netlink)
         self._beyond = Beyond(tables, self._ports, self._neighbours, self._own_addresses)
@@ -189,7 +192,6 @@ class Agent:
         stack.callback(DigestPump(self._pipeline.digests_fd, self._p4runtime).close)
 
     async def _make_pair(self) -> None:
-        self._ports.choose_hooks()
         at_xdp = self._ports.access.hook is Hook.XDP
         self._pair = await self._access.ensure(self._inner_mtu(), checksums_in_software=at_xdp)
         self._watch.refresh()

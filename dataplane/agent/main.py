@@ -46,17 +46,16 @@ async def _make_agent(
     # Late: what is wrong with the settings should not have to wait for all of this.
     from dataplane.agent.agent import Agent  # noqa: PLC0415
     from dataplane.agent.join import node_name  # noqa: PLC0415
+    from dataplane.agent.ports import choose_hooks  # noqa: PLC0415
     from dataplane.bpf.pipeline import ensure_pipeline  # noqa: PLC0415
     from dataplane.contract.binding import Binding  # noqa: PLC0415
     from dataplane.contract.p4info import load_p4info  # noqa: PLC0415
 
     state.node = node_name(credentials)
     checks.check_controller(config, state)
-    pipeline = await ensure_pipeline(pipeline_spec(config))
+    hooks = choose_hooks(config)
+    pipeline = await ensure_pipeline(
+        PipelineSpec(P4INFO, config.pins, config.state_dir, config.table_sizes, frozenset(hooks.values()))
+    )
     binding = Binding(load_p4info(P4INFO, config.table_sizes), pipeline.shapes)
-    return Agent(config, state, credentials, pipeline, binding, netlink)
-
-
-def pipeline_spec(config: NodeConfig) -> PipelineSpec:
-    """The pipeline that a node's settings ask for."""
-    return PipelineSpec(P4INFO, config.pins, config.state_dir, config.table_sizes)
+    return Agent(config, hooks, state, credentials, pipeline, binding, netlink)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Any, Literal, Protocol
@@ -42,21 +42,41 @@ class PortState:
     interface: str
     number: int
     role: Literal["underlay", "gateway", "access", "edge", "peer"]
-    choice: HookChoice
+    hook: Hook
     tenant: int
     hops: int
     prefixes: tuple[str, ...] = ()
     """What is reached through an edge port."""
-    hook: Hook = Hook.TC
     attached: int = 0
     half_checksums: bool = False
     """Whether packets may come in with checksums that the sender left to its hardware."""
 
 
+def choose_hooks(config: NodeConfig) -> dict[str, Hook]:
+    """The hook of each port, by its interface: by the driver there, or by what the node is for.
+
+    An interface that is not there yet counts as one without a driver.
+    """
+    wanted: dict[str, HookChoice] = {config.far_interface: config.access_hook}
+    wanted |= {port.name: port.hook for port in config.ports}
+    wanted |= {name: "auto" for peer in config.peers if peer.run for name in peer.interfaces}
+    return {
+        name: attach.choose_hook(choice, attach.driver_of(name), forwards_only=config.led_through)
+        for name, choice in wanted.items()
+    }
+
+
 class Ports:
     """All ports of the node, attached and kept attached when an interface goes and comes back."""
 
-    def __init__(self, config: NodeConfig, state: NodeState, netlink: Any, programs: Programs) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        hooks: Mapping[str, Hook],
+        state: NodeState,
+        netlink: Any,
+        programs: Programs,
+    ) -> None:
         self._netlink = netlink
         self._programs = programs
         self._state = state
@@ -64,11 +84,10 @@ class Ports:
             config.far_interface,
             state.port_number(config.far_interface),
             "access",
-            config.access_hook,
+            hooks[config.far_interface],
             config.tenant,
             hops=0,
         )
-        self._at_xdp = config.led_through
         self._sharing = config.peer_ports
         self._tunnels = {port.name: tuple(map(tunnel_of, port.tunnels)) for port in config.ports}
         self._ports = [self.access] + [
@@ -76,7 +95,7 @@ class Ports:
                 port.name,
                 state.port_number(port.name),
                 port.role,
-                port.hook,
+                hooks[port.name],
                 port.tenant,
                 hops=ROUTER_HOPS,
                 prefixes=tuple(map(str, port.prefixes)),
@@ -85,7 +104,8 @@ class Ports:
         ]
         made = [(name, peer.tenant) for peer in config.peers if peer.run for name in peer.interfaces]
         self._ports += [
-            PortState(name, state.port_number(name), "peer", "auto", tenant, hops=0) for name, tenant in made
+            PortState(name, state.port_number(name), "peer", hooks[name], tenant, hops=0)
+            for name, tenant in made
         ]
 
     def __iter__(self) -> Iterator[PortState]:
@@ -116,13 +136,6 @@ class Ports:
         """The port of this number."""
         return next((port for port in self._ports if port.number == number), None)
 
-    def choose_hooks(self) -> None:
-        """Decide each port's hook by its interface's driver, or by what the node is for."""
-        for port in self._ports:
-            driver = attach.driver_of(port.interface)
-            port.hook = attach.choose_hook(port.choice, driver, forwards_only=self._at_xdp)
-            port.half_checksums = port is self.access or attach.hands_on_half_checksums(driver)
-
     async def attach(self, host: HostTable) -> bool:
         """Put programs on the interfaces that are there and have none of ours yet; whether any was put.
 
@@ -151,6 +164,8 @@ class Ports:
         if before not in (None, port.hook):
             await attach.detach(self._netlink, index, Hook(before))
         self._state.hooks[port.interface] = port.hook
+        half = attach.hands_on_half_checksums(attach.driver_of(port.interface))
+        port.half_checksums = port is self.access or half
         if port is not self.access:
             self._settle_checksums(port)
         log.info(

@@ -23,9 +23,9 @@ from dataplane.bpf import explain
 from dataplane.bpf import sys as bpf
 from dataplane.bpf.compiled import Cache, Compiled, Program, cache_folder
 from dataplane.bpf.headers import find_headers
+from dataplane.bpf.hook import Hook
 from dataplane.bpf.manifest import (
     OWN_MAPS,
-    PROGRAMS,
     SOURCES_OF_PROGRAMS,
     STEPS,
     PipelineError,
@@ -45,7 +45,7 @@ from moorline.errors import MoorlineError
 from moorline.wire import Event
 
 _COMPILER: Final = "dataplane.bpf.compiler"
-_KINDS: Final = {"xdp": 6, "tc": 3}
+_KINDS: Final = {Hook.XDP: 6, Hook.TC: 3}
 """BPF_PROG_TYPE_XDP, BPF_PROG_TYPE_SCHED_CLS."""
 
 _SHAPE: Final = ("layout", "hits_rows", "leaf_desc", "actions")
@@ -77,19 +77,21 @@ def load(spec: PipelineSpec) -> None:
     try:
         maps = {name: _map(name, made[name], spec.maps / name) for name in names}
         maps |= {name: bpf.create_map(name, made[name]) for name in OWN_MAPS}
-        for hook in STEPS:
+        for hook in spec.hooks:
             _fill_steps(hook, compiled[f"{hook}_path"], maps, spec)
-        programs = {hook: _load(compiled[hook], hook, maps, spec) for hook in PROGRAMS}
+        programs = {hook: _load(compiled[hook], hook, maps, spec) for hook in spec.hooks}
     except BaseException:
         for name in set(names) - there:
             (spec.maps / name).unlink(missing_ok=True)
         raise
     # The steps of the former version stay until no interface has a program that goes on with them.
     generation = secrets.token_hex(4)
-    for hook in STEPS:
+    for hook in spec.hooks:
         bpf.object_pin(maps[f"{hook}_steps"], spec.steps(hook, generation))
     for hook, fd in programs.items():
         bpf.object_pin(fd, spec.program(hook))
+    for hook in set(Hook) - spec.hooks:
+        spec.program(hook).unlink(missing_ok=True)
     manifest = {"digest": digest, "kernel": os.uname().release, "generation": generation, "tables": tables}
     write_manifest(spec.manifest, manifest)
 
@@ -163,19 +165,21 @@ def _map(name: str, wanted: bpf.MapInfo, path: Path) -> int:
     return fd
 
 
-def _fill_steps(hook: str, compiled: Compiled, maps: Mapping[str, int], spec: PipelineSpec) -> None:
+def _fill_steps(hook: Hook, compiled: Compiled, maps: Mapping[str, int], spec: PipelineSpec) -> None:
     for function, program in compiled.programs.items():
         place = STEPS[hook].index(function.removeprefix(f"moorline_{hook}_"))
         fd = _load_program(program, hook, function, maps, spec)
         bpf.update(maps[f"{hook}_steps"], place, fd.to_bytes(4, sys.byteorder))
 
 
-def _load(compiled: Compiled, hook: str, maps: Mapping[str, int], spec: PipelineSpec) -> int:
+def _load(compiled: Compiled, hook: Hook, maps: Mapping[str, int], spec: PipelineSpec) -> int:
     function = f"moorline_{hook}"
     return _load_program(compiled.programs[function], hook, function, maps, spec)
 
 
-def _load_program(program: Program, hook: str, name: str, maps: Mapping[str, int], spec: PipelineSpec) -> int:
+def _load_program(
+    program: Program, hook: Hook, name: str, maps: Mapping[str, int], spec: PipelineSpec
+) -> int:
     instructions = bytearray(program.instructions)
     for at, wanted in program.references.items():
         instructions[at * 8 + 4 : at * 8 + 8] = maps[wanted].to_bytes(4, sys.byteorder)
@@ -231,7 +235,7 @@ def _changed(name: str, what: str, path: Path | None) -> PipelineError:
 def _prepare(spec: PipelineSpec) -> None:
     """Makes the directories and sends what the compiler says to the log."""
     try:
-        for folder in (spec.state, spec.maps, spec.program("xdp").parent):
+        for folder in (spec.state, spec.maps, spec.programs):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         log = os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     except OSError as error:

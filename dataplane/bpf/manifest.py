@@ -6,25 +6,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from dataplane.bpf import sys as bpf
+from dataplane.bpf.hook import Hook
 from dataplane.bpf.source import SOURCES
 from dataplane.contract.layout import EXTRA_ELEMENTS, WAYS, Layout
 from moorline.errors import MoorlineError
 from moorline.wire import Event
 
 FILE_NAME: Final = "pipeline.json"
-PROGRAMS: Final = ("xdp", "tc")
-"""Hooks, and the names of the pinned programs."""
-
-SOURCES_OF_PROGRAMS: Final = (*PROGRAMS, "xdp_path", "tc_path")
+SOURCES_OF_PROGRAMS: Final = ("xdp", "tc", "xdp_path", "tc_path")
 """The C sources ``ebpf/moorline_<name>.c``."""
 
-STEPS: Final = {"xdp": ("node", "peer", "edge", "device", "class", "hop", "route"), "tc": ("access",)}
+STEPS: Final = {
+    Hook.XDP: ("node", "peer", "edge", "device", "class", "hop", "route"),
+    Hook.TC: ("access",),
+}
 """Programs that the one for a hook goes on with, by their places in the array ``<hook>_steps``."""
 
 OWN_MAPS: Final = ("journeys", *(f"{hook}_steps" for hook in STEPS))
@@ -47,18 +48,25 @@ class PipelineSpec:
     """Which pipeline is wanted and where it lives.
 
     ``pins`` is a directory in a BPF file system, ``state`` an ordinary one. ``sizes`` gives tables another
-    number of entries than the P4 program does.
+    number of entries than the P4 program does. Programs are loaded for ``hooks``: the verifier takes its time
+    over each.
     """
 
     p4info: Path
     pins: Path
     state: Path
     sizes: Mapping[str, int]
+    hooks: Set[Hook]
 
     @property
     def maps(self) -> Path:
         """Where the maps are pinned."""
         return self.pins / "maps"
+
+    @property
+    def programs(self) -> Path:
+        """Where the programs and their steps are pinned."""
+        return self.pins / "programs"
 
     @property
     def manifest(self) -> Path:
@@ -70,24 +78,24 @@ class PipelineSpec:
         """What compiler and verifier said."""
         return self.state / "pipeline.log"
 
-    def program(self, hook: str) -> Path:
+    def program(self, hook: Hook) -> Path:
         """Where the program for a hook is pinned."""
-        return self.pins / "programs" / hook
+        return self.programs / hook
 
-    def steps(self, hook: str, generation: str) -> Path:
+    def steps(self, hook: Hook, generation: str) -> Path:
         """Where an array of steps is pinned, which the kernel empties when nothing but programs holds it."""
-        return self.pins / "programs" / f"{hook}_steps_{generation}"
+        return self.programs / f"{hook}_steps_{generation}"
 
     def to_json(self) -> str:
         """The request that the loader reads."""
-        fields = asdict(self)
-        return json.dumps({name: value if name == "sizes" else str(value) for name, value in fields.items()})
+        return json.dumps(asdict(self) | {"hooks": sorted(self.hooks)}, default=str)
 
     @classmethod
     def from_json(cls, text: str) -> PipelineSpec:
         """What ``to_json`` wrote."""
         fields = json.loads(text)
-        return cls(Path(fields["p4info"]), Path(fields["pins"]), Path(fields["state"]), fields["sizes"])
+        p4info, pins, state = (Path(fields[name]) for name in ("p4info", "pins", "state"))
+        return cls(p4info, pins, state, fields["sizes"], frozenset(map(Hook, fields["hooks"])))
 
 
 def buckets_of(size: int) -> int:

@@ -15,9 +15,8 @@ import structlog
 
 from dataplane.bpf import sys as bpf
 from dataplane.bpf.events import EventCounters
+from dataplane.bpf.hook import Hook
 from dataplane.bpf.manifest import (
-    PROGRAMS,
-    STEPS,
     PipelineError,
     PipelineSpec,
     digest_of,
@@ -54,14 +53,14 @@ class Pipeline:
     digests_fd: int
     unresolved_fd: int
 
-    def program_path(self, hook: str) -> str:
-        """Where the program for ``hook`` ("xdp" or "tc") is pinned."""
+    def program_path(self, hook: Hook) -> str:
+        """Where the program for a hook that the pipeline was made for is pinned."""
         return str(self.spec.program(hook))
 
     def forget_former(self) -> None:
         """Give up the steps of former versions, once no interface has a program that goes on with them."""
-        kept = {self.spec.steps(hook, self.generation) for hook in STEPS}
-        for hook in STEPS:
+        kept = {self.spec.steps(hook, self.generation) for hook in self.spec.hooks}
+        for hook in Hook:
             steps = self.spec.steps(hook, "*")
             for path in set(steps.parent.glob(steps.name)) - kept:
                 path.unlink(missing_ok=True)
@@ -141,8 +140,8 @@ def _answer(output: bytes) -> dict[str, Any] | None:
 
 def _is_pinned(spec: PipelineSpec, manifest: Mapping[str, Any]) -> bool:
     layouts = {name: table["layout"] for name, table in manifest["tables"].items()}
-    paths = [spec.maps / name for name in maps_of(layouts)] + [spec.program(hook) for hook in PROGRAMS]
-    paths += [spec.steps(hook, manifest["generation"]) for hook in STEPS]
+    paths = [spec.maps / name for name in maps_of(layouts)] + [spec.program(hook) for hook in spec.hooks]
+    paths += [spec.steps(hook, manifest["generation"]) for hook in spec.hooks]
     return all(path.exists() for path in paths)
 
 

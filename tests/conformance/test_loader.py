@@ -7,11 +7,13 @@ import asyncio
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dataplane.bpf.compiled import cache_folder
+from dataplane.bpf.hook import Hook
 from dataplane.bpf.pipeline import PipelineError, PipelineSpec, ensure_pipeline
 from tools.lab import cleanup
 from tools.vectors.bpf_target import P4INFO
@@ -22,7 +24,7 @@ EXIT_WITHOUT_VALUE = {"instructions": "lQAAAAAAAAA=", "references": {}}
 @pytest.fixture
 def spec(tmp_path: Path) -> Iterator[PipelineSpec]:
     pins = cleanup.PINS / cleanup.unique_name()
-    yield PipelineSpec(P4INFO, pins, tmp_path / "state", {})
+    yield PipelineSpec(P4INFO, pins, tmp_path / "state", {}, frozenset(Hook))
     shutil.rmtree(pins, ignore_errors=True)
 
 
@@ -88,7 +90,7 @@ def test_a_refused_program_is_explained_and_its_maps_are_taken_away(spec: Pipeli
 def test_pinned_maps_of_another_shape_are_refused_and_left(spec: PipelineSpec) -> None:
     asyncio.run(ensure_pipeline(spec))
     before = sorted(path.name for path in spec.maps.iterdir())
-    larger = PipelineSpec(spec.p4info, spec.pins, spec.state, {"scid": 1 << 17})
+    larger = replace(spec, sizes={"scid": 1 << 17})
     with pytest.raises(PipelineError, match=r"the map scid.* has 65536 elements of 64 octets than"):
         asyncio.run(ensure_pipeline(larger))
     assert sorted(path.name for path in spec.maps.iterdir()) == before
@@ -96,13 +98,24 @@ def test_pinned_maps_of_another_shape_are_refused_and_left(spec: PipelineSpec) -
 
 def test_steps_of_a_former_version_stay_until_they_are_given_up(spec: PipelineSpec) -> None:
     former = asyncio.run(ensure_pipeline(spec))
-    old = spec.steps("xdp", former.generation)
+    old = spec.steps(Hook.XDP, former.generation)
     (spec.pins / "programs" / "xdp").unlink()
     present = asyncio.run(ensure_pipeline(spec))
-    new = spec.steps("xdp", present.generation)
+    new = spec.steps(Hook.XDP, present.generation)
     assert old.exists()
     assert new.exists()
     present.forget_former()
     assert not old.exists()
     assert new.exists()
     assert asyncio.run(ensure_pipeline(spec)).generation == present.generation, "it is whole"
+
+
+def test_only_programs_for_the_hooks_of_the_ports_are_loaded(spec: PipelineSpec) -> None:
+    only_tc = replace(spec, hooks={Hook.TC})
+    first = asyncio.run(ensure_pipeline(only_tc))
+    assert [name.partition("_steps")[0] for name in programs(spec)] == ["tc", "tc"]
+    asyncio.run(ensure_pipeline(spec)).forget_former()
+    assert [name.partition("_steps")[0] for name in programs(spec)] == ["tc", "tc", "xdp", "xdp"]
+    last = asyncio.run(ensure_pipeline(only_tc))
+    assert last.digest == first.digest
+    assert "xdp" in programs(spec), "whole, what is not wanted any more stays until the next load"

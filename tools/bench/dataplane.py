@@ -70,7 +70,7 @@ class MeasuredDataPlane:
                 namespace.run("ip", "link", "add", one, "type", "veth", "peer", "name", other)
             for interface in ("up0", "up0r", "ml0", "ml0p"):
                 namespace.set_link(interface, state="up")
-            spec = PipelineSpec(P4INFO, cleanup.PINS / f"{name}-bench", folder, _SIZES)
+            spec = PipelineSpec(P4INFO, cleanup.PINS / f"{name}-bench", folder, _SIZES, frozenset(Hook))
             yield cls(namespace, asyncio.run(ensure_pipeline(spec)))
 
     def inside(self, function: Callable[[], T]) -> T:

@@ -189,7 +189,9 @@ def bpf_targets(hooks: Sequence[Hook] = tuple(Hook)) -> Iterator[list[BpfTarget]
     """Targets for these hooks. Until the end the calling thread stands in the small world's namespace."""
     cleanup.sweep()
     name = cleanup.unique_name()
-    spec = PipelineSpec(P4INFO, cleanup.PINS / name, Path(tempfile.mkdtemp(prefix=f"{name}-")), {})
+    spec = PipelineSpec(
+        P4INFO, cleanup.PINS / name, Path(tempfile.mkdtemp(prefix=f"{name}-")), {}, frozenset(Hook)
+    )
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, spec.state, ignore_errors=True)
         stack.callback(shutil.rmtree, spec.pins, ignore_errors=True)

@@ -22,11 +22,11 @@ from moorline.icmp import ANSWERS_BURST
 from moorline.wire import Event
 from tools.vectors.packets import Data
 
-ACCESS = PortState("ml0p", 1, "access", "auto", 0, hops=0)
-UNDERLAY = PortState("up0", 2, "underlay", "auto", 0, hops=1)
-LAN = PortState("lan0", 3, "gateway", "auto", 0, hops=1)
-OTHERS = PortState("lan1", 4, "gateway", "auto", 9, hops=1)
-AT_XDP = PortState("up1", 5, "underlay", "xdp", 0, hops=1, hook=Hook.XDP, attached=17)
+ACCESS = PortState("ml0p", 1, "access", Hook.TC, 0, hops=0)
+UNDERLAY = PortState("up0", 2, "underlay", Hook.TC, 0, hops=1)
+LAN = PortState("lan0", 3, "gateway", Hook.TC, 0, hops=1)
+OTHERS = PortState("lan1", 4, "gateway", Hook.TC, 9, hops=1)
+AT_XDP = PortState("up1", 5, "underlay", Hook.XDP, 0, hops=1, attached=17)
 OWN = [ip_interface("10.77.200.1/24"), ip_interface("fd77:200::1/64")]
 HOST, GATE = "02:00:00:00:00:05", "02:00:00:00:00:01"
 

@@ -10,6 +10,7 @@ import pytest
 
 from dataplane.agent.beyond import Beyond
 from dataplane.agent.ports import PortState
+from dataplane.bpf.hook import Hook
 from dataplane.contract.rows import Tables
 from moorline.addresses import mapped
 from moorline.matches import Prefix
@@ -24,7 +25,7 @@ class Ports:
         attached = {EDGE: INDEX, GONE: 0}.get(number)
         if attached is None:
             return None
-        return PortState(f"eth{number}", number, "edge", "auto", 0, hops=1, attached=attached)
+        return PortState(f"eth{number}", number, "edge", Hook.TC, 0, hops=1, attached=attached)
 
 
 class Neighbours:

@@ -10,7 +10,7 @@ import pytest
 
 from dataplane.agent.config import NodeConfig
 from dataplane.agent.facts import PortFact, locator_rows, port_rows
-from dataplane.agent.ports import Ports
+from dataplane.agent.ports import Ports, choose_hooks
 from dataplane.agent.state import NodeState
 from dataplane.bpf.hook import Hook
 from moorline.addresses import mapped
@@ -62,8 +62,7 @@ def read(text: str) -> NodeConfig:
 def test_the_ports_of_a_node_with_peers() -> None:
     netlink: Any = None
     config = read(FILE)
-    ports = Ports(config, NodeState(), netlink, netlink)
-    ports.choose_hooks()
+    ports = Ports(config, choose_hooks(config), NodeState(), netlink, netlink)
     assert {port.hook for port in ports} == {Hook.XDP}
     facts = {ports.numbered(fact.number).interface: fact for fact in ports.facts()}  # type: ignore[union-attr]
     assert facts["vnet0"].sharing == PortSharing(PeerHeader.QINQ, by_mac=False)
@@ -76,10 +75,7 @@ def test_the_ports_of_a_node_with_peers() -> None:
 
 
 def test_the_hook_of_a_node_without_peers_is_as_ever() -> None:
-    netlink: Any = None
-    ports = Ports(NodeConfig(ports=[{"name": "nowhere0"}]), NodeState(), netlink, netlink)
-    ports.choose_hooks()
-    assert {port.hook for port in ports} == {Hook.TC}
+    assert choose_hooks(NodeConfig(ports=[{"name": "nowhere0"}])) == {"ml0p": Hook.TC, "nowhere0": Hook.TC}
 
 
 def test_the_rows_of_edge_and_peer_ports() -> None:

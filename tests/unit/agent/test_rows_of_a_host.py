@@ -15,6 +15,7 @@ from dataplane.agent.mobility import MAX_FORMER, Mobility
 from dataplane.agent.netlink import Changed, HostTable, Link
 from dataplane.agent.peers import Peers
 from dataplane.agent.ports import PortState
+from dataplane.bpf.hook import Hook
 from dataplane.contract.rows import Tables
 from moorline.addresses import mapped
 from moorline.api.v1 import moorline_pb2 as api
@@ -159,7 +160,7 @@ def test_forgotten_peers(tables: Tables) -> None:
 
 
 LAN4, LAN6 = bytes([10, 77, 200, 1]), bytes.fromhex("fd77") + bytes(13) + b"\1"
-PORT_OF_PLAIN_HOSTS = PortState("lan0", 7, "gateway", "tc", 0, hops=1)
+PORT_OF_PLAIN_HOSTS = PortState("lan0", 7, "gateway", Hook.TC, 0, hops=1)
 
 
 class Ports:

@@ -14,6 +14,7 @@ from dataplane.agent import silent_hosts
 from dataplane.agent.neighbours import Hop
 from dataplane.agent.ports import PortState
 from dataplane.agent.silent_hosts import SilentHosts, Unresolved
+from dataplane.bpf.hook import Hook
 from moorline import ethernet
 
 EDGE, UPLINK, GONE = 3, 4, 5
@@ -24,9 +25,9 @@ HOST, HOST6, FAR, GATEWAY = "10.30.1.10", "fd30::10", "203.0.113.7", "10.30.1.25
 class Ports:
     def __init__(self) -> None:
         self._ports = {
-            EDGE: PortState("edge0", EDGE, "edge", "auto", 0, hops=1, attached=INDEX),
-            UPLINK: PortState("up0", UPLINK, "underlay", "auto", 0, hops=1, attached=INDEX + 1),
-            GONE: PortState("edge1", GONE, "edge", "auto", 0, hops=1),
+            EDGE: PortState("edge0", EDGE, "edge", Hook.TC, 0, hops=1, attached=INDEX),
+            UPLINK: PortState("up0", UPLINK, "underlay", Hook.TC, 0, hops=1, attached=INDEX + 1),
+            GONE: PortState("edge1", GONE, "edge", Hook.TC, 0, hops=1),
         }
 
     def numbered(self, number: int) -> PortState | None:
