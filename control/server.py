@@ -315,7 +315,7 @@ class Controller:
             self.rotations.close()
             await self.radius.close()
             if self.names is not None:
-                await self.names.close()
+                self.names.close()
             await self.subscribers.close()
             self.graphs.close()
             with suppress(StoreError):  # which is logged

@@ -5,31 +5,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Collection, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection
 from enum import Enum, auto
 from functools import partial
-from ipaddress import IPv4Interface, IPv6Interface, ip_address
-from typing import Any, Final, cast
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from typing import Final
 
 import structlog
 from dnslib import RCODE
 
 from dataplane.agent import dns_core as core
 from dataplane.agent.config import DnsConfig
+from moorline.dns_transport import Answer, DnsListener, read_message, write_message
 from moorline.errors import MoorlineError
 
 log = structlog.get_logger(__name__)
 
 UPSTREAM_PORT: Final = 53
 UPSTREAM_SECONDS: Final = 2.0
-IDLE_SECONDS: Final = 10.0
-"""How long a TCP connection may stand without a question."""
-
-IN_FLIGHT: Final = 1000
-"""Questions that may be under way; more are dropped, and asked again."""
-
-TCP_CONNECTIONS: Final = 100
 
 
 class DnsError(MoorlineError):
@@ -80,16 +73,6 @@ class Upstream:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Listener:
-    udp: asyncio.DatagramTransport
-    tcp: asyncio.Server
-
-    def close(self) -> None:
-        self.udp.close()
-        self.tcp.close()
-
-
 class DnsServer:
     """Serves UDP and TCP: for this host on one address, and for plain hosts on those of gateway ports and of
     services.
@@ -100,9 +83,7 @@ class DnsServer:
         self._directory = directory
         self._resolve = resolve
         self._upstream = Upstream(config)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._streams = 0
-        self._listeners: dict[Link | None, _Listener] = {}
+        self._listeners: dict[Link | None, DnsListener] = {}
 
     async def start(self) -> None:
         """Listen for this host. Raises DnsError."""
@@ -127,32 +108,21 @@ class DnsServer:
             except OSError as error:  # another server is there, or the address has just gone
                 log.warning("dns_not_for_plain_hosts", address=str(link.ip), why=error.strerror)
 
-    async def _listen(self, address: str, link: Link | None) -> _Listener:
-        port = self._config.port
-        udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Datagrams(self, link), local_addr=(address, port)
-        )
-        try:
-            return _Listener(udp, await asyncio.start_server(partial(self._stream, link), address, port))
-        except OSError:
-            udp.close()
-            raise
+    async def _listen(self, address: str, link: Link | None) -> DnsListener:
+        listener = DnsListener(partial(self._answer_to, link))
+        await listener.listen(address, self._config.port)
+        return listener
+
+    def _answer_to(self, link: Link | None, client: IPv4Address | IPv6Address) -> Answer | None:
+        """Plain hosts are answered in their own name, those that are not on the link not at all."""
+        if link is None:
+            return self.handle
+        return partial(self.handle, asking=client.packed) if client in link.network else None
 
     async def close(self) -> None:
         """Stop listening."""
         for listener in self._listeners.values():
             listener.close()
-        for task in self._tasks:
-            task.cancel()
-
-    def serve(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run the answer to one question beside the others."""
-        if len(self._tasks) >= IN_FLIGHT:
-            work.close()
-            return
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def handle(self, packet: bytes, *, tcp: bool, asking: bytes = b"") -> bytes | None:
         """The answer to a query of the plain host with this address, or (empty) of this host; None: there
@@ -187,55 +157,6 @@ class DnsServer:
         found = await self._upstream.ask(query.packet, tcp=tcp)
         return found if found is not None else core.refuse(query, RCODE.SERVFAIL)
 
-    async def _stream(
-        self, link: Link | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        asking = _asking(link, writer.get_extra_info("peername"))
-        self._streams += 1
-        try:
-            while self._streams <= TCP_CONNECTIONS and asking is not None:
-                async with asyncio.timeout(IDLE_SECONDS):
-                    packet = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
-                answer = await self.handle(packet, tcp=True, asking=asking)
-                if answer is None:
-                    break
-                writer.write(len(answer).to_bytes(2) + answer)
-                await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self._streams -= 1
-            writer.close()
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, server: DnsServer, link: Link | None) -> None:
-        self._server = server
-        self._link = link
-        self._transport: asyncio.DatagramTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not asserted: before Python 3.12 the class of the event loop does not inherit from this one.
-        self._transport = cast("asyncio.DatagramTransport", transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        asking = _asking(self._link, addr)
-        if asking is not None:
-            self._server.serve(self._answer(data, addr, asking))
-
-    async def _answer(self, packet: bytes, peer: tuple[str | Any, int], asking: bytes) -> None:
-        answer = await self._server.handle(packet, tcp=False, asking=asking)
-        if answer is not None and self._transport is not None:
-            self._transport.sendto(answer, peer)
-
-
-def _asking(link: Link | None, peer: tuple[Any, ...]) -> bytes | None:
-    """The address of the plain host that asks, None if it is not on the link; empty where this host asks."""
-    if link is None:
-        return b""
-    address = ip_address(str(peer[0]).partition("%")[0])
-    return address.packed if address in link.network else None
-
 
 async def ask_udp(packet: bytes, server: str, port: int) -> bytes:
     """The answer of a server to a query; waits for ever. Raises OSError."""
@@ -256,10 +177,9 @@ async def ask_tcp(packet: bytes, server: str, port: int) -> bytes:
     """The same over TCP. Raises OSError, or IncompleteReadError when the server hangs up."""
     reader, writer = await asyncio.open_connection(server, port)
     try:
-        writer.write(len(packet).to_bytes(2) + packet)
-        await writer.drain()
+        await write_message(writer, packet)
         while True:
-            answer = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+            answer = await read_message(reader)
             if core.is_answer_to(answer, packet):
                 return answer
     finally:
