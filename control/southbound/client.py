@@ -77,6 +77,7 @@ class P4RuntimeClient:
         )
         self._stub: Any = p4r_grpc.P4RuntimeStub(self._channel)
         self._stream: Any = None
+        self._sending = asyncio.Lock()
         self._election = 0
 
     async def __aenter__(self) -> Self:
@@ -103,7 +104,8 @@ class P4RuntimeClient:
     async def send(self, message: p4r.StreamMessageRequest) -> None:
         """Put a message on the stream."""
         try:
-            await self._stream.write(message)
+            async with self._sending:  # gRPC fails the stream when a message comes while another is sent
+                await self._stream.write(message)
         except (grpc.RpcError, asyncio.InvalidStateError) as error:
             raise self._away(error) from None
 

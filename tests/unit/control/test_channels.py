@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from finsy.proto import p4r
 
 from moorline.addresses import mapped
 from moorline.api.v1 import moorline_pb2 as pb
@@ -159,6 +160,16 @@ async def test_the_first_packet_of_a_pair_makes_its_connection_and_is_not_lost(t
         await one.plane.until(lambda: len(one.plane.packet_outs) == 3)
         assert payloads(one) == packets
         assert one.plane.entry("connection", 0, mapped(source), mapped(destination)) is not None
+
+
+async def test_packets_sent_at_the_same_time_all_get_there_in_order(tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        one, _ = await site.pair()
+        packets = [bytes([number]) for number in range(20)]
+        messages = [p4r.StreamMessageRequest(packet=p4r.PacketOut(payload=packet)) for packet in packets]
+        await asyncio.gather(*map(site.plane("one").send, messages))
+        await one.plane.until(lambda: len(one.plane.packet_outs) == 20)
+        assert payloads(one) == packets
 
 
 async def test_a_denied_pair_is_refused_by_the_data_plane_until_a_rule_allows_it(tmp_path: Path) -> None:
