@@ -11,7 +11,8 @@ import pytest
 
 from tests.lab.test_feature_peers_alone import SOON, connect, echoing, get, listen, origin, passes
 from tools.lab import HostPlan, Lab
-from tools.lab.edges import ROUTER, edge_address
+from tools.lab.edges import edge_address
+from tools.lab.on_link import GATEWAY
 from tools.lab.waiting import wait_until
 
 Lead = Callable[..., None]
@@ -50,7 +51,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         for number, name in enumerate(("user", "net"), 1):
             # A host on the link of an edge port is known once it has spoken.
             lab.edges[name].place.run(
-                "ping", "-c1", "-W1", str(edge_address(4, number, ROUTER).ip), check=False
+                "ping", "-c1", "-W1", str(edge_address(4, number, GATEWAY).ip), check=False
             )
         yield lab
 

@@ -29,8 +29,9 @@ from moorline.api.v1.graphs_pb2_grpc import GraphsStub
 from moorline.wire import FIRST_SI, GENEVE_PORT, Event
 from tests.lab.test_bad_input import refused
 from tools.lab import HostPlan, Lab
-from tools.lab.edges import HOST, ROUTER, EdgeHost, edge_address
+from tools.lab.edges import EdgeHost, edge_address
 from tools.lab.flow import PacedFlow
+from tools.lab.on_link import GATEWAY, HOST
 from tools.lab.waiting import wait_until
 from tools.vectors.packets import Data, inner4
 
@@ -53,7 +54,7 @@ CUSTOMERS = {"alice": "tap", "bob": "statistics"}
 
 
 def graph(name: str, customer: str, peer: str) -> str:
-    servers = edge_address(4, 1 + len(CUSTOMERS), ROUTER).network
+    servers = edge_address(4, 1 + len(CUSTOMERS), GATEWAY).network
     return GRAPH.format(name=name, customer=customer, servers=servers, peer=peer)
 
 
@@ -69,7 +70,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         wait_until(lambda: states(lab) == ["up"] * len(PEERS), "all peers were up", 30)
         for number, edge in enumerate(lab.edges.values(), 1):
             # A host on the link of an edge port is known once it has spoken.
-            edge.place.run("ping", "-c1", "-W1", str(edge_address(4, number, ROUTER).ip), check=False)
+            edge.place.run("ping", "-c1", "-W1", str(edge_address(4, number, GATEWAY).ip), check=False)
         for name, peer in CUSTOMERS.items():
             file = folder / f"{name}.yaml"
             file.write_text(graph(name, f"{lab.edges[name].ipv4}/32", peer))

@@ -10,7 +10,8 @@ import pytest
 
 from tools.lab import HostPlan, Lab
 from tools.lab.devices import Device
-from tools.lab.edges import ROUTER, edge_address
+from tools.lab.edges import edge_address
+from tools.lab.on_link import GATEWAY
 from tools.lab.waiting import wait_until
 
 SECRET = "a secret of both"
@@ -45,7 +46,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         lab["gate"].set(port=[underlay, lab.edges["net"].port])
         lab.start()
         # A host on the link of an edge port is known once it has spoken.
-        lab.edges["net"].place.run("ping", "-c1", "-W1", str(edge_address(4, 1, ROUTER).ip), check=False)
+        lab.edges["net"].place.run("ping", "-c1", "-W1", str(edge_address(4, 1, GATEWAY).ip), check=False)
         yield lab
 
 

@@ -10,7 +10,8 @@ import pytest
 from tools.demo.download import Download
 from tools.lab import HostPlan, Lab, SwitchPlan
 from tools.lab.flow import CheckedStream
-from tools.lab.plain import GATEWAY, PlainHost, virtual_address
+from tools.lab.on_link import GATEWAY
+from tools.lab.plain import PlainHost, virtual_address
 from tools.lab.underlay import move
 from tools.lab.waiting import wait_until
 from tools.lab.web import WebServer, random_file

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 from tools.lab.namespace import Interface, Namespace, connect
-
-ROUTER, HOST = 1, 10
-"""Their numbers on a link."""
+from tools.lab.on_link import HostOnLink, settle
 
 
 def edge_address(family: int, network: int, host: int) -> Interface:
@@ -22,25 +19,12 @@ def edge_address(family: int, network: int, host: int) -> Interface:
 
 
 @dataclass(frozen=True)
-class EdgeHost:
-    """A host without Moorline at an edge port of a node."""
+class EdgeHost(HostOnLink):
+    """A host at an edge port of a node."""
 
-    name: str
-    place: Namespace
-    addresses: Mapping[int, Interface]
     port_interface: str
     """The node's own, the edge port."""
     interface: str = "eth0"
-
-    @property
-    def ipv4(self) -> str:
-        """Its IPv4 address."""
-        return str(self.addresses[4].ip)
-
-    @property
-    def ipv6(self) -> str:
-        """Its IPv6 address."""
-        return str(self.addresses[6].ip)
 
     @property
     def port(self) -> dict[str, Any]:
@@ -53,11 +37,8 @@ def lay_at_edge(node: Namespace, interface: str, name: str, place: Namespace, ne
     """Tie a plain host to an interface of a node that its kernel knows."""
     connect(node, interface, place, EdgeHost.interface)
     # As a program at XDP has it at the other end of a veth pair.
-    place.run("ethtool", "-K", "eth0", "tx", "off", "gro", "on")
-    addresses = {family: edge_address(family, network, HOST) for family in (4, 6)}
-    for family, address in addresses.items():
-        own = edge_address(family, network, ROUTER)
-        node.add_address(interface, own)
-        place.add_address("eth0", address)
-        place.set_default_route("eth0", str(own.ip))
+    place.run("ethtool", "-K", EdgeHost.interface, "tx", "off", "gro", "on")
+    addresses, gateways = settle(place, EdgeHost.interface, edge_address, network)
+    for gateway in gateways.values():
+        node.add_address(interface, gateway)
     return EdgeHost(name, place, addresses, interface)

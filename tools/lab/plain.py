@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from typing import Final
 
 from moorline.api.v1 import moorline_pb2 as api
 from tools.lab.namespace import Interface, Namespace, connect
+from tools.lab.on_link import HostOnLink, settle
 from tools.lab.programs import Controller
 
-GATEWAY, HOST = 1, 10
-"""Their numbers on a link."""
+PLAIN_INTERFACE: Final = "lan0"
 
 
 def virtual_address(family: int, network: int, host: int) -> Interface:
@@ -23,22 +23,8 @@ def virtual_address(family: int, network: int, host: int) -> Interface:
 
 
 @dataclass(frozen=True)
-class PlainHost:
-    """A host without Moorline, with addresses of the virtual network that its gateway's port is in."""
-
-    name: str
-    place: Namespace
-    addresses: Mapping[int, Interface]
-
-    @property
-    def ipv4(self) -> str:
-        """Its IPv4 address."""
-        return str(self.addresses[4].ip)
-
-    @property
-    def ipv6(self) -> str:
-        """Its IPv6 address."""
-        return str(self.addresses[6].ip)
+class PlainHost(HostOnLink):
+    """A host with addresses of the virtual network that its gateway's port is in."""
 
     def register(self, controller: Controller, service: str, node: str) -> None:
         """Have it be a service behind its gateway, the node ``node``."""
@@ -49,11 +35,8 @@ class PlainHost:
 
 def lay_behind(gateway: Namespace, interface: str, name: str, place: Namespace, network: int) -> PlainHost:
     """Tie a plain host to an interface of a gateway that its kernel knows; it asks the gateway for names."""
-    connect(gateway, interface, place, "lan0")
-    addresses = {family: virtual_address(family, network, HOST) for family in (4, 6)}
-    for family, address in addresses.items():
-        own = virtual_address(family, network, GATEWAY)
-        gateway.add_address(interface, own)
-        place.add_address("lan0", address)
-        place.set_default_route("lan0", str(own.ip))
+    connect(gateway, interface, place, PLAIN_INTERFACE)
+    addresses, own = settle(place, PLAIN_INTERFACE, virtual_address, network)
+    for address in own.values():
+        gateway.add_address(interface, address)
     return PlainHost(name, place, addresses)

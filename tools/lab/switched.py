@@ -18,13 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Interface, ip_interface
+from ipaddress import IPv4Interface
 from typing import Any, Final
 
-from tools.lab.edges import HOST as EDGE_HOST
-from tools.lab.edges import ROUTER, EdgeHost, edge_address
+from tools.lab.edges import EdgeHost, edge_address
 from tools.lab.namespace import Interface, Namespace, connect
-from tools.lab.plain import GATEWAY, HOST, PlainHost, virtual_address
+from tools.lab.on_link import settle
+from tools.lab.plain import PLAIN_INTERFACE, PlainHost, virtual_address
 from tools.lab.programs import Controller, Site
 from tools.lab.switch import Switch, send_whole_packets
 from tools.lab.toml import to_toml
@@ -91,7 +91,7 @@ class SwitchNode:
         self._gateways: list[Sequence[Interface]] = []
         self._management = tuple(IPv4Interface(f"10.21.{number}.{end}/24") for end in (1, 2))
         self.target = f"{self._management[1].ip}:{P4RUNTIME}"
-        self._edges: list[EdgeHost] = []
+        self._edges: list[tuple[EdgeHost, Sequence[Interface]]] = []
         self._peers: list[dict[str, Any]] = []
         numbers = [
             *range(1, 1 + plan.uplinks),
@@ -129,25 +129,18 @@ class SwitchNode:
     def lay_gateway(self, name: str, place: Namespace, network: int) -> None:
         """Lay a cable from the next gateway port to a plain host."""
         interface = _interface(FIRST_GATEWAY + len(self._gateways))
-        self._lay(interface, place, "lan0")
-        own = [virtual_address(family, network, GATEWAY) for family in self._families]
-        addresses = {family: virtual_address(family, network, HOST) for family in self._families}
-        for address, gateway in zip(addresses.values(), own, strict=True):
-            place.add_address("lan0", address)
-            place.set_default_route("lan0", str(gateway.ip))
-        self._gateways.append(own)
+        self._lay(interface, place, PLAIN_INTERFACE)
+        addresses, own = settle(place, PLAIN_INTERFACE, virtual_address, network, self._families)
+        self._gateways.append([*own.values()])
         self.plain[name] = PlainHost(name, place, addresses)
 
     def lay_edge(self, name: str, place: Namespace, network: int) -> EdgeHost:
         """Lay a cable from the next edge port to a host."""
         port_interface = _interface(FIRST_EDGE + len(self._edges))
-        addresses = {family: edge_address(family, network, EDGE_HOST) for family in self._families}
+        self._lay(port_interface, place, EdgeHost.interface)
+        addresses, own = settle(place, EdgeHost.interface, edge_address, network, self._families)
         host = EdgeHost(name, place, addresses, port_interface)
-        self._lay(port_interface, place, host.interface)
-        for family, address in addresses.items():
-            place.add_address(host.interface, address)
-            place.set_default_route(host.interface, str(edge_address(family, network, ROUTER).ip))
-        self._edges.append(host)
+        self._edges.append((host, [*own.values()]))
         return host
 
     def lay_peer(self, name: str, place: Namespace) -> None:
@@ -206,10 +199,8 @@ class SwitchNode:
         return underlay + gateway + [*self._edge_ports()] + [*self._peer_ports()]
 
     def _edge_ports(self) -> Iterator[Mapping[str, Any]]:
-        for number, host in enumerate(self._edges, FIRST_EDGE):
-            own = [at.network[ROUTER] for at in host.addresses.values()]
-            lengths = [at.network.prefixlen for at in host.addresses.values()]
-            port = self._port(number, "edge", [ip_interface(pair) for pair in zip(own, lengths, strict=True)])
+        for number, (host, own) in enumerate(self._edges, FIRST_EDGE):
+            port = self._port(number, "edge", own)
             # A switch seeks those hosts at its edge ports that it is told by their addresses.
             yield port | {"prefixes": [host.ipv4, host.ipv6]}
 
