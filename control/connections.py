@@ -252,7 +252,7 @@ class Connections:
 
     async def mtu_changed(self, node: Node) -> None:
         """Let the senders know what the ways over ``node`` carry now."""
-        connections = [*node.connections.values(), *node.relayed.values()]
+        connections = self._state.connections_over(node)
         for start in range(0, len(connections), _CHUNK):
             some = connections[start : start + _CHUNK]
             await asyncio.gather(*(self.run_alone(c, self._tell_senders(c)) for c in some))

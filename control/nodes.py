@@ -278,7 +278,7 @@ class Nodes:
             self._planes.update_paths(node, gone)
 
     async def _tell_watchers(self, node: Node) -> None:
-        connections = list(node.connections.values())
+        connections = self._state.connections_ending_at(node)
         for start in range(0, len(connections), _CHUNK):
             for connection in connections[start : start + _CHUNK]:
                 if connection.id in node.connections:

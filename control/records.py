@@ -20,15 +20,12 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from moorline.addresses import Network
 from moorline.paths import Locator
 from moorline.switch import SwitchConfig
 from moorline.wire import PeerHeader
-
-if TYPE_CHECKING:
-    from control.connection_records import Connection
 
 NODE: Final = "node/"
 SERVICE: Final = "service/"
@@ -164,9 +161,9 @@ class Node:
     ``mtu`` is the least of its locators' MTUs, or was so when it last had one; 0: it never had any.
     ``previous`` holds the addresses of before its last change, during the grace time; ``peers`` counts the
     paths on which each other node is its neighbour, by its number, and ``origins`` those among them that it
-    relays; ``services`` are those that it hosts, by name; ``connections`` those with an end here, ``relayed``
-    those that pass, by id; ``registering`` counts services that are being stored; ``leaving`` says that it is
-    being removed.
+    relays; ``services`` are those that it hosts, by name; ``connections`` has the ids of those with an end
+    here, ``relayed`` of those that pass; ``registering`` counts services that are being stored; ``leaving``
+    says that it is being removed.
     """
 
     name: str
@@ -188,8 +185,8 @@ class Node:
     peers: dict[int, int] = field(default_factory=dict)
     origins: dict[int, int] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
-    connections: dict[int, Connection] = field(default_factory=dict)
-    relayed: dict[int, Connection] = field(default_factory=dict)
+    connections: set[int] = field(default_factory=set)
+    relayed: set[int] = field(default_factory=set)
     registering: int = 0
     leaving: bool = False
 

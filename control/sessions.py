@@ -140,7 +140,7 @@ class Sessions:
         for number in list(node.peers):
             if number in node.peers:
                 self.peer(node, self._state.nodes_by_id[number])
-        connections = list(node.connections.values())
+        connections = self._state.connections_ending_at(node)
         for start in range(0, len(connections), _CHUNK):
             for connection in connections[start : start + _CHUNK]:
                 if connection.id in node.connections:

@@ -127,6 +127,14 @@ class State:
         """All connections with an end at ``service``."""
         return list(self.connections_by_service.get(service.name, ()))
 
+    def connections_ending_at(self, node: Node) -> list[Connection]:
+        """All connections with an end at ``node``."""
+        return [self.connections[number] for number in node.connections]
+
+    def connections_over(self, node: Node) -> list[Connection]:
+        """Those, and all that pass ``node``."""
+        return [*self.connections_ending_at(node), *(self.connections[number] for number in node.relayed)]
+
     def remove_service(self, service: Service) -> None:
         """Forget ``service``, which has no connections left."""
         del self.services[service.name]
@@ -151,7 +159,7 @@ class State:
         self.pairs[pair_of(client.name, server.name)] = connection
         for service in (client, server):
             self.connections_by_service.setdefault(service.name, set()).add(connection)
-            service.node.connections[connection.id] = connection
+            service.node.connections.add(connection.id)
         for path in connection.paths:
             self.add_path(connection, path)
         self.let_pass(connection, connection.passing)
@@ -159,11 +167,11 @@ class State:
     def let_pass(self, connection: Connection, nodes: tuple[Node, ...]) -> None:
         """Index ``nodes`` as those on service paths where packets of ``connection`` may be now."""
         for node in set(connection.passing) - set(nodes):
-            node.relayed.pop(connection.id, None)
+            node.relayed.discard(connection.id)
         connection.passing = nodes
         for node in nodes:
             if node not in connection.nodes:
-                node.relayed[connection.id] = connection
+                node.relayed.add(connection.id)
 
     def remove_connection(self, connection: Connection) -> None:
         """Forget ``connection`` and release its slots."""
@@ -175,11 +183,11 @@ class State:
             of_service.discard(connection)
             if not of_service:
                 del self.connections_by_service[service.name]
-            service.node.connections.pop(connection.id, None)
+            service.node.connections.discard(connection.id)
         for path in connection.paths:
             self._forget(path)
             for node in (*path.relays, *connection.passing):
-                node.relayed.pop(connection.id, None)
+                node.relayed.discard(connection.id)
 
     def add_path(self, connection: Connection, path: Path) -> None:
         """Index a path of ``connection``, whose slots have been taken."""
@@ -188,7 +196,7 @@ class State:
         for node, peer in path.neighbours:
             _count(node.peers, peer, 1)
         for relay in path.relays:
-            relay.relayed[connection.id] = connection
+            relay.relayed.add(connection.id)
             for side, _ in path.sides_of(relay):
                 _count(relay.origins, side, 1)
 
@@ -215,7 +223,7 @@ class State:
         kept = {relay for other in connection.paths for relay in other.relays}
         for relay in path.relays:
             if relay not in kept and relay not in connection.passing:
-                del relay.relayed[connection.id]
+                relay.relayed.remove(connection.id)
 
     def _forget(self, path: Path) -> None:
         for scid in path.scids:

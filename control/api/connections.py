@@ -107,7 +107,7 @@ class ConnectionsServicer:
             found = list(self._state.connections_by_service.get(name, ()))
         elif request.node:
             node = self._state.node(NodeName.parse(request.node))
-            found = [*node.connections.values(), *node.relayed.values()]
+            found = self._state.connections_over(node)
         else:
             found = list(self._state.connections.values())
         chosen = [c for c in found if self._visible(c, caller)]

@@ -92,7 +92,7 @@ async def reconcile_connections(
                 pending.append(lane.put([*_connection_differences(rows, node, state, entries, seen)]))
                 await lane.room()
                 await asyncio.sleep(0)
-    for some in _parts([*node.connections.values(), *node.relayed.values()]):
+    for some in _parts(state.connections_over(node)):
         missing: list[Change] = []
         for connection in some:
             if not _stands_at(connection, node):

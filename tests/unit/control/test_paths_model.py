@@ -123,9 +123,10 @@ class Paths(RuleBasedStateMachine):
     @invariant()
     def nodes_know_what_ends_and_what_passes(self) -> None:
         for node in self.state.nodes.values():
-            assert node.connections == {c.id: c for c in self.connections if node in c.nodes}
+            ending = {c.id: c for c in self.connections if node in c.nodes}
             passing = {c.id: c for c in self.connections for path in c.paths if node in path.relays}
-            assert node.relayed == passing
+            assert (node.connections, node.relayed) == (ending.keys(), passing.keys())
+            assert {c.id: c for c in self.state.connections_over(node)} == ending | passing
 
     @invariant()
     def paths_are_chains_with_the_borders_of_when_they_were_made(self) -> None:
