@@ -18,8 +18,12 @@ GRAPHS = $(wildcard tests/lab/test_graph*.py tests/lab/test_feature_peers*.py) t
 	tests/lab/test_silent_hosts.py tests/lab/test_redirect_and_shortcut.py
 C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c tools/lab/*.c)
 
+# Whatever the environment says, the bytecode of modules is kept: hundreds of processes are started.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-graph test lint unit conformance lab ways graphs bench fuzz fuzz-diff p4 stubs format clean
+.PHONY: help setup shell demo demo-graph test lint unit conformance lab ways graphs bench fuzz fuzz-diff p4 stubs \
+	format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -27,17 +31,19 @@ help:
 setup:
 	@tools/setup/setup
 
+shell: setup
+	@tools/p4runtime-shell/setup
+
 demo: setup
 	@$(PYTHON) -m tools.demo
 
 demo-graph: setup
 	@$(PYTHON) -m tools.demo.graph
 
-# Most of a lab test is waiting, and labs have names of their own: five parts side by side. Each says what it
+# Most of a lab test is waiting, and labs have names of their own: six parts side by side. Each says what it
 # did when it has ended.
-test: setup lint
-	@tools/p4runtime-shell/setup
-	@$(MAKE) --no-print-directory --jobs=5 --keep-going --output-sync=target unit conformance lab ways graphs
+test: setup
+	@$(MAKE) --no-print-directory --jobs=7 --keep-going --output-sync=target lint unit conformance lab ways graphs
 
 unit: setup
 	@$(PYTHON) -m pytest tests/unit
@@ -45,7 +51,7 @@ unit: setup
 conformance: setup
 	@$(PYTHON) -m pytest tests/conformance
 
-lab: setup
+lab: setup shell
 	@$(PYTHON) -m pytest tests/lab $(addprefix --ignore=,$(WAYS) $(GRAPHS))
 
 ways: setup
