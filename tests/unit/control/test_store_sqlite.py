@@ -6,14 +6,19 @@ from __future__ import annotations
 import asyncio
 import resource
 import sqlite3
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from control.errors import StoreError
+from control.store import sqlite
 from control.store.base import Transaction
+from control.store.group import Group
 from control.store.sqlite import SCHEMA_VERSION, SqliteStore
 
 
@@ -147,6 +152,44 @@ async def test_a_commit_waits_for_a_tool_that_writes(path: Path) -> None:
         await asyncio.sleep(0)
         tool.execute("COMMIT")
     await commit
+    await store.close()
+
+
+async def test_what_comes_close_together_is_committed_together(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused, go_on = threading.Event(), threading.Event()
+    groups: list[int] = []
+
+    class Counted(Group):
+        def __init__(self, db: sqlite3.Connection, transactions: Sequence[Transaction]) -> None:
+            groups.append(len(transactions))
+            super().__init__(db, transactions)
+
+    def pause(_seconds: float) -> None:
+        paused.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr(sqlite, "Group", Counted)
+    monkeypatch.setattr(sqlite, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
+    store = await SqliteStore.open(path)
+    first = asyncio.gather(*(store.commit(put(f"first{n}")) for n in range(3)))
+    assert await asyncio.to_thread(paused.wait, 10)
+    then = [asyncio.create_task(store.commit(put(f"then{n}"))) for n in range(3)]
+    await asyncio.sleep(0)  # all are queued
+    assert sum(groups) in (1, 3)
+    go_on.set()
+    await asyncio.gather(first, *then)
+    assert sum(groups) == 6
+    assert groups[-1] >= 3
+    await store.close()
+
+
+async def test_who_writes_alone_waits_for_nobody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_SPACING", 3600.0)
+    store = await SqliteStore.open(path)
+    for n in range(20):
+        await store.commit(put(f"k{n}"))
     await store.close()
 
 
