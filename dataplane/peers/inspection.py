@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from dnslib import RCODE, DNSRecord
+from dnslib import RCODE, DNSError, DNSRecord
+from dnslib.label import DNSLabelError
 
 from dataplane.peers import names_in
 from dataplane.peers.blocked import Blocked
@@ -77,12 +78,10 @@ class Inspection:
 
     def _datagram(self, segment: Segment) -> Iterator[Output]:
         name = names_in.in_dns(segment.payload) if segment.target_port == DNS else None
-        if name is not None and self._blocked.forbids(segment.source, name):
-            answer = DNSRecord.parse(segment.payload).reply(ra=1, aa=0)
-            answer.header.rcode = RCODE.NXDOMAIN
-            yield Back(answer_datagram(segment, answer.pack()))
-        else:
+        if name is None or not self._blocked.forbids(segment.source, name):
             yield Onward(raised_ttl(segment.packet))
+        elif (answer := _no_such_name(segment.payload)) is not None:
+            yield Back(answer_datagram(segment, answer))
 
     def _dns_over_tcp(self, segment: Segment) -> Iterator[Output]:
         """Every segment has to hold whole questions, as those of all resolvers do."""
@@ -153,6 +152,16 @@ def _put_together(flow: _Flow) -> None:
             break
         data[at : at + len(one.payload)] = one.payload
     flow.data = data
+
+
+def _no_such_name(question: bytes) -> bytes | None:
+    """The answer that there is no such name; None where the name cannot be said again."""
+    answer = DNSRecord.parse(question).reply(ra=1, aa=0)
+    answer.header.rcode = RCODE.NXDOMAIN
+    try:
+        return bytes(answer.pack())
+    except (DNSError, DNSLabelError):  # a name that was read may be too long to be written
+        return None
 
 
 def _refuse(segment: Segment) -> Iterator[Output]:

@@ -8,6 +8,8 @@ import random
 
 import pytest
 from dnslib import RCODE, DNSRecord
+from hypothesis import given
+from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet, Raw
@@ -134,6 +136,23 @@ def test_questions_for_names_on_the_list_are_answered(inspection: Inspection, ve
     assert (found.header.rcode, found.header.id) == (RCODE.NXDOMAIN, question.header.id)
     (output,) = inspection.packet(udp(DNSRecord.question("good.example").pack(), version=version))
     assert isinstance(output, Onward)
+
+
+def question_for(labels: list[bytes]) -> bytes:
+    name = b"".join(bytes([len(label)]) + label for label in labels) + b"\3bad\7example\0"
+    return bytes.fromhex("000701000001000000000000") + name + bytes.fromhex("00010001")
+
+
+def test_a_name_that_is_too_long_to_be_said_again_gets_no_answer(inspection: Inspection) -> None:
+    assert list(inspection.packet(udp(question_for([b"a" * 60] * 5)))) == []
+
+
+@given(
+    st.lists(st.text(st.characters(max_codepoint=127), min_size=1, max_size=63).map(str.encode), max_size=6)
+)
+def test_no_question_for_a_name_on_the_list_goes_on(labels: list[bytes]) -> None:
+    outputs = list(Inspection(Blocked(LISTS)).packet(udp(question_for(labels))))
+    assert len(outputs) <= 1 and not onward(outputs)
 
 
 def test_questions_over_tcp_come_whole_or_not_at_all(inspection: Inspection) -> None:
