@@ -29,6 +29,9 @@ FLOWS: Final = 65536
 """Connections that are remembered, the last used; of one forgotten the next packet begins anew."""
 
 _WINDOW: Final = 1 << 31
+_SENT_AGAIN: Final = 1 << 20
+"""So many octets at most lie behind what was let go on when they are sent again; those of another connection
+are anywhere."""
 
 
 class Onward(NamedTuple):
@@ -48,12 +51,16 @@ Output = Onward | Back
 
 @dataclass(slots=True)
 class _Flow:
-    """A connection from its first octets that have been seen; ``data`` are those without a gap."""
+    """A connection from its first octets that have been seen; ``data`` are those without a gap.
+
+    ``end`` is the sequence number behind all that was let go on.
+    """
 
     first: int
     data: bytearray = field(default_factory=bytearray)
     held: list[Segment] = field(default_factory=list)
     passed: bool = False
+    end: int = 0
     refused: bool = False
 
 
@@ -106,17 +113,22 @@ class Inspection:
         if flow.refused:
             yield from _refuse(segment)
         elif flow.passed:
-            yield Onward(raised_ttl(segment.packet))
+            yield from _let_go_on(flow, segment)
         else:
             yield from self._consider(flow, segment)
 
     @staticmethod
     def _begins_anew(flow: _Flow, segment: Segment) -> bool:
         """Whether another connection has the ports, or the next request of this one begins."""
-        if flow.passed and segment.target_port == HTTP:
+        if not flow.passed:
+            ahead = segment.sequence - flow.first & 0xFFFFFFFF
+            return names_in.LONGEST < ahead < 0xFFFFFFFF - names_in.LONGEST
+        if 0 < flow.end - segment.sequence & 0xFFFFFFFF <= _SENT_AGAIN:
+            return False
+        if segment.target_port == HTTP:
             return names_in.starts_request(segment.payload)
-        ahead = segment.sequence - flow.first & 0xFFFFFFFF
-        return not flow.passed and names_in.LONGEST < ahead < 0xFFFFFFFF - names_in.LONGEST
+        # Of a connection that goes on, no more comes here than was under way.
+        return segment.sequence - flow.end & 0xFFFFFFFF > names_in.LONGEST
 
     def _consider(self, flow: _Flow, segment: Segment) -> Iterator[Output]:
         flow.held.append(segment)
@@ -135,9 +147,9 @@ class Inspection:
             yield Back(reset_to_sender(segment))
             yield Onward(reset_to_target(held[0]))  # the server has seen none of them
             return
-        flow.passed = True
+        flow.passed, flow.end = True, flow.first
         for one in held:
-            yield Onward(raised_ttl(one.packet))
+            yield from _let_go_on(flow, one)
 
 
 def _put_together(flow: _Flow) -> None:
@@ -152,6 +164,13 @@ def _put_together(flow: _Flow) -> None:
             break
         data[at : at + len(one.payload)] = one.payload
     flow.data = data
+
+
+def _let_go_on(flow: _Flow, segment: Segment) -> Iterator[Output]:
+    end = segment.sequence + len(segment.payload) & 0xFFFFFFFF
+    if end - flow.end & 0xFFFFFFFF < _WINDOW:
+        flow.end = end
+    yield Onward(raised_ttl(segment.packet))
 
 
 def _no_such_name(question: bytes) -> bytes | None:

@@ -113,6 +113,33 @@ def test_every_request_of_a_connection_is_looked_at(inspection: Inspection) -> N
     assert [type(output) for output in outputs] == [Back, Onward]
 
 
+@pytest.mark.parametrize("port", [80, 443])
+def test_what_was_let_go_on_and_is_sent_again_goes_on_at_once(inspection: Inspection, port: int) -> None:
+    """The server may lack it, and gets what is behind it already."""
+    octets = request("good.example") if port == 80 else hello("good.example")
+    parts = tcp(octets[:30], port), tcp(octets[30:], port, 1030)
+    assert list(inspection.packet(parts[0])) == []
+    assert len(onward(list(inspection.packet(parts[1])))) == 2
+    for packet in (parts[0], parts[1], parts[0]):
+        assert onward(list(inspection.packet(packet))) == [raised_ttl(packet)]
+    more = tcp(b"what follows", port, 1000 + len(octets))
+    assert onward(list(inspection.packet(more))) == [raised_ttl(more)]
+
+
+@pytest.mark.parametrize("port", [80, 443])
+@pytest.mark.parametrize("sequence", [2_000_000, 4_000_000_000])
+def test_another_connection_with_the_same_ports_is_looked_at(
+    inspection: Inspection, port: int, sequence: int
+) -> None:
+    first, second = (
+        (request, hello)[port == 443]("good.example"),
+        (request, hello)[port == 443]("bad.example"),
+    )
+    assert len(onward(list(inspection.packet(tcp(first, port))))) == 1
+    outputs = list(inspection.packet(tcp(second, port, sequence)))
+    assert [type(output) for output in outputs] == [Back, Onward]
+
+
 def test_what_holds_no_name_passes_when_that_is_sure(inspection: Inspection) -> None:
     sent = 0
     outputs: list[Output] = []
