@@ -151,10 +151,15 @@ class ManagedPeer:
             return
         path = self._cache / HITS
         path.unlink(missing_ok=True)
-        self._hits = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._hits.bind(str(path))
-        path.chmod(_WRITABLE)  # for nginx, which is not root
-        asyncio.get_running_loop().add_reader(self._hits, self._hit)
+        hits = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            hits.bind(str(path))
+            path.chmod(_WRITABLE)  # for nginx, which is not root
+        except OSError:
+            hits.close()
+            raise
+        self._hits = hits
+        asyncio.get_running_loop().add_reader(hits, self._hit)
 
     def _hit(self) -> None:
         assert self._hits is not None

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.thread import BrokenThreadPool
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -58,11 +59,20 @@ class Namespace:
         return await run(*self.command(*program), text=text)
 
     async def call(self, function: Callable[[], T]) -> T:
-        """Call a function inside: sockets and settings that it opens are those of the namespace."""
+        """Call a function inside: sockets and settings that it opens are those of the namespace.
+
+        Raises :class:`PeerError` where there is none, and what the function raises.
+        """
         if self._inside is None:
+            if not self.exists:
+                raise PeerError(f"namespace {self.name} cannot be entered: it is not there")
             # One thread lives inside: entering is for good, and other work must not find itself there.
             self._inside = ThreadPoolExecutor(1, thread_name_prefix=self.name, initializer=self._enter)
-        return await asyncio.get_running_loop().run_in_executor(self._inside, function)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._inside, function)
+        except BrokenThreadPool:
+            self.close()
+            raise PeerError(f"namespace {self.name} cannot be entered: see what was logged before") from None
 
     def close(self) -> None:
         """Call no more functions inside."""

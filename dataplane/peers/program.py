@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -98,7 +99,8 @@ class Program:
         for number in (signal.SIGTERM, signal.SIGKILL):
             if not self.runs:
                 break
-            signal.pidfd_send_signal(self._pidfd, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended, which is about to be read
+                signal.pidfd_send_signal(self._pidfd, number)
             await self._until_ended()
         self._file.unlink(missing_ok=True)
 
