@@ -7,18 +7,14 @@ another graph takes minutes.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
 from control.graphs.compile import Match
-from moorline.addresses import Network
+from control.prefixes import Prefix, Prefixes
 
 T = TypeVar("T")
-
-_Prefix = Network | None
-"""None: all addresses of both families."""
 
 
 class MatchIndex(Generic[T]):
@@ -46,7 +42,7 @@ class _ByAddresses(Generic[T]):
         self._by_source = _Nested(pairs)
         self._by_destination = _Nested((to, at, item) for at, to, item in pairs)
 
-    def meeting(self, source: _Prefix, destination: _Prefix) -> Iterator[T]:
+    def meeting(self, source: Prefix, destination: Prefix) -> Iterator[T]:
         """Customers are many and their servers few: the end that leaves less to look at goes first."""
         sources = self._by_source.overlapping(source)
         destinations = self._by_destination.overlapping(destination)
@@ -59,54 +55,19 @@ class _ByAddresses(Generic[T]):
 class _Nested(Generic[T]):
     """Items by a prefix, and among these by another one."""
 
-    def __init__(self, items: Iterable[tuple[_Prefix, _Prefix, T]]) -> None:
-        self._items: dict[_Prefix, dict[_Prefix, list[T]]] = defaultdict(lambda: defaultdict(list))
+    def __init__(self, items: Iterable[tuple[Prefix, Prefix, T]]) -> None:
+        self._items: dict[Prefix, dict[Prefix, list[T]]] = defaultdict(lambda: defaultdict(list))
         for one, other, item in items:
             self._items[one][other].append(item)
-        self._ones = _Prefixes(self._items)
-        self._others = {one: _Prefixes(others) for one, others in self._items.items()}
+        self._ones = Prefixes(self._items)
+        self._others = {one: Prefixes(others) for one, others in self._items.items()}
 
-    def overlapping(self, prefix: _Prefix) -> list[_Prefix]:
+    def overlapping(self, prefix: Prefix) -> list[Prefix]:
         """The first prefixes that overlap this one."""
         return self._ones.overlapping(prefix)
 
-    def within(self, ones: Iterable[_Prefix], prefix: _Prefix) -> Iterator[T]:
+    def within(self, ones: Iterable[Prefix], prefix: Prefix) -> Iterator[T]:
         """The items of these first prefixes whose second one overlaps ``prefix``."""
         for one in ones:
             for other in self._others[one].overlapping(prefix):
                 yield from self._items[one][other]
-
-
-class _Prefixes:
-    """A set of prefixes. Two overlap when one holds the other."""
-
-    def __init__(self, prefixes: Iterable[_Prefix]) -> None:
-        self._all = [*prefixes]
-        self._everywhere: list[_Prefix] = [prefix for prefix in self._all if prefix is None]
-        self._by_place = {_place(prefix): prefix for prefix in self._all if prefix is not None}
-        self._places = sorted(self._by_place)
-        self._lengths = {(version, length) for version, _, length in self._places}
-
-    def overlapping(self, prefix: _Prefix) -> list[_Prefix]:
-        """All that hold ``prefix``, or lie in it."""
-        if prefix is None:
-            return self._all
-        version, first, own_length = _place(prefix)
-        places = [
-            (version, _cut(first, prefix.max_prefixlen - length), length)
-            for of_version, length in self._lengths
-            if of_version == version and length < own_length
-        ]
-        low = bisect_left(self._places, (version, first, own_length))
-        high = bisect_right(self._places, (version, int(prefix.broadcast_address), prefix.max_prefixlen))
-        holding = [self._by_place[place] for place in places if place in self._by_place]
-        return [*self._everywhere, *holding, *(self._by_place[place] for place in self._places[low:high])]
-
-
-def _place(prefix: Network) -> tuple[int, int, int]:
-    """Sorted by these, what lies in a prefix follows it."""
-    return prefix.version, int(prefix.network_address), prefix.prefixlen
-
-
-def _cut(address: int, bits: int) -> int:
-    return address >> bits << bits

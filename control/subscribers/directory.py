@@ -15,6 +15,7 @@ from control.errors import ControlError, NotFoundError, PreconditionError
 from control.records import Node
 from control.state import State
 from control.store.base import Store, Transaction
+from control.subscribers.filed import Filed
 from control.subscribers.model import CustomerSpec, require_apart
 from control.subscribers.records import (
     ACCOUNT,
@@ -51,8 +52,7 @@ class Subscribers:
         self._accounts: dict[str, Account] = {}
         self._sessions: dict[str, Session] = {}
         """By their keys."""
-        self._filed: dict[tuple[int, Network], tuple[str, str]] = {}
-        """Customer and device that a file gives an address to."""
+        self._filed = Filed(())
         self._holders: dict[tuple[int, Network], str] = {}
         """Whose session an address is: key of the session by tenant and address."""
         self._of_customer: dict[str, dict[str, None]] = {}
@@ -67,7 +67,7 @@ class Subscribers:
         for entry in (await self._store.scan(CUSTOMER)).entries:
             spec = CustomerSpec.model_validate_json(entry.value)
             self._specs[spec.name] = spec
-        self._filed = _filed(self._specs.values())
+        self._filed = Filed(self._specs.values())
         for entry in (await self._store.scan(ACCOUNT)).entries:
             self._accounts[entry.key.removeprefix(ACCOUNT)] = Account.decode(entry.value)
         for entry in (await self._store.scan(SESSION)).entries:
@@ -156,7 +156,7 @@ class Subscribers:
             if not puts:
                 return
             await self._store.commit(Transaction(puts=puts))
-            self._specs, self._filed = wanted, _filed(wanted.values())
+            self._specs, self._filed = wanted, Filed(wanted.values())
             for spec in specs:
                 self._compute(spec.name)
         log.info("customers_applied", customers=len(puts))
@@ -168,7 +168,7 @@ class Subscribers:
             self.require(name)
             await self._store.commit(Transaction(deletes=frozenset([CUSTOMER + name, ACCOUNT + name])))
             self._specs.pop(name, None)
-            self._filed = _filed(self._specs.values())
+            self._filed = Filed(self._specs.values())
             self._accounts.pop(name, None)
             self._compute(name)
         log.info("customer_removed")
@@ -245,9 +245,8 @@ class Subscribers:
 
     def _free(self, session: Session) -> Iterator[Network]:
         """The addresses of a session but those that a file gives to another device."""
-        mine = session.customer, session.station.lower()
         for prefix in session.prefixes:
-            if self._filed.get((session.tenant, prefix), mine) == mine:
+            if self._filed.is_free(session.tenant, prefix, session.customer, session.station):
                 yield prefix
             else:
                 log.warning("session_has_address_of_another", server=session.server, address=str(prefix))
@@ -323,15 +322,6 @@ def edge_port(node: Node, text: str) -> int | None:
     """The number of the edge port of a node that is called so: its interface, or its number."""
     named = (port.number for port in node.edge_ports if text in (port.interface, str(port.number)))
     return next(named, None)
-
-
-def _filed(specs: Iterable[CustomerSpec]) -> dict[tuple[int, Network], tuple[str, str]]:
-    return {
-        (spec.tenant, prefix): (spec.name, device.name.lower())
-        for spec in specs
-        for device in spec.devices
-        for prefix in device.addresses
-    }
 
 
 def _places(devices: Iterable[Device] | None) -> list[Device]:

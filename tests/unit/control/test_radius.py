@@ -165,8 +165,9 @@ async def test_an_address_goes_to_who_was_given_it_last(site: GraphSite):
     assert list(dave.devices[0].prefixes) == ["10.20.0.7/32", "2001:db8:20::/64"]
 
 
-async def test_an_address_in_a_file_is_no_others(site: GraphSite):
-    await apply(site, "customers: [{name: dave, devices: [{name: d, addresses: [10.20.0.7]}]}]")
+@pytest.mark.parametrize("prefix", ["10.20.0.7", "10.20.0.0/24"])
+async def test_an_address_in_a_file_is_no_others(site: GraphSite, prefix: str):
+    await apply(site, f"customers: [{{name: dave, devices: [{{name: d, addresses: [{prefix}]}}]}}]")
     assert await tell(site, with_status("Start"))
     assert list((await carol(site)).devices[0].prefixes) == ["2001:db8:20::/64"]
 
