@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -58,6 +59,7 @@ class Subscribers:
         self._of_customer: dict[str, dict[str, None]] = {}
         """Keys of sessions by customer."""
         self._devices: dict[str, tuple[Device, ...]] = {}
+        self._tunnels: Counter[str] = Counter()
         self._changing = asyncio.Lock()
         self._telling: asyncio.Task[None] | None = None
         self._untold = False
@@ -96,7 +98,7 @@ class Subscribers:
 
     def nodes(self) -> frozenset[str]:
         """The nodes where tunnels of devices end."""
-        return frozenset(device.node for device in self.devices() if device.tunnel is not None)
+        return frozenset(self._tunnels)
 
     # ---- for those who ask ---------------------------------------------------------------------------------
 
@@ -124,6 +126,10 @@ class Subscribers:
         """All devices."""
         for devices in self._devices.values():
             yield from devices
+
+    def tunnels_at(self, node: str) -> int:
+        """How many tunnels of devices end at a node."""
+        return self._tunnels[node]
 
     def of_customer(self, name: str) -> tuple[Device, ...]:
         """The devices of a customer."""
@@ -289,10 +295,12 @@ class Subscribers:
     def _compute(self, name: str) -> None:
         sessions = [self._sessions[key] for key in self._of_customer.get(name, ())]
         spec = self._specs.get(name)
+        self._tunnels -= _tunnels(self._devices.get(name, ()))
         if spec is None and not sessions:
             self._devices.pop(name, None)
         else:
             self._devices[name] = devices_of(name, spec, sessions)
+            self._tunnels += _tunnels(self._devices[name])
 
     # ---- who wants to know ---------------------------------------------------------------------------------
 
@@ -322,6 +330,11 @@ def edge_port(node: Node, text: str) -> int | None:
     """The number of the edge port of a node that is called so: its interface, or its number."""
     named = (port.number for port in node.edge_ports if text in (port.interface, str(port.number)))
     return next(named, None)
+
+
+def _tunnels(devices: Iterable[Device]) -> Counter[str]:
+    """How many end at each node."""
+    return Counter(device.node for device in devices if device.tunnel is not None)
 
 
 def _places(devices: Iterable[Device] | None) -> list[Device]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -74,9 +73,8 @@ class Endpoints:
     def near(self, client: Network, kind: str, version: int) -> Found:
         """The endpoints for devices in an access network, those of one IP version."""
         place = self._locations.place(client)
-        devices = Counter(one.node for one in self._subscribers.devices() if one.tunnel is not None)
         found = [
-            self._endpoint(node, address, place.location, devices[node.name])
+            self._endpoint(node, address, place.location, self._subscribers.tunnels_at(node.name))
             for node, address in self._open(kind, version)
         ]
         most = self._config.devices_per_node

@@ -103,6 +103,27 @@ def to(address: str, length: int = 128) -> tuple[bytes, ...]:
     return b"\0", mapped(ip_address(address)).lstrip(b"\0"), bytes([length])
 
 
+async def test_tunnels_are_counted_where_they_end(site: GraphSite):
+    await nodes(site)
+    subscribers = site.controller.subscribers
+
+    def counted() -> dict[str, int]:
+        return {node: subscribers.tunnels_at(node) for node in sorted(subscribers.nodes())}
+
+    assert counted() == {}
+    for text in (ALICE, ALICE, ALICE.replace("key: 42", "key: 43")):
+        await apply(site, text)
+        assert counted() == {"one": 2}
+    await apply(
+        site, ALICE.replace("node: one\n        tunnel: {kind: gre", "node: two\n        tunnel: {kind: gre")
+    )
+    assert counted() == {"one": 1, "two": 1}
+    await stub(site).RemoveCustomer(api.RemoveCustomerRequest(name="bob"))
+    assert counted() == {"one": 1}
+    await stub(site).RemoveCustomer(api.RemoveCustomerRequest(name="alice"))
+    assert counted() == {}
+
+
 async def test_a_device_is_admitted_where_its_tunnel_ends(site: GraphSite):
     await nodes(site)
     await apply(site, ALICE)
