@@ -118,9 +118,9 @@ async def test_tunnels_are_counted_where_they_end(site: GraphSite):
         site, ALICE.replace("node: one\n        tunnel: {kind: gre", "node: two\n        tunnel: {kind: gre")
     )
     assert counted() == {"one": 1, "two": 1}
-    await stub(site).RemoveCustomer(api.RemoveCustomerRequest(name="bob"))
+    await stub(site).DeleteCustomer(api.DeleteCustomerRequest(name="bob"))
     assert counted() == {"one": 1}
-    await stub(site).RemoveCustomer(api.RemoveCustomerRequest(name="alice"))
+    await stub(site).DeleteCustomer(api.DeleteCustomerRequest(name="alice"))
     assert counted() == {}
 
 
