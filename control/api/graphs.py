@@ -76,6 +76,7 @@ class GraphsServicer:
             request.until,
             request.idle_seconds,
             caller.name,
+            request.peer,
         )
         return messages.shortcut(one)
 

@@ -176,6 +176,7 @@ def shortcut(one: Shortcut) -> pb.Shortcut:
         bytes=one.used[1],
         packets_back=one.used_back[0],
         bytes_back=one.used_back[1],
+        peer=one.peer,
     )
 
 

@@ -77,7 +77,8 @@ class Kind(IntEnum):
 
 @dataclass(slots=True, eq=False)
 class Shortcut:
-    """A short-cut; ``until`` is the kind of peers that the flow goes on with, empty: none.
+    """A short-cut; ``until`` is the kind of peers that the flow goes on with, ``peer`` the requester's peer
+    that asked; empty: none.
 
     ``used`` and ``used_back`` are packets and octets in the direction of the flow and against it, as last
     read; they are not stored.
@@ -90,6 +91,7 @@ class Shortcut:
     idle_seconds: int
     created_ns: int
     requester: str
+    peer: str = ""
     used: tuple[int, int] = (0, 0)
     used_back: tuple[int, int] = (0, 0)
 
@@ -101,16 +103,16 @@ class Shortcut:
     def encode(self) -> bytes:
         """Its value in the store."""
         flow = [self.flow.source.hex(), self.flow.destination.hex(), *self.flow[2:]]
-        rest = [self.graph, self.until, self.idle_seconds, self.created_ns, self.requester]
+        rest = [self.graph, self.until, self.idle_seconds, self.created_ns, self.requester, self.peer]
         return json.dumps([flow, *rest]).encode()
 
     @classmethod
     def decode(cls, key: str, value: bytes) -> Shortcut:
         """Read back what :meth:`encode` wrote."""
-        flow, graph, until, idle_seconds, created_ns, requester = json.loads(value)
+        flow, *rest = json.loads(value)
         ends = bytes.fromhex(flow[0]), bytes.fromhex(flow[1])
         number = int(key.removeprefix(SHORTCUT), 16)
-        return cls(number, graph, Flow(*ends, *flow[2:]), until, idle_seconds, created_ns, requester)
+        return cls(number, rest[0], Flow(*ends, *flow[2:]), *rest[1:])
 
 
 Event = tuple[Kind, Shortcut]
@@ -169,7 +171,9 @@ class Shortcuts:
 
     # ---- for those who ask ---------------------------------------------------------------------------------
 
-    async def request(self, graph: str, flow: Flow, until: str, idle_seconds: int, who: str) -> Shortcut:
+    async def request(
+        self, graph: str, flow: Flow, until: str, idle_seconds: int, who: str, peer: str = ""
+    ) -> Shortcut:
         """Let a flow pass peers by; of one that does already the time-out begins anew.
 
         Raises:
@@ -194,7 +198,7 @@ class Shortcuts:
         if len(self._shortcuts) >= MAX_SHORTCUTS:
             raise ExhaustedError(f"{MAX_SHORTCUTS} short-cuts stand already: wait until some have expired")
         number = max(self._shortcuts, default=time.time_ns() // 1000) + 1
-        one = Shortcut(number, graph, flow, until, idle_seconds, time.time_ns(), who)
+        one = Shortcut(number, graph, flow, until, idle_seconds, time.time_ns(), who, peer)
         await self._store.commit(Transaction(puts={one.key: one.encode()}))
         self._add(one)
         await self._graphs.write()

@@ -21,6 +21,7 @@ from dataplane.agent.state import StateError
 from dataplane.peers.attached import AttachedPeer
 from dataplane.peers.base import FeaturePeer, Health, PeerError
 from dataplane.peers.config import PeerConfig
+from dataplane.peers.flows import Flow, Traffic
 from dataplane.peers.managed import ManagedPeer
 from moorline.api.v1 import peers_pb2 as api
 
@@ -74,7 +75,7 @@ class FeaturePeers:
         self._ports = ports
         self._host = host
         self._tell = tell
-        self.shortcuts = Shortcuts()
+        self.shortcuts = Shortcuts(self._take_usage)
         self._told: list[api.FeaturePeer] = []
         mtu = _mtu(config, host())
         self._kept = [_Kept(self._make(peer, mtu)) for peer in config.peers]
@@ -87,6 +88,15 @@ class FeaturePeers:
         made = _managed(self._config, peer.name, peer, self._netlink, self._host, mtu)
         made.on_flow(partial(self.shortcuts.ask, peer))
         return made
+
+    async def _take_usage(self, name: str, flow: Flow, there: Traffic, back: Traffic) -> None:
+        """A short-cut has ended that one of the peers asked for."""
+        for peer in (kept.peer for kept in self._kept if kept.peer.config.name == name):
+            if isinstance(peer, ManagedPeer):
+                try:
+                    await peer.take_usage(flow, there, back)
+                except (PeerError, OSError) as error:
+                    log.warning("usage_not_handed_over", peer=name, why=str(error))
 
     async def run(self) -> None:
         """Look after them until cancelled; they go on then."""

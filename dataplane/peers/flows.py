@@ -18,6 +18,13 @@ _PROTOCOL: Final = 3
 """Which word of a line is the protocol's number."""
 
 
+class Traffic(NamedTuple):
+    """What went one way."""
+
+    packets: int
+    octets: int
+
+
 class Flow(NamedTuple):
     """From a customer to a server."""
 

@@ -25,10 +25,10 @@ from dataplane.agent.state import write_private
 from dataplane.agent.watch import read_host
 from dataplane.peers.attached import links_health
 from dataplane.peers.base import Health
-from dataplane.peers.builtin import RECIPES
+from dataplane.peers.builtin import RECIPES, statistics
 from dataplane.peers.builtin.cache import HITS
 from dataplane.peers.config import PeerConfig
-from dataplane.peers.flows import CONNTRACK, Flow, hit_in, long_flows
+from dataplane.peers.flows import CONNTRACK, Flow, Traffic, hit_in, long_flows
 from dataplane.peers.namespace import Namespace
 from dataplane.peers.probe import Probe
 from dataplane.peers.program import Program
@@ -145,6 +145,13 @@ class ManagedPeer:
         listing = await self._namespace.call(Path(CONNTRACK).read_text)
         for flow in long_flows(listing, wanted.megabytes * _MEGABYTE):
             self._found(flow)
+
+    async def take_usage(self, flow: Flow, there: Traffic, back: Traffic) -> None:
+        """Count what a flow has carried past this peer; raises :class:`PeerError`."""
+        if self._config.run != "statistics":
+            return
+        commands = statistics.handed_over(self._config.caps, await self.listing(), flow, there, back)
+        await self._namespace.run("nft", "-f", "-", text=commands)
 
     def _hear_hits(self) -> None:
         if self._hits is not None:

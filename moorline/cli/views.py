@@ -387,6 +387,7 @@ def shortcut_row(shortcut: graphs.Shortcut) -> dict[str, Any]:
         "idle_seconds": shortcut.idle_seconds,
         "created": time_text(shortcut.created_ns),
         "requester": shortcut.requester,
+        "peer": shortcut.peer or None,
         "packets": shortcut.packets,
         "bytes": shortcut.bytes,
         "packets_back": shortcut.packets_back,

@@ -23,7 +23,7 @@ from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 
 from dataplane.peers.base import PeerError
 from dataplane.peers.builtin import statistics, tap
-from dataplane.peers.flows import Flow
+from dataplane.peers.flows import Flow, Traffic
 from dataplane.peers.managed import CACHES
 from dataplane.peers.namespace import FOLDER
 from tests.lab.peer_stand import CUSTOMER, SERVER, Stand
@@ -253,6 +253,14 @@ async def test_statistics_count_each_address_and_caps_hold() -> None:
         assert (four.sent_packets, four.sent_octets) == (3, 3 * 128)
         assert (four.received_packets, four.received_octets) == (3, 3 * 128)
         assert (six.sent_packets, six.received_octets) == (2, 2 * 148)
+        ends = ip_address(CUSTOMER[0]), ip_address(SERVER[0])
+        for number in (1, 2):  # the second is added to the first
+            past = Flow(*ends, 6, 4000 + number, 80)
+            await stand.peer.take_usage(past, Traffic(5, 500), Traffic(7, 700))
+        now = statistics.usage(await stand.peer.listing())[ends[0]]
+        assert (now.sent_packets, now.sent_octets) == (13, 3 * 128 + 1000)
+        assert (now.received_packets, now.received_octets) == (17, 3 * 128 + 1400)
+        assert customer.run("ping", "-c1", "-W1", SERVER[0], check=False).returncode == 0
         with (
             listen(server, 80) as port,
             connect(customer, 80, patience=SOON) as one,
@@ -267,6 +275,19 @@ async def test_statistics_count_each_address_and_caps_hold() -> None:
                         received += len(one.recv(1 << 16))
         assert customer.run("ping", "-c1", "-W1", SERVER[0], check=False).returncode
         assert customer.run("ping", "-c1", "-W1", SERVER[1], check=False).returncode == 0
+
+
+async def test_what_went_past_statistics_counts_towards_a_cap() -> None:
+    caps = [{"customers": ["10.1.0.0/24", "fd01::/64"], "megabytes": 1}]
+    async with Stand("statistics", cap=caps) as stand:
+        customer, _ = stand.join()
+        for mine, theirs in zip(CUSTOMER, SERVER, strict=True):
+            assert customer.run("ping", "-c1", "-W1", theirs, check=False).returncode == 0
+            past = Flow(ip_address(theirs), ip_address(mine), 17, 53, 4000)
+            for octets, passing in ((1 << 19, True), (1 << 19, False)):
+                await stand.peer.take_usage(past, Traffic(400, octets), Traffic(1, 80))
+                ping = customer.run("ping", "-c1", "-W1", theirs, check=False)
+                assert (ping.returncode == 0) is passing
 
 
 async def test_statistics_tell_of_long_flows() -> None:

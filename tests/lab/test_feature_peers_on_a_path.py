@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from dataplane.peers.builtin import statistics
+from dataplane.peers.namespace import Namespace as PeerNamespace
 from tests.lab.test_feature_peers_alone import SOON, connect, echoing, get, listen, origin, passes
 from tools.lab import HostPlan, Lab
 from tools.lab.edges import edge_address
@@ -78,6 +82,13 @@ def by_shortcuts(lab: Lab) -> int:
     return sum(path["shortcut_packets"] for path in paths)
 
 
+def received(lab: Lab, customer: str) -> int:
+    """Packets that statistics know of."""
+    place = PeerNamespace(f"{lab.name}-gate-st1")
+    listing = asyncio.run(place.run("nft", "-j", "list", "table", "inet", "moorline"))
+    return statistics.usage(listing)[ip_address(customer)].received_packets
+
+
 def test_what_the_peers_forbid_is_forbidden_and_the_rest_passes_all_of_them(lab: Lab, lead: Lead) -> None:
     lead("firewall", "filter", "stats")
     user, net = lab.edges["user"], lab.edges["net"]
@@ -109,6 +120,13 @@ def test_a_long_flow_gets_a_short_cut_on_the_way(lab: Lab, lead: Lead) -> None:
     passed = by_shortcuts(lab)
     wait_until(lambda: by_shortcuts(lab) > passed + 1000, "the flow went on", 30)
     assert lab.controller.events("gate")["st1-out", "rx"] - before < 100
+
+    client.stop()
+    seen = received(lab, user.ipv4)
+    passed = by_shortcuts(lab)
+    lab.controller.moorline("graph", "delete", "web")
+    wait_until(lambda: received(lab, user.ipv4) > seen, "the peer was told what went past it")
+    assert received(lab, user.ipv4) - seen > passed // 2, "most of it were packets to the user"
 
 
 def test_a_killed_agent_takes_no_peer_with_it(lab: Lab, lead: Lead) -> None:

@@ -203,19 +203,21 @@ class Flow(_message.Message):
     def __init__(self, source: _Optional[bytes] = ..., destination: _Optional[bytes] = ..., protocol: _Optional[int] = ..., source_port: _Optional[int] = ..., destination_port: _Optional[int] = ...) -> None: ...
 
 class RequestShortcutRequest(_message.Message):
-    __slots__ = ("graph", "flow", "until", "idle_seconds")
+    __slots__ = ("graph", "flow", "until", "idle_seconds", "peer")
     GRAPH_FIELD_NUMBER: _ClassVar[int]
     FLOW_FIELD_NUMBER: _ClassVar[int]
     UNTIL_FIELD_NUMBER: _ClassVar[int]
     IDLE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
     graph: str
     flow: Flow
     until: str
     idle_seconds: int
-    def __init__(self, graph: _Optional[str] = ..., flow: _Optional[_Union[Flow, _Mapping]] = ..., until: _Optional[str] = ..., idle_seconds: _Optional[int] = ...) -> None: ...
+    peer: str
+    def __init__(self, graph: _Optional[str] = ..., flow: _Optional[_Union[Flow, _Mapping]] = ..., until: _Optional[str] = ..., idle_seconds: _Optional[int] = ..., peer: _Optional[str] = ...) -> None: ...
 
 class Shortcut(_message.Message):
-    __slots__ = ("id", "graph", "flow", "until", "idle_seconds", "created_ns", "requester", "packets", "bytes", "packets_back", "bytes_back")
+    __slots__ = ("id", "graph", "flow", "until", "idle_seconds", "created_ns", "requester", "packets", "bytes", "packets_back", "bytes_back", "peer")
     ID_FIELD_NUMBER: _ClassVar[int]
     GRAPH_FIELD_NUMBER: _ClassVar[int]
     FLOW_FIELD_NUMBER: _ClassVar[int]
@@ -227,6 +229,7 @@ class Shortcut(_message.Message):
     BYTES_FIELD_NUMBER: _ClassVar[int]
     PACKETS_BACK_FIELD_NUMBER: _ClassVar[int]
     BYTES_BACK_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
     id: int
     graph: str
     flow: Flow
@@ -238,7 +241,8 @@ class Shortcut(_message.Message):
     bytes: int
     packets_back: int
     bytes_back: int
-    def __init__(self, id: _Optional[int] = ..., graph: _Optional[str] = ..., flow: _Optional[_Union[Flow, _Mapping]] = ..., until: _Optional[str] = ..., idle_seconds: _Optional[int] = ..., created_ns: _Optional[int] = ..., requester: _Optional[str] = ..., packets: _Optional[int] = ..., bytes: _Optional[int] = ..., packets_back: _Optional[int] = ..., bytes_back: _Optional[int] = ...) -> None: ...
+    peer: str
+    def __init__(self, id: _Optional[int] = ..., graph: _Optional[str] = ..., flow: _Optional[_Union[Flow, _Mapping]] = ..., until: _Optional[str] = ..., idle_seconds: _Optional[int] = ..., created_ns: _Optional[int] = ..., requester: _Optional[str] = ..., packets: _Optional[int] = ..., bytes: _Optional[int] = ..., packets_back: _Optional[int] = ..., bytes_back: _Optional[int] = ..., peer: _Optional[str] = ...) -> None: ...
 
 class ListShortcutsRequest(_message.Message):
     __slots__ = ("graph",)

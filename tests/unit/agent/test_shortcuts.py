@@ -14,7 +14,7 @@ import pytest
 
 from dataplane.agent.shortcuts import Shortcuts
 from dataplane.peers.config import PeerConfig
-from dataplane.peers.flows import Flow
+from dataplane.peers.flows import Flow, Traffic
 from moorline.api.v1 import graphs_pb2 as api
 from moorline.api.v1 import graphs_pb2_grpc as rpc
 
@@ -32,12 +32,22 @@ class Graphs(rpc.GraphsServicer):
     def __init__(self) -> None:
         self.asked: asyncio.Queue[Any] = asyncio.Queue()
         self.refuses = False
+        self.events: asyncio.Queue[Any] = asyncio.Queue()
 
     async def RequestShortcut(self, request: Any, context: Any) -> Any:
         self.asked.put_nowait(request)
         if self.refuses:
             await context.abort(grpc.StatusCode.NOT_FOUND, "there is no graph web")
         return api.Shortcut()
+
+    async def WatchShortcuts(self, request: Any, _context: Any) -> AsyncIterator[Any]:
+        assert request.own
+        while True:
+            yield await self.events.get()
+
+
+async def unheard(*_: Any) -> None:
+    raise AssertionError
 
 
 @pytest.fixture
@@ -54,7 +64,7 @@ async def graphs(tmp_path: Path) -> AsyncIterator[tuple[Graphs, Any]]:
 
 async def test_each_flow_is_asked_for_once(graphs: tuple[Graphs, Any]) -> None:
     servicer, channel = graphs
-    shortcuts = Shortcuts()
+    shortcuts = Shortcuts(unheard)
     shortcuts.ask(peer("cache"), FLOW)  # without a session
     shortcuts.use(channel)
     for flow in (FLOW, FLOW, FLOW._replace(source_port=4001)):
@@ -63,7 +73,7 @@ async def test_each_flow_is_asked_for_once(graphs: tuple[Graphs, Any]) -> None:
         asked = [await servicer.asked.get(), await servicer.asked.get()]
     assert sorted(request.flow.source_port for request in asked) == [4000, 4001]
     assert {(request.graph, request.until, request.idle_seconds) for request in asked} == {("web", "k1", 60)}
-    assert asked[0].flow.source == FLOW.source.packed
+    assert (asked[0].flow.source, asked[0].peer) == (FLOW.source.packed, "p1")
     shortcuts.ask(peer("statistics", name="p2"), FLOW)
     async with asyncio.timeout(5):
         assert (await servicer.asked.get()).until == ""
@@ -73,9 +83,30 @@ async def test_each_flow_is_asked_for_once(graphs: tuple[Graphs, Any]) -> None:
 async def test_a_refusal_is_no_ones_end(graphs: tuple[Graphs, Any]) -> None:
     servicer, channel = graphs
     servicer.refuses = True
-    shortcuts = Shortcuts()
+    shortcuts = Shortcuts(unheard)
     shortcuts.use(channel)
     for number in range(3):
         shortcuts.ask(peer("cache"), FLOW._replace(source_port=number))
         async with asyncio.timeout(5):
             await servicer.asked.get()
+
+
+async def test_what_a_flow_has_carried_is_handed_over_at_its_end(graphs: tuple[Graphs, Any]) -> None:
+    servicer, channel = graphs
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def hear(*ended: Any) -> None:
+        heard.put_nowait(ended)
+
+    shortcuts = Shortcuts(hear)
+    shortcuts.use(channel)
+    ends = {"source": FLOW.source.packed, "destination": FLOW.destination.packed, "protocol": 6}
+    flow = api.Flow(**ends, source_port=4000, destination_port=80)
+    carried = {"packets": 5, "bytes": 500, "packets_back": 7, "bytes_back": 700}
+    for kind, peer_name in ((1, "st1"), (2, ""), (2, "st1")):
+        shortcut = api.Shortcut(flow=flow, peer=peer_name, **carried)
+        servicer.events.put_nowait(api.ShortcutEvent(kind=kind, shortcut=shortcut))
+    async with asyncio.timeout(5):
+        assert await heard.get() == ("st1", FLOW, Traffic(5, 500), Traffic(7, 700))
+    assert heard.empty()
+    shortcuts.use(None)

@@ -16,8 +16,8 @@ import pytest
 
 from dataplane.peers.base import PeerError
 from dataplane.peers.builtin import RECIPES, statistics
-from dataplane.peers.config import PeerConfig
-from dataplane.peers.flows import hit_in, long_flows
+from dataplane.peers.config import PeerConfig, UsageCap
+from dataplane.peers.flows import Flow, Traffic, hit_in, long_flows
 from dataplane.peers.program import Program
 from dataplane.peers.recipe import Recipe
 
@@ -64,10 +64,37 @@ def test_usage_is_read_from_what_nft_lists() -> None:
         element = {"elem": {"val": address, "counter": {"packets": packets, "bytes": octets}}}
         return {"set": {"name": name, "elem": [element]}}
 
-    capped = {"set": {"name": "cap0_4", "elem": [{"elem": {"val": "10.0.0.1", "quota": {}}}]}}
-    items = [counted("sent4", "10.0.0.1", 3, 300), counted("received4", "10.0.0.1", 2, 90), capped]
-    used = statistics.usage(json.dumps({"nftables": [{"metainfo": {}}, *items]}))
-    assert used == {ip_address("10.0.0.1"): statistics.AddressUsage(3, 300, 2, 90)}
+    quota = {"val": 1, "val_unit": "mbytes", "inv": True, "used": 1, "used_unit": "kbytes"}
+    capped = {"set": {"name": "cap0_4", "elem": [{"elem": {"val": "10.0.0.1", "quota": quota}}]}}
+    items = [
+        counted("sent4", "10.0.0.1", 3, 300),
+        counted("received4", "10.0.0.1", 2, 90),
+        counted("received4_past", "10.0.0.1", 1, 10),
+        capped,
+    ]
+    listing = json.dumps({"nftables": [{"metainfo": {}}, *items]})
+    assert statistics.usage(listing) == {ip_address("10.0.0.1"): statistics.AddressUsage(3, 300, 3, 100)}
+    caps = [
+        UsageCap(customers=["10.0.0.0/24"], megabytes=1),
+        UsageCap(customers=["10.2.0.0/24"], megabytes=1),
+    ]
+    # The server is nobody's customer; the flow's own direction is the customer's, or that of the answers.
+    ends = ip_address("10.0.0.1"), ip_address("203.0.113.80")
+    there, back = Traffic(5, 500), Traffic(7, 700)
+    commands = statistics.handed_over(caps, listing, Flow(*ends, 6, 4000, 80), there, back)
+    assert commands.splitlines() == [
+        "add element inet moorline sent4_past { 10.0.0.1 counter packets 5 bytes 500 }",
+        "delete element inet moorline received4_past { 10.0.0.1 }",
+        "add element inet moorline received4_past { 10.0.0.1 counter packets 8 bytes 710 }",
+        "add quota inet moorline own0_4_0a000001 { over 1 mbytes used 2224 bytes }",
+        'add element inet moorline own0_4 { 10.0.0.1 : "own0_4_0a000001" }',
+    ]
+    much = statistics.handed_over(caps, listing, Flow(*ends, 6, 4000, 80), there, Traffic(1000, 1 << 21))
+    assert "{ over 1 mbytes used 1048576 bytes }" in much
+    turned = Flow(*reversed(ends), 6, 80, 4000)
+    assert statistics.handed_over(caps, listing, turned, back, there) == commands
+    strangers = Flow(ends[1], ends[1], 6, 4000, 80)
+    assert not statistics.handed_over(caps, listing, strangers, there, back)
     with pytest.raises(PeerError, match="in a form that is not known"):
         statistics.usage("{}")
 
