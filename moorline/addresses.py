@@ -69,3 +69,12 @@ def mapped_length(network: Network) -> int:
 def mapped_mask(network: Network) -> bytes:
     """The mask of a network's prefix in mapped form, 16 octets."""
     return network.netmask.packed.rjust(16, b"\xff")
+
+
+def stands_for_ipv4(network: Network) -> bool:
+    """Whether an IPv6 network is one of IPv4 in mapped form, and would be taken for that."""
+    return (
+        network.version == 6
+        and network.prefixlen >= MAPPED_BITS
+        and network.network_address.packed.startswith(MAPPED_PREFIX)
+    )

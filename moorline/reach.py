@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import PlainSerializer, PlainValidator
 
-from moorline.addresses import Network
+from moorline.addresses import Network, stands_for_ipv4
 from moorline.wire import Tunnel
 
 TunnelName = Literal["vxlan", "gre", "ipip"]
@@ -17,9 +17,12 @@ TunnelName = Literal["vxlan", "gre", "ipip"]
 
 def _prefix(value: Any) -> Network:
     try:
-        return ip_network(str(value))
+        network = ip_network(str(value))
     except ValueError:
         raise ValueError("write a prefix without bits of hosts, such as 192.0.2.0/24 or ::/0") from None
+    if stands_for_ipv4(network):
+        raise ValueError("this is IPv4 in the form of IPv6: write it as 192.0.2.0/24")
+    return network
 
 
 PrefixText = Annotated[Network, PlainValidator(_prefix), PlainSerializer(str, when_used="json")]

@@ -15,7 +15,7 @@ from pyrad.packet import AccountingRequest, AcctPacket, PacketError, StatusServe
 
 from control.subscribers.model import UserTunnel, check_text
 from control.subscribers.records import Traffic
-from moorline.addresses import Network
+from moorline.addresses import Network, stands_for_ipv4
 from moorline.errors import MoorlineError
 
 HEADER_OCTETS: Final = 20
@@ -201,6 +201,12 @@ class _Reader:
         return ""
 
     def _prefixes(self) -> Iterator[Network]:
+        for prefix in self._all_prefixes():
+            if stands_for_ipv4(prefix):
+                raise RadiusError(Reason.INCOMPLETE, f"{prefix} is an address of IPv4 in the form of IPv6")
+            yield prefix
+
+    def _all_prefixes(self) -> Iterator[Network]:
         for octets in self._all(Attribute.FRAMED_IP_ADDRESS):
             address = self._address(Attribute.FRAMED_IP_ADDRESS, octets)
             if address not in _NO_ADDRESS:

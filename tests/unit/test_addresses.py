@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import integers, ip_addresses
 
-from moorline.addresses import MAPPED_PREFIX, mapped, mapped_length, mapped_mask, unmapped
+from moorline.addresses import MAPPED_PREFIX, mapped, mapped_length, mapped_mask, stands_for_ipv4, unmapped
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,16 @@ def test_a_network_in_mapped_form(network: str, length: int, mask: str) -> None:
     """Its prefix in bits and as a mask."""
     assert mapped_length(ip_network(network)) == length
     assert mapped_mask(ip_network(network)).hex() == mask
+
+
+@pytest.mark.parametrize(
+    ("network", "does"),
+    [("::ffff:192.0.2.0/120", True), ("::ffff:0:0/96", True), ("::ffff:0:0/95", False), ("::/0", False)],
+)
+def test_networks_that_stand_for_ipv4(network: str, does: bool) -> None:
+    """None that has other addresses too."""
+    assert stands_for_ipv4(ip_network(network, strict=False)) is does
+    assert not stands_for_ipv4(ip_network("192.0.2.0/24"))
 
 
 @given(ip_addresses(v=4), integers(0, 32))

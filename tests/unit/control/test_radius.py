@@ -339,6 +339,7 @@ def test_what_an_accounting_request_says():
         (request(*STARTED[:2], attribute(1, b"\xff")), Reason.INCOMPLETE),
         (request(*STARTED, attribute(8, b"\1\2\3")), Reason.INCOMPLETE),
         (request(*STARTED, attribute(97, b"\0\x81")), Reason.INCOMPLETE),
+        (request(*STARTED, attribute(168, mapped("10.20.0.7"))), Reason.INCOMPLETE),
         (request(*STARTED, attribute(64, b"\0\0\0\x0a"), attribute(66, b"nowhere")), Reason.INCOMPLETE),
     ],
 )

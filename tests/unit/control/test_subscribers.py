@@ -231,6 +231,7 @@ def at_n(keys: str) -> str:
         ("customers: [{name: a, tenant: 16777216}]", "tenant"),
         ("customers: [{name: a, devices: [{name: d}, {name: D}]}]", "two of its devices"),
         ("customers: [{name: a, devices: [{name: d, addresses: [10.0.0.1/24]}]}]", "bits of hosts"),
+        ("customers: [{name: a, devices: [{name: d, addresses: ['::ffff:10.0.0.1']}]}]", "IPv4 in the form"),
         ("customers: [{name: a, devices: [{name: d, port: lan0}]}]", "node is missing"),
         (
             at_n("port: p, tunnel: {kind: gre, remote: 1.2.3.4}"),
