@@ -13,8 +13,8 @@ from moorline.api.v1 import subscribers_pb2 as api
 from moorline.api.v1.subscribers_pb2_grpc import SubscribersStub
 from moorline.cli.client import ask
 from moorline.cli.files import read_text
+from moorline.cli.graph_views import customer_row, endpoint_row, radius_row
 from moorline.cli.output import Column, Output, OutputOption, show_json, show_row, show_rows, show_table
-from moorline.cli.views import customer_row, endpoint_row, radius_row
 
 app = typer.Typer(help="Customers: their devices, and what they have subscribed to.", no_args_is_help=True)
 

@@ -14,8 +14,8 @@ from moorline.api.v1 import graphs_pb2 as api
 from moorline.api.v1.graphs_pb2_grpc import GraphsStub
 from moorline.cli.client import ask
 from moorline.cli.files import read_text
+from moorline.cli.graph_views import graph_change_row, graph_row, shortcut_row, trace_row
 from moorline.cli.output import Column, Output, OutputOption, show_json, show_row, show_rows, show_table
-from moorline.cli.views import graph_change_row, graph_row, shortcut_row, trace_row
 from moorline.errors import MoorlineError
 
 app = typer.Typer(help="Service graphs: flows led through feature peers.", no_args_is_help=True)

@@ -10,8 +10,8 @@ import typer
 from moorline.api.v1 import peers_pb2 as api
 from moorline.api.v1.peers_pb2_grpc import FeaturePeersStub
 from moorline.cli.client import ask
+from moorline.cli.graph_views import peer_row
 from moorline.cli.output import Column, Output, OutputOption, show_json, show_row, show_rows, show_table
-from moorline.cli.views import peer_row
 from moorline.names import NodeName
 
 app = typer.Typer(

@@ -15,7 +15,7 @@ from moorline.api.v1 import graphs_pb2 as graphs
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import peers_pb2 as peers
 from moorline.api.v1 import subscribers_pb2 as subscribers
-from moorline.cli import views
+from moorline.cli import graph_views, views
 from moorline.cli.main import app
 from moorline.cli.settings import Settings
 from moorline.switch import SwitchConfig, SwitchPeer, SwitchPort
@@ -107,16 +107,16 @@ def test_every_field_of_json_is_named() -> None:
         views.switch_port_row(api.SwitchPort()),
         views.locator_row(api.Locator()),
         views.port_row(api.Port()),
-        views.graph_row(graphs.Graph(paths=[graphs.GraphPath(hops=[HOP])])),
-        views.graph_change_row(graphs.GraphChange()),
-        views.trace_row(graphs.Trace(steps=[graphs.TraceStep()])),
-        views.shortcut_row(graphs.Shortcut()),
-        views.customer_row(DEVICES),
-        *views.customer_row(DEVICES)["devices"],
-        views.radius_row(subscribers.RadiusCounter()),
-        views.endpoint_row(subscribers.TunnelEndpoint()),
-        views.peer_row(peers.FeaturePeerStatus()),
-        views.peer_port_row(peers.FeaturePeerPort()),
+        graph_views.graph_row(graphs.Graph(paths=[graphs.GraphPath(hops=[HOP])])),
+        graph_views.graph_change_row(graphs.GraphChange()),
+        graph_views.trace_row(graphs.Trace(steps=[graphs.TraceStep()])),
+        graph_views.shortcut_row(graphs.Shortcut()),
+        graph_views.customer_row(DEVICES),
+        *graph_views.customer_row(DEVICES)["devices"],
+        graph_views.radius_row(subscribers.RadiusCounter()),
+        graph_views.endpoint_row(subscribers.TunnelEndpoint()),
+        graph_views.peer_row(peers.FeaturePeerStatus()),
+        graph_views.peer_port_row(peers.FeaturePeerPort()),
         views.switch_peer_row(api.SwitchPeer()),
         views.port_event_row(api.PortEvent()),
         views.controller_row(api.ControllerStatus()),
