@@ -14,7 +14,6 @@ from typing import Any, Final
 import grpc
 import structlog
 
-from dataplane.agent import forwarding
 from dataplane.agent.access import AccessPair, inner_mtu
 from dataplane.agent.answers import Answers
 from dataplane.agent.backend import AgentBackend
@@ -25,6 +24,7 @@ from dataplane.agent.controller_link import ControllerLink
 from dataplane.agent.dns import DnsServer
 from dataplane.agent.facts import HostFacts
 from dataplane.agent.feature_peers import FeaturePeers
+from dataplane.agent.forwarding import Forwarding
 from dataplane.agent.gateway_routes import GatewayLink, GatewayRoutes
 from dataplane.agent.inject import Injector
 from dataplane.agent.mobility import Mobility
@@ -107,7 +107,13 @@ class Agent:
         self._beyond = Beyond(tables, self._ports, self._neighbours, self._own_addresses)
         self._silent_hosts = SilentHosts(self._ports, self._neighbours, send_by)
         self._gateway_routes = GatewayRoutes(netlink)
-        self._guard = forwarding.Guard(netlink)
+        self._forwarding = Forwarding(
+            netlink,
+            self._ports,
+            state.former_sysctls,
+            is_relay=lambda: len(pipeline.tables["origin"]) > 0,
+            changed=self._unsaved.set,
+        )
         self._dns: DnsServer | None = None
         self._uplink_routes = UplinkRoutes(netlink)
         self._feature_peers = FeaturePeers(
@@ -203,7 +209,7 @@ class Agent:
         self._port_map.write(self._ports.entries(host, self._pair))
         if await self._ports.attach(host):
             self._unsaved.set()
-            self._forward()
+            self._forwarding.switch()
         await self._access.set_mtu(host, self._inner_mtu())
         report = self._ports.report(host)
         if report != self._reported and self._mobility.session is not None:
@@ -239,31 +245,18 @@ class Agent:
             self._state.generation = self._mobility.own.generation
             self._unsaved.set()
         if Changed.LINKS in changed:
-            self._guard.doubt()
+            self._forwarding.doubt()
             self._gateway_routes.doubt()
         if Changed.ADDRESSES in changed:
             self._host_moved.set()
 
     def _relaying_begins(self) -> None:
         """The first entry is about to be written: routes have to be found before a packet needs them."""
-        self._forward(relaying=True)
+        self._forwarding.switch(relaying=True)
         self._host_moved.set()
 
-    def _forward(self, *, relaying: bool = False) -> None:
-        interfaces = self._forwarding_interfaces(relaying=relaying)
-        before = dict(self._state.former_sysctls)
-        if interfaces:
-            for interface in interfaces:
-                forwarding.forward_on(interface, self._state.former_sysctls)
-        else:
-            forwarding.restore(self._state.former_sysctls)
-        if before != self._state.former_sysctls:
-            self._unsaved.set()
-
     async def _keep_forwarding(self) -> None:
-        """Let interfaces forward where that is needed, guarded; set back what is needed no more."""
-        self._forward()
-        await self._guard.keep(self._guarded_interfaces(), self._translations.prefixes)
+        await self._forwarding.keep(self._translations.prefixes)
 
     async def _keep_uplink_routes(self) -> None:
         await self._uplink_routes.keep(
@@ -342,22 +335,6 @@ class Agent:
         await self._keep_gateway_routes()
         self._placed = endpoints
         self._host_moved.set()  # neighbours among them
-
-    def _forwarding_interfaces(self, *, relaying: bool = False) -> list[str]:
-        """Where programs at XDP ask for routes: towards nodes for what comes in at an access port, or at any
-        port of a relay; towards plain hosts for what comes in anywhere.
-        """
-        at_xdp = {port.role for port in self._ports if port.hook is Hook.XDP}
-        relaying = relaying or len(self._pipeline.tables["origin"]) > 0
-        asking = at_xdp if relaying else at_xdp - {"underlay"}
-        underlay = [port.interface for port in self._ports.underlay] if asking else []
-        return underlay + [port.interface for port in self._ports.plain if at_xdp]
-
-    def _guarded_interfaces(self) -> list[str]:
-        """Where plain packets to virtual addresses are stopped; a gateway's kernel may forward anyhow."""
-        if self._ports.plain:
-            return [port.interface for port in self._ports if port is not self._ports.access]
-        return self._forwarding_interfaces()
 
     # ---- servers -------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ the host's own; a rule stops these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
@@ -19,7 +19,9 @@ from pyroute2.netlink.exceptions import NetlinkError
 from dataplane.agent.dumps import dump
 from dataplane.agent.known import Known
 from dataplane.agent.marks import PROTOCOL
+from dataplane.agent.ports import Ports
 from dataplane.agent.sysctl import read_sysctl, write_sysctl
+from dataplane.bpf.hook import Hook
 from moorline.addresses import Network
 
 log = structlog.get_logger(__name__)
@@ -51,6 +53,70 @@ def restore(former: dict[str, str]) -> None:
     """Set back what :func:`forward_on` changed, the last first; ``former`` is empty then."""
     while former:
         write_sysctl(*former.popitem())
+
+
+class Forwarding:
+    """Keeps interfaces of a node forwarding where its programs at XDP ask for routes, and guarded.
+
+    Args:
+        netlink: a ``pyroute2.AsyncIPRoute``.
+        ports: the node's.
+        former: the settings as they were; kept up to date.
+        is_relay: whether the node relays.
+        changed: called when ``former`` is another.
+    """
+
+    def __init__(
+        self,
+        netlink: Any,
+        ports: Ports,
+        former: dict[str, str],
+        is_relay: Callable[[], bool],
+        changed: Callable[[], None],
+    ) -> None:
+        self._guard = Guard(netlink)
+        self._ports = ports
+        self._former = former
+        self._is_relay = is_relay
+        self._changed = changed
+
+    def doubt(self) -> None:
+        """Links changed: compare with what the kernel has, next time."""
+        self._guard.doubt()
+
+    def switch(self, *, relaying: bool = False) -> None:
+        """Let interfaces forward where that is needed, or will be for ``relaying``; set back what is needed
+        no more.
+        """
+        interfaces = self._interfaces(relaying=relaying)
+        before = dict(self._former)
+        if interfaces:
+            for interface in interfaces:
+                forward_on(interface, self._former)
+        else:
+            restore(self._former)
+        if before != self._former:
+            self._changed()
+
+    async def keep(self, prefixes: Sequence[Network]) -> None:
+        """The same, and stop plain packets to addresses in ``prefixes``."""
+        self.switch()
+        await self._guard.keep(self._guarded(), prefixes)
+
+    def _interfaces(self, *, relaying: bool) -> list[str]:
+        """Where programs at XDP ask for routes: towards nodes for what comes in at an access port, or at any
+        port of a relay; towards plain hosts for what comes in anywhere.
+        """
+        at_xdp = {port.role for port in self._ports if port.hook is Hook.XDP}
+        asking = at_xdp if relaying or self._is_relay() else at_xdp - {"underlay"}
+        underlay = [port.interface for port in self._ports.underlay] if asking else []
+        return underlay + [port.interface for port in self._ports.plain if at_xdp]
+
+    def _guarded(self) -> list[str]:
+        """Where plain packets to virtual addresses are stopped; a gateway's kernel may forward anyhow."""
+        if self._ports.plain:
+            return [port.interface for port in self._ports if port is not self._ports.access]
+        return self._interfaces(relaying=False)
 
 
 @dataclass(frozen=True, slots=True)
