@@ -18,18 +18,17 @@ from typing import Any, Final
 import structlog
 
 from control.connection_records import Connection
-from control.errors import ControlError, NodeAwayError, NotFoundError
-from control.graphs.allocate import KEY, Numbers, PathNumbers
+from control.errors import ControlError, NodeAwayError
+from control.graphs.allocate import KEY
 from control.graphs.changeover import Changeover
-from control.graphs.compile import plans_of
 from control.graphs.extras import Addition, Extras
 from control.graphs.facts import Subscribers
 from control.graphs.layout import Layout
 from control.graphs.links import Links
 from control.graphs.model import GraphSpec
-from control.graphs.records import GRAPH, Graph, Version
+from control.graphs.records import Graph, Version
+from control.graphs.register import Register
 from control.graphs.rows import PathRows
-from control.graphs.validate import require_sound
 from control.peers import Peers
 from control.records import Node
 from control.sessions import Sessions
@@ -83,13 +82,10 @@ class Graphs:
         self._state = state
         self._store = store
         self._planes = planes
-        self._peers = peers
-        self._subscribers = subscribers
         self._grace_seconds = grace_seconds
         self.path_rows = PathRows(planes.contract)
         self._links = Links(state, planes, sessions)
-        self._graphs: dict[str, Graph] = {}
-        self._numbers = Numbers()
+        self._register = Register(state, peers, subscribers)
         self._layout: Layout | None = None
         self._changing = asyncio.Lock()
         self._gone = asyncio.Condition()
@@ -119,24 +115,18 @@ class Graphs:
     def layout(self) -> Layout:
         """All graphs over the site as it is now."""
         if self._layout is None:
-            self._layout = self._lay_out(self._graphs.values(), self._numbers)
+            self._layout = self._register.lay_out()
             added = (addition.extras(self._layout) for addition in self.additions)
             self._extras = sum(added, Extras())
         return self._layout
 
-    def _lay_out(self, graphs: Iterable[Graph], numbers: Numbers) -> Layout:
-        return Layout(graphs, self._peers.all(), numbers, self._state.nodes, self._subscribers)
-
     def all(self) -> list[Graph]:
         """The graphs that lead packets, by name."""
-        return [graph for _, graph in sorted(self._graphs.items()) if graph.active is not None]
+        return self._register.all()
 
     def graph(self, name: str) -> Graph:
         """The graph of this name, else :class:`NotFoundError`."""
-        graph = self._graphs.get(name)
-        if graph is None or graph.active is None:
-            raise NotFoundError(f"there is no graph {name!r}: list the graphs, or apply its file")
-        return graph
+        return self._register.graph(name)
 
     def leads_over(self, name: str, node: str) -> bool:
         """Whether a graph leads packets to peers at a node."""
@@ -148,18 +138,13 @@ class Graphs:
 
     async def load(self) -> None:
         """Take up what is stored; before any data plane is dialled."""
-        entry = await self._store.get(KEY)
-        if entry is not None:
-            self._numbers = Numbers.decode(entry.value)
-        for stored in (await self._store.scan(GRAPH)).entries:
-            graph = Graph.decode(stored.key, stored.value)
-            self._graphs[graph.name] = graph
+        await self._register.load(self._store)
         self._links.add(one.nodes for one in self.layout.placed)
         self.changeover.take_up()
 
     def resume(self) -> None:
         """Bring changes of an earlier controller to their end."""
-        for graph in self._graphs.values():
+        for graph in self._register.graphs.values():
             self._begin_grace(graph, graph.former)
         self.site_changed()
 
@@ -173,7 +158,7 @@ class Graphs:
     async def check(self, spec: GraphSpec) -> None:
         """Whether ``spec`` could be applied now; raises as :meth:`apply`."""
         await self._name_peers()
-        self._require_sound(*self._numbered(spec))
+        self._register.require_sound(*self._register.numbered(spec))
 
     async def apply(self, spec: GraphSpec) -> Graph:
         """Let packets be led as ``spec`` says; returns when they are.
@@ -186,16 +171,16 @@ class Graphs:
         """
         await self._name_peers()
         async with self._changing:
-            known = self._graphs.get(spec.name)
+            known = self._register.graphs.get(spec.name)
             if known is not None and known.active is not None and known.active.spec == spec:
                 return known
             await self._room(known)
-            graph, version, numbers = self._numbered(spec)
-            self._require_sound(graph, version, numbers)
+            graph, version, numbers = self._register.numbered(spec)
+            self._register.require_sound(graph, version, numbers)
             await self._until_ready(self._nodes_of_peers(version))
             await self._store.commit(Transaction(puts={KEY: numbers.encode()}))
-            self._numbers = numbers
-            self._graphs[graph.name] = graph
+            self._register.numbers = numbers
+            self._register.graphs[graph.name] = graph
             await self._prepare(graph, version)
             await self._lead(graph, version)
             log.info("graph_applied", graph=graph.name, paths=len(version.paths))
@@ -209,24 +194,6 @@ class Graphs:
                 await addition.graph_leaves(name)
             await self._lead(graph, None)
             log.info("graph_deleted", graph=name)
-
-    def _numbered(self, spec: GraphSpec) -> tuple[Graph, Version, Numbers]:
-        """The graph that ``spec`` is for, and its version with new numbers, which are not taken yet."""
-        graph = self._graphs.get(spec.name) or Graph(spec.name)
-        numbers = self._numbers.copy()
-        standing = [version for one in self._graphs.values() for version in one.versions]
-        taken = [path for version in standing for path in version.numbers.values()]
-        mine: dict[str, PathNumbers] = {}
-        for plan in plans_of(spec):
-            former = (version.numbers.get(plan.key) for version in graph.versions)
-            mine[plan.key] = numbers.name_path(plan, next(filter(None, former), None), taken)
-            taken.append(mine[plan.key])
-        return graph, Version(spec, mine), numbers
-
-    def _require_sound(self, graph: Graph, version: Version, numbers: Numbers) -> None:
-        trial = replace(graph, active=version, upcoming=None, edges_wait=False)
-        others = [one for one in self._graphs.values() if one.name != graph.name]
-        require_sound(self._lay_out([*others, trial], numbers), trial)
 
     async def _room(self, graph: Graph | None) -> None:
         async with self._gone:
@@ -252,7 +219,7 @@ class Graphs:
         except ControlError:
             graph.upcoming = None
             if not any(graph.versions):
-                del self._graphs[graph.name]
+                del self._register.graphs[graph.name]
             with suppress(ControlError):
                 await self.write()
             raise
@@ -312,7 +279,7 @@ class Graphs:
             await self._store.commit(Transaction(puts={graph.key: changed.encode()}))
         else:
             await self._store.commit(Transaction(deletes=frozenset([graph.key])))
-            self._graphs.pop(graph.name, None)
+            self._register.graphs.pop(graph.name, None)
         graph.former = former
 
     # ---- changes of the site -------------------------------------------------------------------------------
@@ -322,10 +289,10 @@ class Graphs:
 
         Groups follow at once; new instances first get their numbers.
         """
-        if not self._graphs and self._layout is None:
+        if not self._register.graphs and self._layout is None:
             return
         self._layout = None
-        if self._numbers.copy().name_peers(*self._names()):
+        if self._register.with_new_peers() is not None:
             self._begin_naming()
         self._begin(self._follow())
 
@@ -350,10 +317,6 @@ class Graphs:
         except ControlError as error:
             log.info("graphs_left_to_reconciliation", why=str(error))
 
-    def _names(self) -> tuple[list[str], list[str]]:
-        instances = list(self._peers.all())
-        return [one.kind for one in instances], [one.name for one in instances]
-
     def _begin_naming(self) -> None:
         if self._naming is None or self._naming.done():
             self._naming = self._begin(self._name_and_follow())
@@ -365,10 +328,10 @@ class Graphs:
     async def _name_peers(self) -> None:
         """Give numbers to peers that are new, once these are stored."""
         async with self._changing:
-            numbers = self._numbers.copy()
-            if numbers.name_peers(*self._names()):
+            numbers = self._register.with_new_peers()
+            if numbers is not None:
                 await self._store.commit(Transaction(puts={KEY: numbers.encode()}))
-                self._numbers = numbers
+                self._register.numbers = numbers
                 self._layout = None
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
