@@ -88,7 +88,8 @@ class Graphs:
         self._register = Register(state, peers, subscribers)
         self._layout: Layout | None = None
         self._changing = asyncio.Lock()
-        self._gone = asyncio.Condition()
+        self._gone = asyncio.Condition(self._changing)
+        """Told when former versions are gone; who waits for that lets others change graphs meanwhile."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._naming: asyncio.Task[None] | None = None
         self.additions: Sequence[Addition] = ()
@@ -171,10 +172,10 @@ class Graphs:
         """
         await self._name_peers()
         async with self._changing:
+            await self._room(spec.name)
             known = self._register.graphs.get(spec.name)
             if known is not None and known.active is not None and known.active.spec == spec:
                 return known
-            await self._room(known)
             graph, version, numbers = self._register.numbered(spec)
             self._register.require_sound(graph, version, numbers)
             await self._until_ready(self._nodes_of_peers(version))
@@ -195,9 +196,14 @@ class Graphs:
             await self._lead(graph, None)
             log.info("graph_deleted", graph=name)
 
-    async def _room(self, graph: Graph | None) -> None:
-        async with self._gone:
-            await self._gone.wait_for(lambda: graph is None or len(graph.former) < MAX_FORMER)
+    async def _room(self, name: str) -> None:
+        """Wait until a graph may have another former version."""
+
+        def is_there() -> bool:
+            graph = self._register.graphs.get(name)
+            return graph is None or len(graph.former) < MAX_FORMER
+
+        await self._gone.wait_for(is_there)
 
     def _nodes_of_peers(self, version: Version) -> list[Node]:
         kinds = (self.layout.kinds[kind] for kind in version.kinds if kind in self.layout.kinds)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +48,18 @@ async def test_a_packet_visits_the_peers_in_order_and_the_answer_in_reverse(site
     assert site.walk("three", PACKET.back) == ["stats1", "filter1", "fw1"]
     assert site.walk("one", Packet("10.20.0.7", "203.0.113.5", destination_port=22)) == []
     assert site.walk("one", Packet("10.21.0.7", "203.0.113.5")) == []
+
+
+async def test_who_applies_too_many_versions_waits_until_the_first_is_gone(
+    site: GraphSite, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("control.graphs.graphs.MAX_FORMER", 2)
+    await three_nodes(site)
+    async with asyncio.timeout(20):
+        for port in range(440, 448):
+            await site.apply(WEB.replace("443", str(port)))
+            assert len(site.controller.graphs.graph("web").former) <= 2
+    assert site.walk("one", Packet("10.20.0.7", "203.0.113.5", destination_port=447)) != []
 
 
 async def test_a_deleted_graph_leaves_nothing_behind(site: GraphSite):
