@@ -91,7 +91,7 @@ class AssocIndex:
 
     def used(self) -> Iterator[tuple[int, int]]:
         """The ways that are not free, with their elements."""
-        return ((way, value & MASK32) for way, value in enumerate(self._ways.tolist()) if value)
+        return ((way, value & MASK32) for way, value in enumerate(self._ways) if value)
 
     def _other(self, bucket: int, tag: int) -> int:
         """The second bucket of a key whose first is ``bucket``, and the other way round."""

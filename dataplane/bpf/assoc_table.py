@@ -79,7 +79,7 @@ class AssocTable:
     def scan(self) -> Iterator[RawEntry]:
         """See ``TableMap.scan``."""
         self._pool.reclaim()
-        return iter([self._elements.copy(element) for element in self._pool.held()])
+        return self._elements.copies(self._pool.held)
 
     def set_counters(self, key: bytes, packets: int, octets: int) -> None:
         """See ``TableMap.set_counters``."""

@@ -6,14 +6,11 @@ from __future__ import annotations
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from itertools import compress
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from dataplane.bpf.elements import GRACE_NS, Elements, MemoryMismatch
-
-_NOT: Final = b"\1" + bytes(255)
-"""Translates 0 into 1, and 1 into 0."""
+from dataplane.bpf.number_set import NumberSet
 
 
 class _Retired(NamedTuple):
@@ -31,17 +28,21 @@ class ElementPool:
 
     Element 0 is never used. What packets still count on an element that has a successor is added to that
     before the element is used again.
+
+    Attributes:
+        held: the elements that were taken and not given back.
     """
 
     def __init__(self, elements: Elements, clock: Callable[[], int]) -> None:
         self._elements = elements
         self._clock = clock
         self._retired: deque[_Retired] = deque()
+        self.held = NumberSet(0)
+        self._total = 0
+        self._end = 1
+        """From here on no element was ever taken."""
         self._free = array("I")
-        self._held = bytearray()
-        """1 for each element that was taken and not given back."""
-        self._end = 0
-        """From here on no element was ever taken: what few entries cost does not depend on the capacity."""
+        """Elements below that."""
 
     def recover(self, name: str, total: int, named: Iterable[int]) -> None:
         """All of ``total`` elements are free but for those that the index names; the lowest are taken first,
@@ -50,34 +51,29 @@ class ElementPool:
         Raises:
             MemoryMismatch: an element is named that the table does not have.
         """
-        unused = bytearray(b"\1") * total
-        unused[0] = 0
+        self.held = NumberSet(total)
         for element in named:
             if not 0 < element < total:
                 raise MemoryMismatch(
                     f"table {name}: its index names element {element} of {total}; load it anew"
                 )
-            unused[element] = 0
-        self._held = unused.translate(_NOT)
-        self._held[0] = 0
-        self._end = self._held.rfind(1) + 1
-        unused.reverse()
-        self._free = array("I", compress(range(total - 1, -1, -1), unused))
+            self.held.add(element)
+        self._total = total
+        self._end = max(1, self.held.end)
+        self._free = array("I", (n for n in range(self._end - 1, 0, -1) if n not in self.held))
 
     def take(self) -> int:
         """A free element; waits for one whose grace time runs, when there is no other."""
         self.reclaim()
-        while not self._free:
+        while not self._free and self._end == self._total:
             time.sleep(max(0, self._retired[0].due_ns - self._clock()) / 1e9)
             self.reclaim()
-        element = self._free.pop()
-        self._held[element] = 1
-        self._end = max(self._end, element + 1)
+        if self._free:
+            element = self._free.pop()
+        else:
+            element, self._end = self._end, self._end + 1
+        self.held.add(element)
         return element
-
-    def held(self) -> Iterator[int]:
-        """The elements that were taken and not given back, the lowest first."""
-        return compress(range(self._end), self._held)
 
     def carry_counters(self, old: int, new: int) -> tuple[int, int]:
         """Makes ``new``, not yet named, show what ``old`` shows: packets and octets, which are returned."""
@@ -87,12 +83,12 @@ class ElementPool:
 
     def replace(self, old: int, new: int, counted: tuple[int, int]) -> None:
         """``old`` is named no more; what it counts beyond ``counted`` is for ``new``."""
-        self._held[old] = 0
+        self.held.remove(old)
         self._retired.append(_Retired(self._clock() + GRACE_NS, old, new, *counted))
 
     def retire(self, element: int) -> None:
         """The element is named no more."""
-        self._held[element] = 0
+        self.held.remove(element)
         self._retired.append(_Retired(self._clock() + GRACE_NS, element, 0, 0, 0))
 
     def reclaim(self) -> None:

@@ -9,10 +9,12 @@ row: what an entry shows is the sum of all rows modulo 2^64, and the agent moves
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
 from typing import Final, NamedTuple
 
+from dataplane.bpf.number_set import NumberSet
 from dataplane.contract.layout import TableShape
 from moorline.errors import MoorlineError
 
@@ -75,10 +77,15 @@ class RawEntry(NamedTuple):
 
 
 class Elements:
-    """Typed views of the array of elements and of the rows of its counters."""
+    """Typed views of the array of elements and of the rows of its counters.
 
-    def __init__(self, shape: TableShape, memory: Memory, hits: Memory) -> None:
-        self._octets = view(shape.name, memory, shape.elements * shape.stride)
+    ``count`` is the number of elements, those of ``shape`` if it is not given.
+    """
+
+    def __init__(self, shape: TableShape, memory: Memory, hits: Memory, count: int | None = None) -> None:
+        count = shape.elements if count is None else count
+        self._shape = shape
+        self._octets = view(shape.name, memory, count * shape.stride)
         self._stride = shape.stride
         self._key_size = shape.action
         self._data, self._data_end = shape.data, shape.data + shape.data_size
@@ -86,8 +93,8 @@ class Elements:
         self._unpack = struct.Struct(
             f"={shape.action}s I {shape.data - shape.action - 4}x {shape.data_size}s"
         ).unpack_from
-        self._hits = view(shape.name, hits, shape.hits_rows * shape.elements * _HITS.size).cast("Q")
-        self._row = shape.elements * 2
+        self._hits = view(shape.name, hits, shape.hits_rows * count * _HITS.size).cast("Q")
+        self._row = count * 2
 
     def key(self, element: int) -> bytes:
         """The element's key as packed in C."""
@@ -98,6 +105,18 @@ class Elements:
         """The entry as it is now."""
         key, action, data = self._unpack(self._octets, element * self._stride)
         return RawEntry(key, action, data, *self.counters(element))
+
+    def copies(self, numbers: NumberSet) -> Iterator[RawEntry]:
+        """The entries of these elements as they are at the time of the call.
+
+        The call copies memory as a whole; entries are made of it one by one as they are asked for, so that
+        whoever goes through many of them may do other work in between.
+        """
+        end = numbers.end
+        octets = bytearray(self._octets[: end * self._stride])
+        rows = range(0, len(self._hits), self._row)
+        hits = bytearray().join(self._hits[row : row + 2 * end] for row in rows)
+        return map(Elements(self._shape, octets, hits, end).copy, numbers.rising())
 
     def same(self, element: int, action: int, data: bytes) -> bool:
         """Whether the element has this action with these parameters."""

@@ -94,6 +94,10 @@ class MaskOrder:
         """The mask with this number."""
         return self._masks[number * self._octets : (number + 1) * self._octets].tobytes()
 
+    def masks(self) -> dict[int, bytes]:
+        """The masks that entries have now, by number."""
+        return {number: mask for mask, number in self._numbers.items()}
+
     def number(self, mask: bytes) -> int | None:
         """The number of a mask that entries have."""
         return self._numbers.get(mask)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import compress
 
 from dataplane.bpf.elements import Elements, EntryExists, Memory, RawEntry, SlotTaken, missing
+from dataplane.bpf.number_set import NumberSet
 from dataplane.contract.layout import TableShape
 
 
@@ -19,7 +20,8 @@ class SlotTable:
         self._elements = Elements(shape, memory, hits)
         self._mask = shape.capacity - 1
         self._first = slice(shape.key[0].offset, shape.key[0].offset + shape.key[0].size)
-        self._count = shape.capacity - self._elements.actions.tolist().count(0)
+        self._used = NumberSet(shape.capacity, compress(range(shape.capacity), self._elements.actions))
+        self._count = len(self._used)
 
     def insert(self, key: bytes, action: int, data: bytes) -> None:
         """See ``TableMap.insert``."""
@@ -31,6 +33,7 @@ class SlotTable:
                 f"table {self.name} has another entry in slot {slot}; delete that or choose another key"
             )
         self._elements.write(slot, key, action, data)
+        self._used.add(slot)
         self._count += 1
 
     def modify(self, key: bytes, action: int, data: bytes) -> None:
@@ -48,7 +51,9 @@ class SlotTable:
 
     def delete(self, key: bytes) -> None:
         """See ``TableMap.delete``."""
-        self._elements.actions[self._find(key)] = 0
+        slot = self._find(key)
+        self._elements.actions[slot] = 0
+        self._used.remove(slot)
         self._count -= 1
 
     def get(self, key: bytes) -> RawEntry | None:
@@ -61,8 +66,7 @@ class SlotTable:
 
     def scan(self) -> Iterator[RawEntry]:
         """See ``TableMap.scan``."""
-        used = compress(range(self.capacity), self._elements.actions.tolist())
-        return iter([self._elements.copy(slot) for slot in used])
+        return self._elements.copies(self._used)
 
     def set_counters(self, key: bytes, packets: int, octets: int) -> None:
         """See ``TableMap.set_counters``."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 import time
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from dataplane.bpf.assoc_index import AssocIndex
@@ -121,12 +121,13 @@ class TernaryTable:
         """See ``TableMap.get``."""
         self._pool.reclaim()
         way = self._way(self._taken_apart(key))
-        return None if way is None else self._copy(self._index.element(way))
+        return None if way is None else self._elements.copy(self._index.element(way))._replace(key=key)
 
     def scan(self) -> Iterator[RawEntry]:
         """See ``TableMap.scan``."""
         self._pool.reclaim()
-        return iter([self._copy(element) for _, element in self._index.used()])
+        masks = self._masks.masks()
+        return (self._shown(raw, masks) for raw in self._elements.copies(self._pool.held))
 
     def set_counters(self, key: bytes, packets: int, octets: int) -> None:
         """See ``TableMap.set_counters``."""
@@ -221,13 +222,16 @@ class TernaryTable:
 
     def _inside(self, element: int) -> tuple[bytes, int, int]:
         """Value, mask number with the bit _COVERED, and priority."""
-        key = self._elements.key(element)
+        return self._apart(self._elements.key(element))
+
+    def _apart(self, key: bytes) -> tuple[bytes, int, int]:
+        """The same of an element's key."""
         return key[: self._size], *_TAIL.unpack_from(key, self._size)
 
-    def _copy(self, element: int) -> RawEntry:
-        value, number, priority = self._inside(element)
-        mask = self._masks.mask(number & ~_COVERED)
-        return self._elements.copy(element)._replace(key=value + mask + PRIORITY.pack(priority))
+    def _shown(self, raw: RawEntry, masks: Mapping[int, bytes]) -> RawEntry:
+        """The entry with its key as callers know it."""
+        value, number, priority = self._apart(raw.key)
+        return raw._replace(key=value + masks[number & ~_COVERED] + PRIORITY.pack(priority))
 
     def _recover(self, elements: int) -> None:
         """Begins with what is in memory, also where the agent died in the middle of a change."""

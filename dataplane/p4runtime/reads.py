@@ -103,8 +103,8 @@ class Reader:
             raise EntryError(f"table {name} has no direct counter")
         if entry.is_default_action:
             refuse(StatusCode.UNIMPLEMENTED, f"the default entry of table {name} is not counted")
-        found = list(_matched(table, entry))
-        if entry.match and not found:
+        found = _matched(table, entry)
+        if entry.match and not (found := list(found)):
             table.existing(table.key_of(entry))
         return _counters_of([(table, found)])
 

@@ -298,6 +298,27 @@ def test_a_full_table_can_still_be_modified() -> None:
         assoc.table.insert(assoc_key(99), 1, bytes(8))
 
 
+@pytest.mark.parametrize("layout", ["slot", "assoc"])
+def test_a_scan_shows_the_entries_as_they_were_when_it_was_asked_for(layout: str) -> None:
+    shape = slot_shape(16) if layout == "slot" else assoc_shape(16, 4)
+    memory, hits = bytearray(shape.elements * shape.stride), hits_of(shape)
+    table = open_table(shape, TableMemory(memory, hits, bytearray(shape.buckets * WAYS * 8)))
+    key = slot_key if layout == "slot" else assoc_key
+    data = bytes(shape.data_size)
+    for number in range(5):
+        table.insert(key(number), 1, data)
+        table.set_counters(key(number), number, 100 * number)
+    seen = table.scan()
+    table.modify(key(1), 1, b"\1" * shape.data_size)
+    table.delete(key(2))
+    table.insert(key(9), 1, data)
+    table.set_counters(key(3), 77, 77)
+    for element in range(shape.elements):
+        count_packet(hits, shape, element, 60)
+    assert sorted(seen) == [RawEntry(key(n), 1, data, n, 100 * n) for n in range(5)]
+    assert len([*table.scan()]) == 5
+
+
 def test_without_free_elements_the_writer_waits_out_the_grace_time() -> None:
     assoc = Assoc(8, 4)
     table = AssocTable(assoc.shape, assoc.memory, assoc.hits, assoc.index)

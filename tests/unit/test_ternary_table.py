@@ -415,6 +415,22 @@ def test_a_mask_is_not_written_anew_while_a_packet_may_read_it() -> None:
     assert gone in masks()
 
 
+def test_a_scan_shows_the_entries_as_they_were_when_it_was_asked_for() -> None:
+    """Masks and elements are used anew meanwhile; an entry that another covers is shown too."""
+    tuples = Tuples(capacity=100, buckets=64)
+    value = words(1, 0)
+    keys = [key_of(value, value, 1), key_of(value, value, 2), key_of(value, words(3, 0), 1)]
+    for key in keys:
+        tuples.table.insert(key, 1, bytes(4))
+    seen = tuples.table.scan()
+    for key in keys:
+        tuples.table.delete(key)
+    tuples.clock.now += GRACE_NS
+    for number in range(MASKS):
+        tuples.table.insert(key_of(words(0, 0), words(number << 8, 1), 1), 2, b"1234")
+    assert sorted(seen) == sorted(RawEntry(key, 1, bytes(4), 0, 0) for key in keys)
+
+
 def test_a_packet_under_way_finds_what_stays() -> None:
     """It goes on by the order that it began with, while masks come and go."""
     tuples = Tuples(capacity=100, buckets=64)
