@@ -26,7 +26,6 @@ from control.subscribers.records import (
     Device,
     Session,
     devices_of,
-    session_key,
 )
 from moorline.addresses import Network
 
@@ -135,10 +134,6 @@ class Subscribers:
         """The devices of a customer."""
         return self._devices.get(name, ())
 
-    def session(self, server: str, nas: str, name: str) -> Session | None:
-        """The session that a network access server calls so."""
-        return self._sessions.get(session_key(server, nas, name))
-
     # ---- files ---------------------------------------------------------------------------------------------
 
     async def apply(self, specs: Sequence[CustomerSpec]) -> None:
@@ -204,6 +199,7 @@ class Subscribers:
             known = self._sessions.get(session.key)
             if known is not None:
                 session = replace(session, started_ns=known.started_ns)
+            session = self._with_traffic(session)
             unheard = self._holders_of(session) - {session.key}
             if known is not None and known.customer != session.customer:
                 unheard |= {session.key}
@@ -226,9 +222,9 @@ class Subscribers:
             self._tell_soon()
 
     async def end(self, sessions: Iterable[Session]) -> None:
-        """Sessions that are over, with what they carried in all; those not known are taken into account."""
+        """Sessions that are over. Those not known are taken into account; those heard of since go on."""
         async with self._changing:
-            gone = [*sessions]
+            gone = [self._with_traffic(one) for one in sessions if not self._heard_since(one)]
             accounts = self._settled(gone)
             await self._store.commit(
                 Transaction(
@@ -239,6 +235,17 @@ class Subscribers:
             self._drop(gone, accounts)
         if gone:
             self._tell_soon()
+
+    def _with_traffic(self, session: Session) -> Session:
+        """A session with the most that was said of its traffic."""
+        known = self._sessions.get(session.key)
+        if known is None or known.customer != session.customer:
+            return session
+        return replace(session, traffic=session.traffic.most(known.traffic))
+
+    def _heard_since(self, session: Session) -> bool:
+        known = self._sessions.get(session.key)
+        return known is not None and known.heard_ns > session.heard_ns
 
     def of_server(self, server: str, nas: str) -> list[Session]:
         """The sessions that a network access server has told of."""

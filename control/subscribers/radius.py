@@ -18,7 +18,7 @@ from control.state import State
 from control.subscribers.directory import Subscribers, edge_port
 from control.subscribers.radius_config import RadiusClientConfig, RadiusConfig
 from control.subscribers.radius_packet import RadiusError, Reason, Report, Request, Status, read
-from control.subscribers.records import Session, Traffic
+from control.subscribers.records import Session
 from moorline.addresses import packed, unmapped
 
 log = structlog.get_logger(__name__)
@@ -191,9 +191,8 @@ class RadiusServer:
             raise
 
     def _session(self, client: Client, report: Report) -> Session:
-        """A session by what was said of it now, and of its traffic before."""
+        """A session by what was said of it now."""
         now = time.time_ns()
-        known = self._subscribers.session(str(client.config.address), report.nas, report.session)
         spec = self._subscribers.spec(report.customer)
         node = report.nas if report.nas in self._state.nodes else client.config.node
         return Session(
@@ -211,7 +210,7 @@ class RadiusServer:
             report.nas,
             now - report.delay_seconds * 10**9,
             now,
-            _most(report.traffic, known.traffic) if known is not None else report.traffic,
+            report.traffic,
         )
 
     def _port(self, node: str, report: Report) -> str:
@@ -247,13 +246,3 @@ class _Protocol(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         self._receive(data, addr)
-
-
-def _most(one: Traffic, other: Traffic) -> Traffic:
-    """Counters only rise: an older report may arrive after a newer one."""
-    return Traffic(
-        max(one.bytes_from, other.bytes_from),
-        max(one.bytes_to, other.bytes_to),
-        max(one.packets_from, other.packets_from),
-        max(one.packets_to, other.packets_to),
-    )

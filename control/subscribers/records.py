@@ -30,6 +30,10 @@ class Traffic:
     def __add__(self, other: Traffic) -> Traffic:
         return Traffic(*(getattr(self, at.name) + getattr(other, at.name) for at in fields(Traffic)))
 
+    def most(self, other: Traffic) -> Traffic:
+        """Counters only rise: an older report may arrive after a newer one."""
+        return Traffic(*(max(getattr(self, at.name), getattr(other, at.name)) for at in fields(Traffic)))
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

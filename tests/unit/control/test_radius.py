@@ -9,6 +9,7 @@ import hmac
 import shutil
 import struct
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from control.errors import StartError
 from control.subscribers.radius_config import RadiusClientConfig, RadiusConfig
 from control.subscribers.radius_packet import Attribute, RadiusError, Reason, Report, Status, read
-from control.subscribers.records import Session, Traffic
+from control.subscribers.records import Account, Session, Traffic
 from moorline.addresses import mapped
 from moorline.api.v1 import subscribers_pb2 as api
 from moorline.wire import Tunnel
@@ -201,6 +202,20 @@ async def test_sessions_of_which_nothing_is_heard_end(tmp_path: Path):
         assert await tell(site, with_status("Start", START + "Acct-Input-Octets = 7\n"))
         await site.until(lambda: not site.controller.subscribers.of_customer("carol"))
         assert (await carol(site)).bytes_from == 7
+
+
+async def test_what_is_heard_late_neither_lowers_counters_nor_ends_a_session(site: GraphSite):
+    """Reports are stored one after the other: what was found before may be another by then."""
+    subscribers = site.controller.subscribers
+    before = Session("127.0.0.1", "5a", "bras7", "carol", "", 0, heard_ns=1)
+    await subscribers.hear(replace(before, heard_ns=2, traffic=Traffic(9, 9, 9, 9)))
+    await subscribers.hear(replace(before, heard_ns=3, traffic=Traffic(8, 10, 0, 0)))
+    assert subscribers.account("carol") == Account(1, Traffic(9, 10, 9, 9))
+    await subscribers.end([before])
+    assert subscribers.of_customer("carol")
+    await subscribers.end([replace(before, heard_ns=4)])
+    assert not subscribers.of_customer("carol")
+    assert subscribers.account("carol") == Account(1, Traffic(9, 10, 9, 9))
 
 
 async def test_a_client_may_tell_of_its_own_addresses_only(tmp_path: Path):
