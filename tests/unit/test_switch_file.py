@@ -74,7 +74,7 @@ def test_what_is_stored_reads_back() -> None:
         ('1/24"]\nmac', '1/24", "10.77.200.9/25"]\nmac', "10.77.200.0/24 and 10.77.200.0/25 overlap"),
         ('["10.0.1.1"]', '["10.0.2.1"]', "gateway 10.0.2.1 is not on the link of port 1"),
         ('["10.0.1.1"]', '["10.0.1.1", "10.0.1.3"]', "two gateways of one family"),
-        ('["10.0.1.1"]', '["router"]', "such as 192.0.2.254"),
+        ('["10.0.1.1"]', '["router"]', "write an address, such as 192.0.2.1"),
         ("mtu = 9000", "mtu = 70", "ports[1].mtu = 70"),
         ("mtu = 9000", "vlan = 7", "belong to underlay ports"),
         ("02-00-00-00-00-0A", "01:00:00:00:00:0a", "link-layer address of one station"),
