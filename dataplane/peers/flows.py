@@ -13,6 +13,7 @@ CONNTRACK: Final = "/proc/thread-self/net/nf_conntrack"
 the thread that reads.
 """
 
+_OCTETS: Final = " bytes="
 _PORTS: Final = ("sport", "dport")
 _PROTOCOL: Final = 3
 """Which word of a line is the protocol's number."""
@@ -38,13 +39,14 @@ class Flow(NamedTuple):
 def long_flows(listing: str, octets: int) -> Iterator[Flow]:
     """The flows with ports that have carried so many octets, in both directions together."""
     for line in listing.splitlines():
+        # Nearly all are short: nothing else is read of those.
+        if sum(int(text.partition(" ")[0]) for text in line.split(_OCTETS)[1:]) < octets:
+            continue
         words = line.split()
-        pairs = [word.partition("=") for word in words if "=" in word]
         first: dict[str, str] = {}
-        for name, _, value in pairs:  # of the direction that came first; those of the answers follow
-            first.setdefault(name, value)
-        carried = sum(int(value) for name, _, value in pairs if name == "bytes")
-        if carried >= octets and all(name in first for name in _PORTS):
+        for name, _, value in (word.partition("=") for word in words if "=" in word):
+            first.setdefault(name, value)  # of the direction that came first; those of the answers follow
+        if all(name in first for name in _PORTS):
             yield Flow(
                 ip_address(first["src"]),
                 ip_address(first["dst"]),
