@@ -54,7 +54,9 @@ class Counters:
         """By path and name of the instance."""
         self.classified: dict[PathKey, Count] = defaultdict(Count)
         self.cut_short: dict[PathKey, Count] = defaultdict(Count)
-        self._last: dict[tuple[int, RowKey], tuple[int, int]] = {}
+        self._last: dict[int, dict[RowKey, tuple[int, int]]] = defaultdict(dict)
+        """What the rows of a node, by its number, had counted when they were read last."""
+        self._reading = asyncio.Lock()
 
     async def run(self) -> None:
         """Read for ever."""
@@ -64,9 +66,11 @@ class Counters:
 
     async def refresh(self) -> None:
         """Read all counters; nodes that are away keep what they had."""
-        layout = self._graphs.layout
-        names = sorted({name for placed in layout.placed for name in placed.nodes})
-        await asyncio.gather(*(self._read(layout.nodes[name]) for name in names))
+        # One after the other: what was read before but comes later would pass for a row that began anew.
+        async with self._reading:
+            layout = self._graphs.layout
+            names = sorted({name for placed in layout.placed for name in placed.nodes})
+            await asyncio.gather(*(self._read(layout.nodes[name]) for name in names))
 
     def forget(self, graph: str) -> None:
         """A graph is gone."""
@@ -84,26 +88,31 @@ class Counters:
         ]
         layout = self._graphs.layout
         paths = {one.path.spi: one for one in layout.placed if one.graph.active is not None}
+        there: set[RowKey] = set()
         try:
             async for batch in self._planes.of(node).read(*entities):
                 for entity in batch:
-                    self._take(node, entity.table_entry, paths)
+                    there.add(self._take(node, entity.table_entry, paths))
                 await asyncio.sleep(0)
         except NodeAwayError as error:
             log.info("counters_unread", node=node.name, why=str(error))
-
-    def _take(self, node: Node, entry: p4r.TableEntry, paths: dict[int, Placed]) -> None:
-        key = node.id, (entry.table_id, read_match(entry), entry.priority)
-        now = entry.counter_data.packet_count, entry.counter_data.byte_count
-        before = self._last.get(key, (0, 0))
-        if now == before:
             return
-        self._last[key] = now
+        last = self._last[node.id]
+        self._last[node.id] = {key: last[key] for key in last.keys() & there}
+
+    def _take(self, node: Node, entry: p4r.TableEntry, paths: dict[int, Placed]) -> RowKey:
+        last, key = self._last[node.id], (entry.table_id, read_match(entry), entry.priority)
+        now = entry.counter_data.packet_count, entry.counter_data.byte_count
+        before = last.get(key, (0, 0))
+        if now == before:
+            return key
+        last[key] = now
         if now[0] < before[0]:  # the row went and came again
             before = 0, 0
         count = self._count_of(node, entry, paths)
         if count is not None:
             count.add(now[0] - before[0], now[1] - before[1])
+        return key
 
     def _count_of(self, node: Node, entry: p4r.TableEntry, paths: dict[int, Placed]) -> Count | None:
         rows: PathRows = self._graphs.path_rows

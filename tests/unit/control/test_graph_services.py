@@ -295,6 +295,58 @@ async def test_counts_go_on_when_a_graph_is_changed(site: GraphSite):
     assert [hop.instances[0].packets for hop in shown.paths[0].hops] == [0, 5, 5]
 
 
+async def test_what_several_read_at_once_is_counted_once(site: GraphSite, monkeypatch: pytest.MonkeyPatch):
+    await three_nodes(site)
+    await site.apply(WEB)
+    two = site.nodes["two"].plane
+
+    def count(packets: int) -> None:
+        for key, entry in two.tables["path_hop"].items():
+            if action_of(two, entry) == "to_peer":
+                two.counters["path_hop", key] = packets, 100 * packets
+
+    plane = site.controller.planes.of(site.controller.state.nodes["two"])
+    has_read, may_tell, real = asyncio.Event(), asyncio.Event(), plane.read
+
+    async def read(*entities: Any) -> AsyncIterator[Any]:
+        batches = [batch async for batch in real(*entities)]
+        if not has_read.is_set():
+            has_read.set()
+            await may_tell.wait()
+        for batch in batches:
+            yield batch
+
+    monkeypatch.setattr(plane, "read", read)
+    count(3)
+    early = asyncio.create_task(site.controller.graph_counters.refresh())
+    await has_read.wait()
+    count(5)
+    late = asyncio.create_task(site.controller.graph_counters.refresh())
+    await asyncio.wait([late], timeout=0.5)
+    may_tell.set()
+    await asyncio.gather(early, late)
+    shown = await stub(site).GetGraph(graphs_pb.GetGraphRequest(name="web"))
+    assert [hop.instances[0].packets for hop in shown.paths[0].hops] == [0, 5, 5]
+
+
+async def test_a_row_that_went_and_came_again_counts_from_zero(site: GraphSite):
+    await three_nodes(site)
+    await site.apply(WEB)
+    two, counters = site.nodes["two"].plane, site.controller.graph_counters
+    rows = {k: one for k, one in two.tables["path_hop"].items() if action_of(two, one) == "to_peer"}
+    for key in rows:
+        two.counters["path_hop", key] = 3, 300
+    await counters.refresh()
+    for key in rows:
+        del two.tables["path_hop"][key]
+    await counters.refresh()
+    two.tables["path_hop"] |= rows
+    for key in rows:
+        two.counters["path_hop", key] = 4, 400
+    shown = await stub(site).GetGraph(graphs_pb.GetGraphRequest(name="web"))
+    assert [hop.instances[0].packets for hop in shown.paths[0].hops] == [0, 7, 7]
+
+
 # ---- traces ------------------------------------------------------------------------------------------------
 
 
