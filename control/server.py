@@ -95,6 +95,9 @@ _OPTIONS: Final = [
     ("grpc.max_send_message_length", 256 << 20),
 ]
 
+_LARGE_FILES: Final = ("grpc.max_receive_message_length", 64 << 20)
+"""Customers come in one message; a character has up to four octets."""
+
 
 class Controller:
     """A running controller; used as an async context manager."""
@@ -229,7 +232,8 @@ class Controller:
 
     async def _serve(self, authority: Authority, credentials: Credentials) -> None:
         config = self.config
-        api, admission = grpc.aio.server(options=_OPTIONS), grpc.aio.server(options=_OPTIONS)
+        api = grpc.aio.server(options=[*_OPTIONS, _LARGE_FILES])
+        admission = grpc.aio.server(options=_OPTIONS)
         self._servers = [api, admission]
         self.port = _listen(api, f"{config.listen}:{config.port}", credentials.for_server())
         self.join_port = _listen(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from control.api.access import require_operator
 from control.subscribers import messages
 from control.subscribers.directory import Subscribers
@@ -25,7 +27,8 @@ class SubscribersServicer:
         self, request: pb.ApplyCustomersRequest, caller: Identity
     ) -> pb.ApplyCustomersResponse:
         require_operator(caller)
-        specs = read_customers(request.text, request.source)
+        # A large file takes a while, in which agents are not to be left alone.
+        specs = await asyncio.to_thread(read_customers, request.text, request.source)
         await self._subscribers.apply(specs)
         return pb.ApplyCustomersResponse(customers=[self._message(spec.name) for spec in specs])
 

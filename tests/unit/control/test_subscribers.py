@@ -124,6 +124,12 @@ async def test_tunnels_are_counted_where_they_end(site: GraphSite):
     assert counted() == {}
 
 
+async def test_a_file_may_be_large(site: GraphSite):
+    await nodes(site)
+    answer = await apply(site, ALICE + "# what was there before\n" * 300_000)
+    assert [customer.name for customer in answer.customers] == ["alice", "bob"]
+
+
 async def test_a_device_is_admitted_where_its_tunnel_ends(site: GraphSite):
     await nodes(site)
     await apply(site, ALICE)
@@ -258,6 +264,7 @@ def at_n(keys: str) -> str:
             "a device for each",
         ),
         ("customers: &a [*a]", "aliases"),
+        ("customers: " + "[" * 100_000, "nested too deeply"),
         ("[", "not valid YAML"),
         ("7", "has no keys"),
     ],
