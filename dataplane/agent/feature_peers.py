@@ -101,13 +101,20 @@ class FeaturePeers:
     async def run(self) -> None:
         """Look after them until cancelled; they go on then."""
         try:
-            await remove_others(self._config, self._netlink)
+            await self._remove_others()
             async with asyncio.TaskGroup() as tasks:
                 for kept in self._kept:
                     tasks.create_task(self._keep(kept), name=f"feature-peer-{kept.peer.config.name}")
         finally:
             for kept in self._kept:
                 kept.peer.close()
+
+    async def _remove_others(self) -> None:
+        try:
+            await remove_others(self._config, self._netlink)
+        except (PeerError, NetlinkError, OSError) as error:
+            # The next start tries again; what is configured is not to go without its agent for that.
+            log.warning("feature_peers_not_removed", why=str(error))
 
     def look(self) -> None:
         """The host's links have changed."""
@@ -201,7 +208,7 @@ async def remove_others(config: NodeConfig, netlink: Any, keep: Iterable[str] | 
     """
     names = {peer.name for peer in config.peers if peer.run} if keep is None else set(keep)
     folder = _folder(config)
-    found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    found = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     for name in found:
         if name not in names:
             former = PeerConfig(name=name, kind="former", run="tap")
