@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,12 +25,12 @@ from dataplane.agent.dns import DnsServer
 from dataplane.agent.facts import HostFacts
 from dataplane.agent.feature_peers import FeaturePeers
 from dataplane.agent.forwarding import Forwarding
-from dataplane.agent.gateway_routes import GatewayLink, GatewayRoutes
 from dataplane.agent.inject import Injector
 from dataplane.agent.mobility import Mobility
 from dataplane.agent.neighbours import Neighbours
 from dataplane.agent.netlink import Changed
 from dataplane.agent.peers import Peers
+from dataplane.agent.plain_hosts import PlainHosts
 from dataplane.agent.port_map import PortMap
 from dataplane.agent.ports import Ports, PortState, own_addresses
 from dataplane.agent.pump import DigestPump, Pump
@@ -106,7 +106,9 @@ class Agent:
         self._neighbours = Neighbours(netlink)
         self._beyond = Beyond(tables, self._ports, self._neighbours, self._own_addresses)
         self._silent_hosts = SilentHosts(self._ports, self._neighbours, send_by)
-        self._gateway_routes = GatewayRoutes(netlink)
+        self._plain_hosts = PlainHosts(
+            config, netlink, self._ports, self._translations, lambda: self._watch.table
+        )
         self._forwarding = Forwarding(
             netlink,
             self._ports,
@@ -114,7 +116,6 @@ class Agent:
             is_relay=lambda: len(pipeline.tables["origin"]) > 0,
             changed=self._unsaved.set,
         )
-        self._dns: DnsServer | None = None
         self._uplink_routes = UplinkRoutes(netlink)
         self._feature_peers = FeaturePeers(
             config, netlink, self._ports, lambda: self._watch.table, self._report_feature_peers
@@ -183,7 +184,7 @@ class Agent:
             await self._follow_ports()
             await self._silent_hosts.adopt()
             await self._keep_uplink_routes()
-            await self._keep_gateway_routes()
+            await self._plain_hosts.keep_routes()
             await self._ports.detach_others(self._watch.table)
             self._pipeline.forget_former()
             await self._keep_forwarding()
@@ -233,7 +234,7 @@ class Agent:
                     await self._place_endpoints()
                 await self._follow_ports()
                 await self._keep_uplink_routes()
-                await self._serve_plain_hosts()
+                await self._plain_hosts.serve()
                 await self._keep_neighbours()
                 await self._keep_forwarding()
             except Exception as error:
@@ -246,7 +247,7 @@ class Agent:
             self._unsaved.set()
         if Changed.LINKS in changed:
             self._forwarding.doubt()
-            self._gateway_routes.doubt()
+            self._plain_hosts.doubt()
         if Changed.ADDRESSES in changed:
             self._host_moved.set()
 
@@ -275,51 +276,10 @@ class Agent:
         at_xdp = frozenset(port.attached for port in underlay if port.hook is Hook.XDP)
         links = []
         if any(port.hook is Hook.XDP for port in self._ports):
-            links = [*self._plain_hosts(), *await self._beyond.next_hops(), *self._silent_hosts]
+            links = [*self._plain_hosts.with_services(), *await self._beyond.next_hops(), *self._silent_hosts]
         # Until the controller has named the peers, those of an earlier agent still have packets under way.
         all_named = self._link is not None and self._link.synchronized
         await self._neighbours.keep(destinations if at_xdp else [], at_xdp, links, and_no_others=all_named)
-
-    def _plain_hosts(self) -> list[tuple[int, str]]:
-        """The plain hosts that have services: interface and address of each."""
-        attached = {port.number: port.attached for port in self._ports.gateways if port.attached}
-        return [
-            (attached[end.port], str(ip_address(address)))
-            for end in self._translations.endpoints
-            for address in (end.ipv4, end.ipv6)
-            if end.port in attached and address
-        ]
-
-    async def _serve_plain_hosts(self) -> None:
-        """What follows from the host's addresses on the links of plain hosts."""
-        if self._dns is not None:
-            links = [at for port in self._ports.gateways for at in self._own_addresses(port)]
-            await self._dns.serve_links([*links, *self._name_services()])
-        await self._keep_gateway_routes()
-
-    def _name_services(self) -> list[IPv4Interface | IPv6Interface]:
-        """Addresses of the services by which this host is a name server, in the network of who may ask."""
-        return [
-            ip_interface(f"{address}/{prefix.prefixlen}")
-            for own in self._translations.own_endpoints
-            if own.service in self._config.dns.services
-            for address in map(ip_address, filter(None, (own.ipv4, own.ipv6)))
-            for prefix in self._translations.prefixes
-            if address in prefix
-        ]
-
-    async def _keep_gateway_routes(self) -> None:
-        links = [
-            GatewayLink(port.interface, tuple(self._own_addresses(port)))
-            for port in self._ports.gateways
-            if port.attached
-        ]
-        near = self._watch.table.link_named(self._config.interface)
-        sources = [
-            next((str(ip_address(end)) for end in ends if end), "")
-            for ends in zip(*((own.ipv4, own.ipv6) for own in self._translations.own_endpoints), strict=True)
-        ]
-        await self._gateway_routes.keep(links, near.index if near else 0, list(filter(None, sources)))
 
     def _own_addresses(self, port: PortState) -> list[IPv4Interface | IPv6Interface]:
         return own_addresses(self._watch.table, port)
@@ -332,7 +292,7 @@ class Agent:
         endpoints, prefixes = self._translations.endpoints, self._translations.prefixes
         await self._access.set_endpoints(self._translations.own_endpoints, prefixes)
         await self._keep_forwarding()
-        await self._keep_gateway_routes()
+        await self._plain_hosts.keep_routes()
         self._placed = endpoints
         self._host_moved.set()  # neighbours among them
 
@@ -348,10 +308,10 @@ class Agent:
         remote = await serve_controller(config.p4runtime_port, self._credentials, self._p4runtime.add_to)
         await stack.enter_async_context(stopping(remote))
         if config.dns.enabled:
-            self._dns = DnsServer(config.dns, self._translations, self._resolver.resolve)
-            await self._dns.start()
-            stack.push_async_callback(self._dns.close)
-        await self._serve_plain_hosts()
+            dns = self._plain_hosts.dns = DnsServer(config.dns, self._translations, self._resolver.resolve)
+            await dns.start()
+            stack.push_async_callback(dns.close)
+        await self._plain_hosts.serve()
 
     def _make_link(self, changes: ChangeSocket) -> ControllerLink:
         return ControllerLink(
