@@ -92,10 +92,6 @@ class Peers:
         """All instances by name."""
         return tuple(self._instances.values())
 
-    def of_kind(self, kind: str) -> tuple[PeerInstance, ...]:
-        """The instances of a kind by name."""
-        return tuple(peer for peer in self._instances.values() if peer.kind == kind)
-
     def named(self, name: str) -> PeerInstance:
         """The instance of this name, else :class:`NotFoundError`."""
         peer = self._instances.get(name)

@@ -38,11 +38,6 @@ class Paths:
     previous0: bytes = NO_ADDRESS
     previous1: bytes = NO_ADDRESS
 
-    @property
-    def destinations(self) -> tuple[bytes, bytes]:
-        """The addresses of the node on these paths: ``previous`` after its next change."""
-        return self.dst0, self.dst1
-
 
 def choose_paths(
     local: Sequence[Locator], remote: Sequence[Locator], previous: Sequence[bytes] = ()

@@ -59,7 +59,7 @@ async def test_what_a_node_reports_is_known_and_its_changes_are_told(tmp_path: P
             "nat1", kind="nat", addresses=[ip_address("192.0.2.7").packed], rewrites=True, tenant=7
         )
         node = await with_peers(site, "one", firewall(), nat)
-        assert [peer.name for peer in known.of_kind("nat")] == ["nat1"]
+        assert [(peer.name, peer.kind) for peer in known.all()] == [("fw1", "firewall"), ("nat1", "nat")]
         found = known.named("nat1")
         assert (found.node, found.ports, found.macs, found.port_macs) == (
             "one",
