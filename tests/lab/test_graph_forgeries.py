@@ -65,7 +65,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         HostPlan("gate", edges=tuple(CUSTOMERS), settings={"peer": PEERS}),
         HostPlan("exit", edges=("net",)),
     )
-    with Lab(plans) as lab:
+    with Lab(plans, settings={"grace_seconds": 1.0}) as lab:
         lab.start()
         wait_until(lambda: states(lab) == ["up"] * len(PEERS), "all peers were up", 30)
         for number, edge in enumerate(lab.edges.values(), 1):
@@ -75,7 +75,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             file = folder / f"{name}.yaml"
             file.write_text(graph(name, f"{lab.edges[name].ipv4}/32", peer))
             lab.controller.moorline("graph", "apply", str(file))
+        # Until the packets of before a change must have arrived, what peers return is let pass.
+        wait_until(lambda: all(checks(lab) or [0]), "what peers return was checked", 30, every=0.2)
         yield lab
+
+
+def checks(lab: Lab) -> list[int]:
+    return [row["params"]["check"] for row in lab["gate"].ask("table", "dump", "resume")]
 
 
 def states(lab: Lab) -> list[str]:

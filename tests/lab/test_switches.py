@@ -54,12 +54,18 @@ def register(lab: Lab, name: str, switch: str, network: int, host: int) -> None:
     lab.controller.naming.RegisterService(request, timeout=10)
 
 
+def dumped(lab: Lab, switch: str, *tables: str) -> list[Rows]:
+    """What a switch tells who is where its controller is."""
+    words = ("table", "dump", *tables, "--switch", switch, "--output", "json")
+    rows: list[Rows] = json.loads(lab.controller.moorline(*words).stdout)
+    return rows
+
+
 def rows_of(lab: Lab, switch: str, *tables: str) -> Rows:
     """Its entries without what they have counted, by table and key; without refusals of pairs."""
-    dumped = lab.controller.ask("table", "dump", "--switch", switch)
     return {
         f"{row['table']} {json.dumps(row['match'])}": (row["action"], row["params"])
-        for row in dumped
+        for row in dumped(lab, switch)
         if row["action"] != "reject" and (not tables or row["table"] in tables)
     }
 
@@ -239,8 +245,7 @@ def flood_of(lab: Lab, kind: str, rate: int) -> AbstractContextManager[None]:
 
 
 def refusals(lab: Lab) -> int:
-    rows = lab.controller.ask("table", "dump", "connection", "--switch", "west")
-    return sum(row["action"] == "reject" for row in rows)
+    return sum(row["action"] == "reject" for row in dumped(lab, "west", "connection"))
 
 
 def test_a_switch_is_run_and_ends_with_the_command(lab: Lab, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from moorline.api.v1 import graphs_pb2_grpc as graphs_rpc
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import moorline_pb2_grpc as rpc
+from moorline.cli.main import main
 from tools.lab import cleanup
 from tools.lab.errors import LabError
 from tools.lab.namespace import Namespace
@@ -124,8 +126,19 @@ class Program:
         return self.place.run(MOORLINE, "--config", str(self.config), *words, check=check)
 
     def ask(self, *words: str) -> Any:
-        """The same with ``--output json``; returns what it wrote."""
-        return json.loads(self.moorline(*words, "--output", "json").stdout)
+        """What a ``moorline`` command writes with ``--output json``; LabError when it fails.
+
+        The command runs in this process, which takes a tenth of the time of a process of its own. It reaches
+        controller and agent, whose sockets are files, and nobody in the namespace.
+        """
+        said, complaint = StringIO(), StringIO()
+        try:
+            with redirect_stdout(said), redirect_stderr(complaint):
+                main(["--config", str(self.config), *words, "--output", "json"])
+        except SystemExit as ended:
+            if ended.code:
+                raise LabError(f"moorline {' '.join(words)} failed: {complaint.getvalue().strip()}") from None
+        return json.loads(said.getvalue())
 
 
 _QUICK = (("grpc.initial_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 50))
