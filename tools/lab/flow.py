@@ -23,7 +23,10 @@ from tools.lab.namespace import Namespace
 
 _NUMBER = struct.Struct("!Q")
 SETTLE_SECONDS: Final = 1.0
-"""How long datagrams may still be on their way after the last was sent."""
+"""How long datagrams may still be on their way after the last was sent, and after any that arrived since."""
+LATE_SECONDS: Final = 0.01
+"""What a sender makes up for. One that a busy machine held up for longer sends no burst afterwards: queues on
+the way are for a flow at its pace."""
 
 
 @dataclass
@@ -107,27 +110,30 @@ class PacedFlow:
         work()
 
     def _send(self) -> None:
-        begin = time.monotonic()
-        while not self._ending.wait(max(0.0, begin + self.report.sent * self._interval - time.monotonic())):
+        due = time.monotonic()
+        while not self._ending.wait(max(0.0, due - time.monotonic())):
             self._sender.sendto(_NUMBER.pack(self.report.sent) + bytes(192), self._target)
             self.report.sent += 1
+            due = max(due + self._interval, time.monotonic() - LATE_SECONDS)
         self._ended_at = time.monotonic()
 
     def _receive(self) -> None:
         report = self.report
-        while time.monotonic() < self._ended_at + SETTLE_SECONDS:
+        latest = 0.0
+        while time.monotonic() < max(self._ended_at, latest) + SETTLE_SECONDS:
             if self._ended_at < float("inf") and len(report.arrived) == report.sent:
                 return
             try:
                 data = self._receiver.recv(2048)
             except TimeoutError:
                 continue
+            latest = time.monotonic()
             (number,) = _NUMBER.unpack_from(data)
             report.carried[data[_NUMBER.size :]] += 1
             if number in report.arrived:
                 report.duplicates += 1
             else:
-                report.arrived[number] = time.monotonic()
+                report.arrived[number] = latest
 
 
 class CheckedStream:
