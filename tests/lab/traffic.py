@@ -13,8 +13,10 @@ from tools.lab.flow import PacedFlow
 from tools.lab.programs import Service
 from tools.lab.waiting import wait_until
 
-IPERF3 = ("iperf3", "--json", "--udp", "--length", "500", "--bitrate", "1M", "--time", "0", "--client")
-"""As long as it is let; slow enough for its socket's buffer to outlast a busy machine."""
+IPERF3 = ("iperf3", "--json", "--udp", "--length", "100", "--bitrate", "200K", "--time", "0", "--client")
+"""As long as it is let; slow enough, and of packets that are small enough, for its socket's buffer to hold
+what comes within a second: for so long a busy machine may keep it waiting.
+"""
 
 _runs = count(1)
 

@@ -217,7 +217,7 @@ class Controller(Program):
         """What it knows of a node (api.Node)."""
         return self.nodes.GetNode(api.GetNodeRequest(name=name), wait_for_ready=True, timeout=10)
 
-    def wait_converged(self, node: str, timeout: float = 15.0) -> None:
+    def wait_converged(self, node: str, timeout: float = 60.0) -> None:
         """Wait until a node's session stands and its data plane agrees with the store."""
 
         def converged() -> bool:

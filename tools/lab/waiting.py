@@ -12,7 +12,7 @@ from tools.lab.errors import LabError
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T | None], what: str, timeout: float = 10.0, every: float = 0.01) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, timeout: float = 30.0, every: float = 0.02) -> T:
     """Ask ``condition`` every few milliseconds until it yields something true, and return that.
 
     Raises LabError naming ``what`` after ``timeout`` seconds. For facts that nothing announces (a listening
