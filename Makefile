@@ -12,18 +12,19 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 PROTOS = $(wildcard moorline/api/v1/*.proto)
-# Lab tests of relays and gateways, and those of service graphs: each about a third of all.
+# Lab tests of relays and gateways, of service graphs, and of switches: each about a quarter of all.
 WAYS = tests/lab/test_relays.py tests/lab/test_gateway.py
 GRAPHS = $(wildcard tests/lab/test_graph*.py tests/lab/test_feature_peers*.py) tests/lab/test_subscribers.py \
 	tests/lab/test_silent_hosts.py tests/lab/test_redirect_and_shortcut.py
+SWITCHES = $(wildcard tests/lab/test_switch*.py)
 C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c tools/lab/*.c)
 
 # Whatever the environment says, the bytecode of modules is kept: hundreds of processes are started.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shell demo demo-graph test lint unit conformance lab ways graphs bench fuzz fuzz-diff p4 stubs \
-	format clean
+.PHONY: help setup shell demo demo-graph test lint unit conformance lab ways graphs switches bench fuzz \
+	fuzz-diff p4 stubs format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -40,10 +41,11 @@ demo: setup
 demo-graph: setup
 	@$(PYTHON) -m tools.demo.graph
 
-# Most of a lab test is waiting, and labs have names of their own: six parts side by side. Each says what it
-# did when it has ended.
+# Most of a lab test is waiting, and labs have names of their own: seven parts side by side. Each says what
+# it did when it has ended.
 test: setup
-	@$(MAKE) --no-print-directory --jobs=7 --keep-going --output-sync=target lint unit conformance lab ways graphs
+	@$(MAKE) --no-print-directory --jobs=8 --keep-going --output-sync=target \
+		lint unit conformance lab ways graphs switches
 
 unit: setup
 	@$(PYTHON) -m pytest tests/unit
@@ -52,13 +54,16 @@ conformance: setup
 	@$(PYTHON) -m pytest tests/conformance
 
 lab: setup shell
-	@$(PYTHON) -m pytest tests/lab $(addprefix --ignore=,$(WAYS) $(GRAPHS))
+	@$(PYTHON) -m pytest tests/lab $(addprefix --ignore=,$(WAYS) $(GRAPHS) $(SWITCHES))
 
 ways: setup
 	@$(PYTHON) -m pytest $(WAYS)
 
 graphs: setup
 	@$(PYTHON) -m pytest $(GRAPHS)
+
+switches: setup
+	@$(PYTHON) -m pytest $(SWITCHES)
 
 lint: setup
 	@$(PYTHON) -m ruff check .
