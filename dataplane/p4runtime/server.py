@@ -34,8 +34,14 @@ log = structlog.get_logger(__name__)
 API_VERSION: Final = "1.4.0"
 """The version of the P4Runtime specification that is served."""
 
-ENTITIES_PER_MESSAGE: Final = 200
-"""Entities in one ``ReadResponse``: some 20 KiB, a millisecond or two of work."""
+ENTITIES_PER_MESSAGE: Final = 100
+"""Entities in one ``ReadResponse``: some 10 KiB, a millisecond or two of work."""
+
+READ_PAUSE: Final = 3
+"""While there are writes, a read pauses after each message for so many times what that took to make."""
+
+WRITES_LAST_NS: Final = 100_000_000
+"""For so long after a write more are expected."""
 
 IDLE_STEP: Final = 256
 """Entries looked at in one turn of the event loop."""
@@ -68,6 +74,8 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
         self._device_id = device_id
         self._clock = clock
         self._writing = asyncio.Lock()
+        self._writes_expected_ns = 0
+        """Until then, on ``clock``."""
         self._arbitration = Arbitration(device_id)
         self._streams = Streams(backend, self._arbitration, self._writing, self._acknowledge)
         self._learning = Learning(
@@ -149,6 +157,7 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
             async with self._writing:
                 self._check_primary(request)  # another may have become it while this one waited
                 errors = await self._writer.write(request.updates, request.atomicity)
+                self._writes_expected_ns = self._clock() + WRITES_LAST_NS
         except Refused as error:
             await abort(context, error)
         if any(errors):
@@ -158,7 +167,10 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
     async def Read(  # noqa: N802
         self, request: p4r.ReadRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[p4r.ReadResponse]:
-        """Streams the entities that were asked for, all as of one moment between two writes."""
+        """Streams the entities that were asked for, all as of one moment between two writes.
+
+        Packets wait for writes, nobody for counters: while there are writes, most of the time is theirs.
+        """
         try:
             check_device(request.device_id, self._device_id)
             check_role(request.role)
@@ -174,11 +186,16 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
                 except (EntryError, TableError, Refused) as error:
                     errors.append(error)
         response = p4r.ReadResponse()
+        begun_ns = self._clock()
         for number, fill in enumerate(chain.from_iterable(found), 1):
             fill(response.entities.add())
             if number % ENTITIES_PER_MESSAGE == 0:
+                took_ns = self._clock() - begun_ns
                 yield response
+                if self._clock() < self._writes_expected_ns:
+                    await asyncio.sleep(READ_PAUSE * took_ns / 1e9)
                 response = p4r.ReadResponse()
+                begun_ns = self._clock()
         if response.entities:
             yield response
         if any(errors):

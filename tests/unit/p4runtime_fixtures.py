@@ -60,12 +60,14 @@ class FakeBackend(FakePipeline):
 
 
 class Clock:
-    """Nanoseconds that a test moves."""
+    """Nanoseconds that a test moves; ``step`` pass with each look at it."""
 
     def __init__(self) -> None:
         self.now = 1_000_000_000
+        self.step = 0
 
     def __call__(self) -> int:
+        self.now += self.step
         return self.now
 
 

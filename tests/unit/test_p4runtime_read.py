@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import pytest
 from finsy.proto import p4r
 from grpc import StatusCode
 
+from dataplane.p4runtime import server
+from dataplane.p4runtime.server import ENTITIES_PER_MESSAGE, READ_PAUSE, WRITES_LAST_NS
 from tests.unit.fake_pipeline import exact_key
 from tests.unit.p4runtime_fixtures import DEVICE, Peer, details_of, insert, serving
 
@@ -260,3 +263,20 @@ async def test_a_read_shows_one_moment(peer: Peer) -> None:
         found += len(response.entities)
     assert found == 2004
     assert len(await peer.read_table()) == 4
+
+
+async def test_a_read_leaves_most_of_the_time_to_writes(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    keys = [number.to_bytes(2) for number in range(256, 256 + 2 * ENTITIES_PER_MESSAGE)]
+    await peer.write(*(insert(peer.entry("connection", [b"\1", b"\1", key], "reject")) for key in keys))
+    monkeypatch.setattr(server, "asyncio", SimpleNamespace(sleep=pause))
+    peer.clock.step = 1_000_000
+    assert len(await peer.read_table()) == len(keys) + 4
+    assert pauses == [READ_PAUSE / 1000] * 2
+    peer.clock.now += WRITES_LAST_NS
+    assert len(await peer.read_table()) == len(keys) + 4
+    assert len(pauses) == 2
