@@ -73,33 +73,33 @@ control OptionSum(in options_words_t options, inout inner_t inner) {
 
 // With the checksum itself in it, a right sum leaves 0, whether a 0 stands there or the 0xFFFF that stands
 // for it (RFC 768). A UDP checksum of 0 is none, also over IPv6 (RFC 6936, RFC 8926 section 3.3).
-control VerifyChecksums(inout headers_t hdr, inout metadata_t meta) {
+control VerifyChecksums(inout headers_t hdr, inout metadata_t all) {
     apply {
         verify_checksum(
-            meta.tunnel != 0 && hdr.ipv4.isValid() && hdr.ipv4.version_ihl == IPV4_PLAIN,
+            all.known.tunnel != 0 && hdr.ipv4.isValid() && hdr.ipv4.version_ihl == IPV4_PLAIN,
             { IPV4_DATA(hdr.ipv4), hdr.ipv4.checksum },
-            meta.zero, HashAlgorithm.csum16);
+            all.zero, HashAlgorithm.csum16);
         verify_checksum_with_payload(
             hdr.udp.isValid() && hdr.udp.checksum != 0,
             { hdr.ipv4.src, hdr.ipv4.dst, hdr.ipv6.src, hdr.ipv6.dst, 8w0, PROTOCOL_UDP, hdr.udp.length,
               hdr.ports, hdr.udp, UDP_DATA },
-            meta.zero, HashAlgorithm.csum16);
+            all.zero, HashAlgorithm.csum16);
         verify_checksum(hdr.neighbour.isValid(), { NEIGHBOUR_DATA, hdr.neighbour.checksum },
-                        meta.zero, HashAlgorithm.csum16);
+                        all.zero, HashAlgorithm.csum16);
     }
 }
 
-control ComputeChecksums(inout headers_t hdr, inout metadata_t meta) {
+control ComputeChecksums(inout headers_t hdr, inout metadata_t all) {
     apply {
         update_checksum(
             hdr.tunnel_ipv4.isValid(),
             { IPV4_DATA(hdr.tunnel_ipv4) },
             hdr.tunnel_ipv4.checksum, HashAlgorithm.csum16);
         update_checksum(
-            meta.relayed && hdr.ipv4.isValid(),
+            all.known.fate == Fate.RELAYED && hdr.ipv4.isValid(),
             { IPV4_DATA(hdr.ipv4) },
             hdr.ipv4.checksum, HashAlgorithm.csum16);
-        update_checksum(meta.answered && hdr.neighbour.isValid(), { NEIGHBOUR_DATA },
+        update_checksum(all.known.fate == Fate.ANSWERED && hdr.neighbour.isValid(), { NEIGHBOUR_DATA },
                         hdr.neighbour.checksum, HashAlgorithm.csum16);
     }
 }

@@ -8,7 +8,7 @@
 #include "sizes.p4"
 
 // Destinations that stay on the link are the kernel's.
-control LinkLocal(inout metadata_t meta) {
+control LinkLocal(inout known_t meta) {
     apply {
         if (meta.inner.ipv6) {
             if (meta.inner.dst[127:120] == 0xFF || meta.inner.dst[127:118] == 0x3FA) { // fe80::/10
@@ -21,7 +21,7 @@ control LinkLocal(inout metadata_t meta) {
     }
 }
 
-control Connections(inout metadata_t meta) {
+control Connections(inout known_t meta) {
     @id(0x13000004)
     direct_counter(CounterType.packets_and_bytes) connection_counter;
 
@@ -36,9 +36,9 @@ control Connections(inout metadata_t meta) {
                        @id(4) bit<8> si, @id(5) bit<16> mtu) {
         meta.scid = scid;
         meta.node = node;
-        meta.spi = spi;
-        meta.si = si;
-        meta.path_mtu = mtu;
+        meta.inner.spi = spi;
+        meta.inner.si = si;
+        meta.inner.path_mtu = mtu;
     }
 
     @id(0x0100000A)
@@ -49,14 +49,14 @@ control Connections(inout metadata_t meta) {
     // Both ends are at this node. port: the other one's access port; 0 = the packet is the kernel's.
     @id(0x01000014)
     action local(@id(1) port_t port) {
-        meta.local = true;
+        meta.inner.local = true;
         meta.port = port;
     }
 
     @id(0x02000004)
     table connection {
         key = {
-            meta.tenant    : exact @id(1) @name("tenant");
+            meta.inner.tenant    : exact @id(1) @name("tenant");
             meta.inner.src : exact @id(2) @name("src");
             meta.inner.dst : exact @id(3) @name("dst");
         }

@@ -65,12 +65,16 @@ const bit<16> GENEVE_RESERVED    = 0x003F;
 const bit<16> DATA_FORM          = 2w0 ++ OPTION_TOTAL_WORDS ++ 8w0x40; // version 0, critical
 
 const bit<96> MAPPED        = 0x0000FFFF; // upper bits of an IPv4 address in its mapped form
+const bit<128> MAPPED_BITS = ~128w0xFFFFFFFF; // those of it
 const bit<4>  IPV4_WORDS    = 5;          // IHL of a header without options
 const bit<8>  IPV4_PLAIN    = 0x45;       // version and IHL of such a header
 const bit<32> FRAGMENT_BITS = 0x3FFF;     // of an IPv4 packet that is one: more to come, or its offset
 const bit<32> OFFSET_BITS   = 0x1FFF;
 const bit<32> ATOMIC        = 0x4000;     // RFC 6864: no identification, DF
 const bit<8>  OUTER_TTL     = 64;
+
+const bit<32> GRE_KEY      = 0x20000000; // flag: there is one
+const bit<32> MPLS_BOTTOM  = 0x100;      // flag: of labels, the last one
 
 const bit<16> NO_LIMIT = 0xFFFF; // to the length of a packet
 

@@ -8,7 +8,7 @@
 #include "outer.p4"
 #include "sizes.p4"
 
-control Devices(in headers_t hdr, inout metadata_t meta) {
+control Devices(in headers_t hdr, inout known_t meta) {
     @id(0x1300000C)
     direct_counter(CounterType.packets_and_bytes) device_counter;
 
@@ -20,8 +20,8 @@ control Devices(in headers_t hdr, inout metadata_t meta) {
     // address, mask: what the sources of the device's packets begin with.
     @id(0x0100001F)
     action admit(@id(1) tenant_t tenant, @id(2) address_t address, @id(3) address_t mask) {
-        meta.tenant = tenant;
-        meta.device = {address, mask};
+        meta.inner.tenant = tenant;
+        meta.service.device = {address, mask};
     }
 
     @id(0x0200000C)

@@ -25,18 +25,19 @@ struct path_trace {
 
 const bit<32> DIGEST_RECEIVER = 1; // v1model has it, and gives it no meaning
 
-control TellScidUnknown(in headers_t hdr, in metadata_t meta) {
+control TellScidUnknown(in headers_t hdr, in known_t meta, in standard_metadata_t standard) {
     apply {
         if (meta.event == Event.DROP_SCID_UNKNOWN && hdr.option.isValid()) {
-            digest<scid_unknown>(DIGEST_RECEIVER, {meta.ingress_port, hdr.option.scid, meta.source});
+            digest<scid_unknown>(DIGEST_RECEIVER, {standard.ingress_port, hdr.option.scid,
+                                          meta.source});
         }
     }
 }
 
-control TellPathTrace(in metadata_t meta) {
+control TellPathTrace(in known_t meta, in standard_metadata_t standard) {
     apply {
-        digest<path_trace>(DIGEST_RECEIVER, {meta.ingress_port, meta.spi, meta.si, meta.hop.instance,
-                                             meta.class.src_port});
+        digest<path_trace>(DIGEST_RECEIVER, {standard.ingress_port, meta.inner.spi, meta.inner.si,
+                                             meta.service.hop.instance, meta.service.class.src_port});
     }
 }
 

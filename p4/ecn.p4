@@ -8,7 +8,7 @@
 #include "headers.p4"
 #include "metadata.p4"
 
-control Ecn(inout headers_t hdr, inout metadata_t meta) {
+control Ecn(inout headers_t hdr, inout known_t meta) {
     apply {
         meta.inner.ecn = meta.inner.traffic_class[1:0];
         if (hdr.ipv4.isValid()) {

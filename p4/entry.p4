@@ -13,12 +13,12 @@
 #include "user_tunnel.p4"
 
 // From an edge port: one VLAN tag is looked behind.
-control OpenEdge(in headers_t hdr, inout metadata_t meta) {
+control OpenEdge(in headers_t hdr, inout known_t meta) {
     apply {
-        meta.class.src_mac = hdr.ethernet.src;
+        meta.service.class.src_mac = hdr.ethernet.src;
         if (hdr.ethernet.type == ETHERTYPE_VLAN && hdr.vlan[0].isValid() &&
             (hdr.vlan[0].type == ETHERTYPE_IPV4 || hdr.vlan[0].type == ETHERTYPE_IPV6)) {
-            meta.class.vlan = hdr.vlan[0].id;
+            meta.service.class.vlan = hdr.vlan[0].id;
         } else if (hdr.ethernet.type != ETHERTYPE_IPV4 && hdr.ethernet.type != ETHERTYPE_IPV6) {
             meta.event = Event.PASS;
         }
@@ -26,13 +26,14 @@ control OpenEdge(in headers_t hdr, inout metadata_t meta) {
 }
 
 // From the tunnel of a user device.
-control OpenDevice(in headers_t hdr, inout metadata_t meta) {
+control OpenDevice(in headers_t hdr, inout known_t meta) {
     CheckBareOuter() check_outer;
     OpenTunnel() open_tunnel;
     Devices() devices;
 
     apply {
         meta.service.inside = true;
+        meta.inner.hops = 0;
         if (meta.tunnel != TUNNEL_VXLAN) {
             check_outer.apply(hdr, meta);
         }
@@ -46,27 +47,39 @@ control OpenDevice(in headers_t hdr, inout metadata_t meta) {
 }
 
 // From another node, on a path. Its source and TTL are known to be good.
-control OpenPath(in headers_t hdr, inout metadata_t meta) {
+control OpenPath(in headers_t hdr, inout known_t meta) {
     apply {
         meta.service.inside = true;
         meta.service.available = (bit<32>)hdr.udp.length - UDP_OCTETS - DATA_HEADER_OCTETS;
-        meta.tenant = hdr.geneve.vni;
+        meta.inner.tenant = hdr.geneve.vni;
+        meta.inner.hops = 0;
         meta.scid = hdr.option.scid;
-        meta.spi = hdr.option.spi;
-        meta.si = hdr.option.si;
+        meta.inner.spi = hdr.option.spi;
+        meta.inner.si = hdr.option.si;
     }
 }
 
-control OpenFrame(in headers_t hdr, inout metadata_t meta) {
+control OpenFrame(in headers_t hdr, inout known_t meta, in standard_metadata_t standard) {
+    Measure() measure;
     OpenEdge() open_edge;
     OpenDevice() open_device;
     OpenPath() open_path;
     OpenPeerHeader() open_peer_header;
 
     apply {
-        meta.service = {Look.FIRST, Look.FIRST, false, false, meta.ip_octets, 0, 0, 0, 0};
-        meta.class = {meta.ingress_port, 0, 0, 0, 0, 0};
-        meta.path_mtu = NO_LIMIT;
+        measure.apply(hdr, standard, meta);
+        meta.scid = 0;
+        meta.node = 0;
+        meta.inner.spi = 0;
+        meta.inner.si = 0;
+        meta.inner.path_mtu = NO_LIMIT;
+        meta.service.look = Look.FIRST;
+        meta.service.inside = false;
+        meta.service.asked = false;
+        meta.service.available = meta.ip_octets;
+        meta.service.key = 0;
+        meta.service.class = {standard.ingress_port, 0, 0, 0, 0};
+        meta.service.hop.instance = 0;
         if (meta.role == Role.ACCESS) {
             if (hdr.ethernet.type != ETHERTYPE_IPV4 && hdr.ethernet.type != ETHERTYPE_IPV6) {
                 meta.event = Event.PASS;
@@ -76,7 +89,7 @@ control OpenFrame(in headers_t hdr, inout metadata_t meta) {
         } else if (meta.role == Role.EDGE) {
             open_edge.apply(hdr, meta);
         } else if (meta.role == Role.PEER) {
-            meta.class.ingress_port = 0;
+            meta.service.class.ingress_port = 0;
             open_peer_header.apply(hdr, meta);
         } else {
             open_device.apply(hdr, meta);
@@ -85,25 +98,25 @@ control OpenFrame(in headers_t hdr, inout metadata_t meta) {
 }
 
 // The ports of a flow, where they can be relied on.
-control FlowPorts(in headers_t hdr, inout metadata_t meta) {
+control FlowPorts(in headers_t hdr, inout known_t meta) {
     apply {
         if (!meta.inner.fragment &&
             meta.inner.length >= meta.inner.header_octets + PORTS_OCTETS) {
             if (meta.service.inside) {
                 if (hdr.inner_ports.isValid()) {
-                    meta.class.src_port = hdr.inner_ports.src;
-                    meta.class.dst_port = hdr.inner_ports.dst;
+                    meta.service.class.src_port = hdr.inner_ports.src;
+                    meta.service.class.dst_port = hdr.inner_ports.dst;
                 }
             } else if (hdr.ports.isValid() && !hdr.ipv6_fragment.isValid()) {
-                meta.class.src_port = hdr.ports.src;
-                meta.class.dst_port = hdr.ports.dst;
+                meta.service.class.src_port = hdr.ports.src;
+                meta.service.class.dst_port = hdr.ports.dst;
             }
         }
     }
 }
 
 // Whether the packet is sound, and what it says.
-control JudgePacket(inout headers_t hdr, inout metadata_t meta) {
+control JudgePacket(inout headers_t hdr, inout known_t meta) {
     CheckIpv4() check_ipv4;
     CheckIpv6() check_ipv6;
     CheckIpv4() check_inner_ipv4;

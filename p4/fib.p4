@@ -8,7 +8,7 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
-control Fib(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+control Fib(inout headers_t hdr, inout known_t meta, inout standard_metadata_t standard) {
     @id(0x13000008)
     direct_counter(CounterType.packets_and_bytes) fib_counter;
 

@@ -12,22 +12,21 @@ bit<64> mixed(in bit<64> sum, in bit<64> word) {
 }
 
 // Addresses, protocol and, if they can be relied on, ports.
-control Flow(inout metadata_t meta) {
-    bit<64> sum;
-
+control Flow(inout known_t meta) {
     apply {
-        meta.departure.setValid();
         if (meta.inner.ipv6) {
-            sum = mixed(HASH_SEED, meta.inner.src[127:64]);
-            sum = mixed(sum, meta.inner.src[63:0]);
-            sum = mixed(sum, meta.inner.dst[127:64]);
-            sum = mixed(sum, meta.inner.dst[63:0]);
+            meta.departure.sum = mixed(HASH_SEED, meta.inner.src[127:64]);
+            meta.departure.sum = mixed(meta.departure.sum, meta.inner.src[63:0]);
+            meta.departure.sum = mixed(meta.departure.sum, meta.inner.dst[127:64]);
+            meta.departure.sum = mixed(meta.departure.sum, meta.inner.dst[63:0]);
         } else {
-            sum = mixed(HASH_SEED, meta.inner.src[31:0] ++ meta.inner.dst[31:0]);
+            meta.departure.sum = mixed(HASH_SEED, meta.inner.src[31:0] ++ meta.inner.dst[31:0]);
         }
-        sum = mixed(sum, 24w0 ++ meta.inner.protocol ++ meta.class.src_port ++ meta.class.dst_port);
-        meta.departure.flow = sum[63:32];
-        meta.path = sum[46:46];
+        meta.departure.sum =
+            mixed(meta.departure.sum, 24w0 ++ meta.inner.protocol ++ meta.service.class.src_port ++
+                                          meta.service.class.dst_port);
+        meta.departure.flow = meta.departure.sum[63:32];
+        meta.path = meta.departure.sum[46:46];
         meta.departure.traffic_class = meta.inner.traffic_class;
         meta.departure.ttl = OUTER_TTL;
     }

@@ -7,7 +7,7 @@
 #include "headers.p4"
 #include "metadata.p4"
 
-control Geneve(in headers_t hdr, inout metadata_t meta) {
+control Geneve(in headers_t hdr, inout known_t meta) {
     bit<32> octets = GENEVE_OCTETS + ((bit<32>)hdr.geneve.form[13:8] << 2);
 
     apply {
@@ -33,7 +33,7 @@ control Geneve(in headers_t hdr, inout metadata_t meta) {
             meta.event = Event.DROP_GENEVE_VERSION;
         } else if (octets > (bit<32>)hdr.udp.length - UDP_OCTETS) {
             meta.event = Event.DROP_GENEVE_TRUNCATED;
-        } else if (!meta.options.isValid()) {
+        } else if (meta.fate != Fate.OPTIONS) {
             meta.event = Event.PASS; // it has none
         } else if (meta.options.too_long) {
             meta.event = Event.DROP_GENEVE_OPTIONS;

@@ -5,10 +5,9 @@
 
 #include "headers.p4"
 #include "metadata.p4"
-#include "outer.p4"
 #include "sizes.p4"
 
-control Locators(inout metadata_t meta) {
+control Locators(inout known_t meta) {
     @id(0x13000005)
     direct_counter(CounterType.packets_and_bytes) locator_counter;
 
@@ -23,7 +22,7 @@ control Locators(inout metadata_t meta) {
     action set_paths(@id(1) port_t port0, @id(2) address_t dst0, @id(3) port_t port1,
                      @id(4) address_t dst1, @id(5) address_t previous0,
                      @id(6) address_t previous1) {
-        if (meta.delivered) {
+        if (meta.fate == Fate.DELIVERED) {
             if (meta.source != dst0 && meta.source != dst1 && meta.source != previous0 &&
                 meta.source != previous1) {
                 meta.event = Event.DROP_SOURCE;
@@ -53,16 +52,6 @@ control Locators(inout metadata_t meta) {
 
     apply {
         locator.apply();
-    }
-}
-
-// Whether a packet from the underlay, now that its source is found to be the node at the connection's other
-// end, or any node, can come from there: the end of rule U10 of docs/wire-format.md.
-control CheckSource(in headers_t hdr, inout metadata_t meta) {
-    apply {
-        if (is_nobody(meta.source, hdr.ipv6.isValid())) {
-            meta.event = Event.DROP_SOURCE;
-        }
     }
 }
 

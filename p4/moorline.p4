@@ -111,21 +111,25 @@
 #include "uplink.p4"
 #include "user_tunnel.p4"
 
-// Whether a packet over IPv4 keeps the rules U5 to U9, as nearly all do. Which one another packet
-// breaks, if any, is found out rule by rule.
-#define SOUND(hdr, meta, standard)                                                                 \
-    (hdr.option.isValid() && hdr.ipv4.isValid() && standard.checksum_error == 0 &&                 \
-     hdr.ipv4.version_ihl == IPV4_PLAIN && hdr.ipv4.fragmentation & FRAGMENT_BITS == 0 &&          \
-     (bit<32>)hdr.ipv4.total_length <= meta.ip_octets &&                                           \
+// Whether a packet over IPv4 is just what a node sends (rule A7), with a TTL to go on: then it keeps the
+// rules U5 to U9. Which one another packet breaks, if any, is found out rule by rule.
+#define USUAL(hdr, standard)                                                                       \
+    (hdr.ethernet.type == ETHERTYPE_IPV4 && hdr.option.isValid() &&                                \
+     !hdr.packet_out.isValid() && standard.checksum_error == 0 &&                                  \
+     hdr.ipv4.version_ihl == IPV4_PLAIN && hdr.ipv4.fragmentation == ATOMIC &&                     \
+     hdr.ipv4.ttl > 1 && hdr.ipv4.src != 0 &&                                                      \
+     (bit<32>)hdr.ipv4.total_length + ETHERNET_OCTETS == standard.packet_length &&                 \
      (bit<32>)hdr.ipv4.total_length == IPV4_OCTETS + (bit<32>)hdr.udp.length &&                    \
-     hdr.udp.length >= (bit<16>)(UDP_OCTETS + DATA_HEADER_OCTETS) &&                               \
-     hdr.geneve.form & GENEVE_CONTROL == 0 && hdr.geneve.protocol == ETHERTYPE_IPV4 &&                    \
-     hdr.option.spi == 0 && hdr.option.scid != 0)
+     hdr.udp.length >= (bit<16>)(UDP_OCTETS + DATA_HEADER_OCTETS) && hdr.udp.checksum == 0 &&      \
+     hdr.ports.src >= FLOW_PORT_BASE && hdr.geneve.form == DATA_FORM &&                            \
+     hdr.geneve.protocol == ETHERTYPE_IPV4 && hdr.geneve.reserved == 0 &&                          \
+     hdr.option.magic == OPTION_MAGIC && hdr.option.spi == 0 && hdr.option.scid != 0)
 
 // From an underlay port to the question which node sent the packet, or which it goes on to: rules U4
 // to U10, U13 and U14.
-control FromUnderlay(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
+control FromUnderlay(in headers_t hdr, inout known_t meta, in standard_metadata_t standard) {
     Outer() outer;
+    Measure() measure;
     CheckOuter() check_outer;
     Geneve() geneve;
     Scids() scids;
@@ -133,7 +137,9 @@ control FromUnderlay(in headers_t hdr, inout metadata_t meta, in standard_metada
 
     apply {
         outer.apply(hdr, meta);
-        if (meta.event == Event.RX && !SOUND(hdr, meta, standard)) {
+        if (meta.event == Event.RX && !USUAL(hdr, standard)) {
+            meta.role = Role.UNUSUAL;
+            measure.apply(hdr, standard, meta);
             if (meta.tunnel == TUNNEL_GENEVE || meta.tunnel == TUNNEL_VXLAN) {
                 check_outer.apply(hdr, meta, standard);
             }
@@ -141,18 +147,19 @@ control FromUnderlay(in headers_t hdr, inout metadata_t meta, in standard_metada
                 geneve.apply(hdr, meta);
             }
         }
-        if (meta.event == Event.RX && meta.role == Role.UNDERLAY) {
+        if (meta.event == Event.RX && (meta.role == Role.UNDERLAY || meta.role == Role.UNUSUAL)) {
             scids.apply(hdr, meta);
         }
         if (meta.event == Event.RX &&
-            (meta.relayed || meta.role == Role.PATH || (meta.delivered && meta.node == 0))) {
+            (meta.fate == Fate.RELAYED || meta.role == Role.PATH ||
+             (meta.fate == Fate.DELIVERED && meta.node == 0))) {
             relay.apply(hdr, meta);
         }
     }
 }
 
 // From there to the access port: rules U10 to U12.
-control ToAccess(inout headers_t hdr, inout metadata_t meta) {
+control ToAccess(inout headers_t hdr, inout known_t meta) {
     CheckSource() check_source;
     CheckIpv4() check_ipv4;
     CheckIpv6() check_ipv6;
@@ -192,7 +199,7 @@ control ToAccess(inout headers_t hdr, inout metadata_t meta) {
 }
 
 // From there, or from a relay, to the underlay port: rules A4 to A7 and U15.
-control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
+control ToUnderlay(inout headers_t hdr, inout known_t meta) {
     Uplinks() uplinks;
     CheckSize() check_size;
     Ttl() ttl;
@@ -205,26 +212,26 @@ control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         uplinks.apply(meta);
-        if (meta.event == Event.RX && meta.relayed &&
-            (meta.next[127:32] == MAPPED) == hdr.ipv4.isValid()) {
+        if (meta.event == Event.RX && meta.fate == Fate.RELAYED &&
+            (meta.next & MAPPED_BITS == MAPPED ++ 32w0) == hdr.ipv4.isValid()) {
             rewrite.apply(hdr, meta);
         } else if (meta.event == Event.RX) {
-            if (meta.relayed) {
+            if (meta.fate == Fate.RELAYED) {
                 take_over.apply(hdr, meta);
             }
             check_size.apply(meta);
             if (meta.event == Event.RX) {
-                if (meta.relayed) {
+                if (meta.fate == Fate.RELAYED) {
                     take_off.apply(hdr);
                 } else {
                     ttl.apply(hdr.ipv4, hdr.ipv6, meta);
                 }
             }
             if (meta.event == Event.RX) {
-                if (!meta.relayed) {
+                if (meta.fate != Fate.RELAYED) {
                     strip.apply(hdr, meta);
                 }
-                if (meta.way.isValid() && meta.way.kind == Way.TUNNEL) {
+                if (meta.fate == Fate.TUNNEL) {
                     put_user_tunnel.apply(hdr, meta);
                 } else {
                     encapsulate.apply(hdr, meta);
@@ -234,7 +241,7 @@ control ToUnderlay(inout headers_t hdr, inout metadata_t meta) {
     }
 }
 
-control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+control ingress(inout headers_t hdr, inout metadata_t all, inout standard_metadata_t standard) {
     Ports() ports;
     OwnAddress() own_address;
     Answer() answer;
@@ -254,49 +261,55 @@ control ingress(inout headers_t hdr, inout metadata_t meta, inout standard_metad
             standard.egress_spec = hdr.packet_out.egress_port;
             exit;
         }
-        if (meta.again == Again.NO) {
-            ports.apply(meta);
-        }
-        if (meta.role == Role.UNDERLAY && meta.tunnel != 0) {
-            from_underlay.apply(hdr, meta, standard);
+        if (all.again == Again.NO) {
+            ports.apply(all.known, standard);
         } else {
-            if (meta.resolution && meta.role != Role.UNASSIGNED) {
-                own_address.apply(hdr, meta, standard);
+            all.known.role = Role.UNASSIGNED; // until what was known is restored
+        }
+        if (all.known.role == Role.UNDERLAY && all.known.tunnel != 0) {
+            from_underlay.apply(hdr, all.known, standard);
+        } else {
+            if (all.known.fate == Fate.RESOLUTION && all.known.role != Role.UNASSIGNED) {
+                own_address.apply(hdr, all.known, standard);
             }
-            if (meta.role == Role.UNDERLAY) {
-                meta.event = Event.PASS;
+            if (all.known.role == Role.UNDERLAY) {
+                all.known.event = Event.PASS;
             }
         }
-        if (meta.event == Event.RX && meta.role != Role.UNDERLAY) {
-            service.apply(hdr, meta);
+        if (all.known.event == Event.RX && all.known.fate != Fate.RELAYED &&
+            all.known.fate != Fate.DELIVERED) {
+            service.apply(hdr, all.known, standard, all.again, all.kept);
         }
-        if (meta.event == Event.RX && (meta.node != 0 || meta.relayed)) {
-            locators.apply(meta);
+        if (all.known.event == Event.RX &&
+            (all.known.node != 0 || all.known.fate == Fate.RELAYED)) {
+            locators.apply(all.known);
         }
-        if (meta.event == Event.RX) {
-            if (meta.delivered) {
-                to_access.apply(hdr, meta);
-            } else if (meta.plain) {
-                to_plain.apply(hdr, meta, standard);
+        if (all.known.event == Event.RX && all.known.fate != Fate.DELIVERED &&
+            all.known.fate != Fate.PORT && all.known.fate != Fate.PEER) {
+            to_underlay.apply(hdr, all.known);
+        } else if (all.known.event == Event.RX) {
+            if (all.known.fate == Fate.DELIVERED) {
+                to_access.apply(hdr, all.known);
             } else {
-                to_underlay.apply(hdr, meta);
+                to_plain.apply(hdr, all.known, standard);
             }
         }
-        if ((meta.event == Event.TX && !meta.peer.isValid()) || meta.question.isValid()) {
-            fib.apply(hdr, meta, standard);
+        if ((all.known.event == Event.TX && all.known.fate != Fate.PEER) ||
+            all.known.fate == Fate.QUESTION) {
+            fib.apply(hdr, all.known, standard);
         }
-        if (meta.event != Event.TX) {
-            if (meta.question.isValid()) {
-                answer.apply(hdr, meta, standard);
+        if (all.known.event != Event.TX) {
+            if (all.known.fate == Fate.QUESTION) {
+                answer.apply(hdr, all.known, standard);
             }
-            tell_scid_unknown.apply(hdr, meta);
-            leave.apply(hdr, meta, standard);
+            tell_scid_unknown.apply(hdr, all.known, standard);
+            leave.apply(hdr, all.known, standard);
         }
-        count_events.apply(meta);
+        count_events.apply(all.known, standard);
     }
 }
 
-control egress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+control egress(inout headers_t hdr, inout metadata_t all, inout standard_metadata_t standard) {
     apply {
     }
 }

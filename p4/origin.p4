@@ -6,10 +6,9 @@
 
 #include "headers.p4"
 #include "metadata.p4"
-#include "outer.p4"
 #include "sizes.p4"
 
-control Origins(in headers_t hdr, inout metadata_t meta) {
+control Origins(in headers_t hdr, inout known_t meta) {
     @id(0x13000007)
     direct_counter(CounterType.packets_and_bytes) origin_counter;
 
@@ -23,11 +22,11 @@ control Origins(in headers_t hdr, inout metadata_t meta) {
     // Of a packet that is not relayed no more is asked than whether its source is a node's.
     @id(0x01000011)
     action from_node(@id(1) node_t node) {
-        if (node != meta.relay.node0) {
+        if (meta.fate == Fate.RELAYED && node != meta.relay.node0) {
             if (node == meta.node) {
                 meta.node = meta.relay.node0;
                 meta.scid = meta.relay.scid0;
-            } else if (meta.relayed) {
+            } else {
                 meta.scid = 0;
             }
         }
@@ -49,11 +48,7 @@ control Origins(in headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        if (is_nobody(meta.source, hdr.ipv6.isValid())) {
-            meta.scid = 0;
-        } else {
-            origin.apply();
-        }
+        origin.apply();
     }
 }
 

@@ -9,13 +9,38 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
+// Octets of the frame from the IP header on, padding included.
+control Measure(in headers_t hdr, in standard_metadata_t standard, inout known_t meta) {
+    apply {
+        meta.ip_octets = standard.packet_length - ETHERNET_OCTETS;
+        if (hdr.packet_out.isValid()) {
+            meta.ip_octets = meta.ip_octets - PACKET_OUT_OCTETS;
+        }
+        if (hdr.vlan[0].isValid()) {
+            meta.ip_octets = meta.ip_octets - VLAN_OCTETS;
+        }
+        if (hdr.vlan[1].isValid()) {
+            meta.ip_octets = meta.ip_octets - VLAN_OCTETS;
+        }
+    }
+}
+
 // Addresses that no packet comes from.
 bool is_nobody(in address_t source, in bool ipv6) {
     return source == 0 || source == MAPPED ++ 32w0 || (ipv6 && source[127:32] == MAPPED);
 }
 
+// A packet from nobody, whatever the tables say of its source: rules U10 and U13.
+control CheckSource(in headers_t hdr, inout known_t meta) {
+    apply {
+        if (is_nobody(meta.source, hdr.ipv6.isValid())) {
+            meta.event = Event.DROP_SOURCE;
+        }
+    }
+}
+
 // A checksum that is wrong may be the UDP header's: which one it is takes a sum of its own.
-control CheckOuterIpv4(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
+control CheckOuterIpv4(in headers_t hdr, inout known_t meta, in standard_metadata_t standard) {
     bit<16> total = hdr.ipv4.total_length;
 
     apply {
@@ -38,7 +63,7 @@ control CheckOuterIpv4(in headers_t hdr, inout metadata_t meta, in standard_meta
     }
 }
 
-control CheckOuterIpv6(in headers_t hdr, inout metadata_t meta) {
+control CheckOuterIpv6(in headers_t hdr, inout known_t meta) {
     bit<16> length = hdr.ipv6.payload_length;
 
     apply {
@@ -53,7 +78,7 @@ control CheckOuterIpv6(in headers_t hdr, inout metadata_t meta) {
 }
 
 // Rules U5 to U7, one by one.
-control CheckOuter(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
+control CheckOuter(in headers_t hdr, inout known_t meta, in standard_metadata_t standard) {
     CheckOuterIpv4() check_ipv4;
     CheckOuterIpv6() check_ipv6;
 
@@ -71,7 +96,7 @@ control CheckOuter(in headers_t hdr, inout metadata_t meta, in standard_metadata
     }
 }
 
-control Outer(in headers_t hdr, inout metadata_t meta) {
+control Outer(in headers_t hdr, inout known_t meta) {
     @id(0x13000002)
     direct_counter(CounterType.packets_and_bytes) terminate_counter;
 
@@ -89,8 +114,8 @@ control Outer(in headers_t hdr, inout metadata_t meta) {
     @id(0x02000002)
     table terminate {
         key = {
-            meta.destination : exact @id(1) @name("outer_dst");
-            meta.tunnel      : exact @id(2) @name("tunnel");
+            meta.next   : exact @id(1) @name("outer_dst");
+            meta.tunnel : exact @id(2) @name("tunnel");
         }
         actions = {
             open;
@@ -102,12 +127,7 @@ control Outer(in headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        // IPv4-mapped addresses do not occur on the wire.
-        if (hdr.ipv6.isValid() && meta.destination[127:32] == MAPPED) {
-            meta.event = Event.PASS;
-        } else {
-            terminate.apply();
-        }
+        terminate.apply();
     }
 }
 

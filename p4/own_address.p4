@@ -12,13 +12,11 @@
 // Who asks for whom: ARP for IPv4 over Ethernet (RFC 826), or a neighbour solicitation (RFC 4861, section
 // 7.1.1) with no other option than the sender's address. Nobody where it is neither, and where the sender
 // may have the address itself: announcements, and questions whether it is free.
-control Question(in headers_t hdr, in standard_metadata_t standard, out address_t target,
-                 inout metadata_t meta) {
+control Question(in headers_t hdr, in standard_metadata_t standard, inout known_t meta) {
     apply {
-        target = 0;
         if (hdr.arp.isValid() && hdr.arp.kind == ARP_REQUEST && hdr.arp.sender != 0 &&
             hdr.arp.sender != hdr.arp.target) {
-            target = MAPPED ++ hdr.arp.target;
+            meta.question.target = MAPPED ++ hdr.arp.target;
             meta.next = MAPPED ++ hdr.arp.sender;
         }
         if (hdr.neighbour.isValid() && hdr.neighbour.type == NEIGHBOUR_SOLICITATION &&
@@ -27,17 +25,15 @@ control Question(in headers_t hdr, in standard_metadata_t standard, out address_
             hdr.ipv6.src != hdr.neighbour.target &&
             (hdr.ipv6.payload_length == SOLICITATION_OCTETS ||
              (hdr.link_address.isValid() && hdr.link_address.kind == SOURCE_LINK_ADDRESS))) {
-            target = hdr.neighbour.target;
+            meta.question.target = hdr.neighbour.target;
             meta.next = hdr.ipv6.src;
         }
     }
 }
 
 // Whether a packet asks for an own address; then meta.next is who asks.
-control OwnAddress(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard) {
+control OwnAddress(in headers_t hdr, inout known_t meta, in standard_metadata_t standard) {
     Question() question;
-    bit<12> vlan = 0;
-    address_t target;
 
     @id(0x13000009)
     direct_counter(CounterType.packets_and_bytes) own_address_counter;
@@ -49,16 +45,18 @@ control OwnAddress(in headers_t hdr, inout metadata_t meta, in standard_metadata
     // router: whether hosts on the link may send through here.
     @id(0x01000016)
     action answer(@id(1) bit<48> mac, @id(2) bit<1> router) {
-        meta.question = {mac, router, 0, target, hdr.ethernet.src, hdr.ethernet.dst};
+        meta.fate = Fate.QUESTION;
+        meta.question.mac = mac;
+        meta.question.router = router;
     }
 
     @switch_only
     @id(0x02000009)
     table own_address {
         key = {
-            meta.ingress_port : exact @id(1) @name("port");
-            vlan              : exact @id(2) @name("vlan"); // 0 = untagged
-            target            : exact @id(3) @name("address");
+            standard.ingress_port : exact @id(1) @name("port");
+            meta.question.vlan    : exact @id(2) @name("vlan"); // 0 = untagged
+            meta.question.target  : exact @id(3) @name("address");
         }
         actions = {
             answer;
@@ -70,15 +68,19 @@ control OwnAddress(in headers_t hdr, inout metadata_t meta, in standard_metadata
     }
 
     apply {
+        meta.question.vlan = 0;
+        meta.question.target = 0;
+        meta.question.asker = hdr.ethernet.src;
+        meta.question.asked = hdr.ethernet.dst;
         if (hdr.vlan[0].isValid()) {
-            vlan = hdr.vlan[0].id;
+            meta.question.vlan = hdr.vlan[0].id;
         }
-        question.apply(hdr, standard, target, meta);
-        if (target != 0 && !hdr.vlan[1].isValid()) {
+        question.apply(hdr, standard, meta);
+        if (meta.question.target != 0 && !hdr.vlan[1].isValid()) {
             own_address.apply();
         }
-        if (meta.question.isValid()) {
-            meta.port = meta.ingress_port;
+        if (meta.fate == Fate.QUESTION) {
+            meta.port = standard.ingress_port;
             meta.event = Event.PASS;
         }
     }
@@ -87,16 +89,13 @@ control OwnAddress(in headers_t hdr, inout metadata_t meta, in standard_metadata
 // The question becomes its answer, if the asker is known by its link-layer address: by now the table
 // fib has put that on, or another one, or none. A link-local address is nobody's next hop, and asks for
 // itself alone.
-control Answer(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
-    bool known = meta.event == Event.PASS && hdr.ethernet.dst == meta.question.asker;
-    bool for_us = meta.question.asked == meta.question.mac ||
-                  meta.question.asked[40:40] == 1; // or for a group
-
+control Answer(inout headers_t hdr, inout known_t meta, inout standard_metadata_t standard) {
     apply {
-        meta.event = Event.PASS;
-        known = known || meta.next[127:118] == 0x3FA; // fe80::/10
-        if (known && for_us && meta.question.asker[40:40] == 0) {
-            meta.answered = true;
+        if (((meta.event == Event.PASS && hdr.ethernet.dst == meta.question.asker) ||
+             meta.next[127:118] == 0x3FA) && // fe80::/10
+            (meta.question.asked == meta.question.mac || meta.question.asked[40:40] == 1) && // or a group
+            meta.question.asker[40:40] == 0) {
+            meta.fate = Fate.ANSWERED;
             hdr.ethernet.dst = meta.question.asker;
             hdr.ethernet.src = meta.question.mac;
             if (hdr.arp.isValid()) {
@@ -117,7 +116,9 @@ control Answer(inout headers_t hdr, inout metadata_t meta, inout standard_metada
         } else {
             hdr.ethernet.dst = meta.question.asked;
             hdr.ethernet.src = meta.question.asker;
+            meta.fate = Fate.RESOLUTION; // the controller's, as it came
         }
+        meta.event = Event.PASS;
     }
 }
 

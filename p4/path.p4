@@ -8,7 +8,7 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
-control PathHops(inout metadata_t meta) {
+control PathHops(inout known_t meta) {
     @id(0x1300000D)
     direct_counter(CounterType.packets_and_bytes) path_hop_counter;
 
@@ -22,28 +22,29 @@ control PathHops(inout metadata_t meta) {
     action to_peer(@id(1) port_t port, @id(2) @name("header") bit<8> kind, @id(3) bit<32> label,
                    @id(4) bit<32> label2, @id(5) bit<48> src_mac, @id(6) bit<48> dst_mac,
                    @id(7) address_t local, @id(8) address_t remote) {
-        meta.hop.kind = Hop.PEER;
+        meta.service.hop.kind = Hop.PEER;
+        meta.fate = Fate.PEER;
         meta.port = port;
-        meta.peer = {kind, label, label2, src_mac, dst_mac, local, remote};
+        meta.service.peer = {kind, label, label2, src_mac, dst_mac, local, remote};
     }
 
     @id(0x01000022)
     action to_node(@id(1) node_t node) {
-        meta.hop.kind = Hop.NODE;
+        meta.service.hop.kind = Hop.NODE;
         meta.node = node;
     }
 
     // One of several instances takes the packet: looked up again with it.
     @id(0x01000023)
     action to_group(@id(1) bit<16> group, @id(2) bit<1> by_destination) {
-        meta.hop.kind = Hop.GROUP;
-        meta.hop.group = group;
-        meta.hop.by_destination = by_destination;
+        meta.service.hop.kind = Hop.GROUP;
+        meta.service.hop.group = group;
+        meta.service.hop.by_destination = by_destination;
     }
 
     @id(0x01000024)
     action end() {
-        meta.hop.kind = Hop.END;
+        meta.service.hop.kind = Hop.END;
     }
 
     @id(0x01000025)
@@ -54,9 +55,9 @@ control PathHops(inout metadata_t meta) {
     @id(0x0200000D)
     table path_hop {
         key = {
-            meta.spi          : exact @id(1) @name("spi");
-            meta.si           : exact @id(2) @name("si");
-            meta.hop.instance : exact @id(3) @name("instance"); // 0 = not chosen yet
+            meta.inner.spi          : exact @id(1) @name("spi");
+            meta.inner.si           : exact @id(2) @name("si");
+            meta.service.hop.instance : exact @id(3) @name("instance"); // 0 = not chosen yet
         }
         actions = {
             to_peer;
@@ -76,7 +77,7 @@ control PathHops(inout metadata_t meta) {
     }
 }
 
-control Members(inout metadata_t meta) {
+control Members(inout known_t meta) {
     @id(0x1300000F)
     direct_counter(CounterType.packets_and_bytes) member_counter;
 
@@ -87,14 +88,14 @@ control Members(inout metadata_t meta) {
 
     @id(0x01000029)
     action choose(@id(1) bit<16> instance) {
-        meta.hop.instance = instance;
+        meta.service.hop.instance = instance;
     }
 
     // slot: the group, and one of its 256 buckets.
     @id(0x0200000F)
     table member {
         key = {
-            meta.hop.slot : exact @id(1) @name("slot");
+            meta.service.hop.slot : exact @id(1) @name("slot");
         }
         actions = {
             choose;
@@ -106,14 +107,15 @@ control Members(inout metadata_t meta) {
     }
 
     apply {
-        meta.hop.sum = mixed(mixed(HASH_SEED, meta.hop.customer[127:64]), meta.hop.customer[63:0]);
-        meta.hop.slot = 8w0 ++ meta.hop.group ++ meta.hop.sum[39:32];
+        meta.service.hop.sum = mixed(mixed(HASH_SEED, meta.service.hop.customer[127:64]),
+                                     meta.service.hop.customer[63:0]);
+        meta.service.hop.slot = 8w0 ++ meta.service.hop.group ++ meta.service.hop.sum[39:32];
         member.apply();
     }
 }
 
 // Customers who stay with an instance, however the others are spread.
-control Affinity(inout metadata_t meta) {
+control Affinity(inout known_t meta) {
     Members() members;
 
     @id(0x1300000E)
@@ -125,14 +127,14 @@ control Affinity(inout metadata_t meta) {
 
     @id(0x01000027)
     action pin(@id(1) bit<16> instance) {
-        meta.hop.instance = instance;
+        meta.service.hop.instance = instance;
     }
 
     @id(0x0200000E)
     table affinity {
         key = {
-            meta.hop.group    : exact @id(1) @name("group");
-            meta.hop.customer : exact @id(2) @name("customer");
+            meta.service.hop.group    : exact @id(1) @name("group");
+            meta.service.hop.customer : exact @id(2) @name("customer");
         }
         actions = {
             pin;
@@ -153,13 +155,13 @@ control Affinity(inout metadata_t meta) {
 
 // Which instance of a group takes the packet. The customer's address decides, which is the source on
 // forward paths and the destination on reverse ones, so that both directions take the same.
-control ChooseInstance(inout metadata_t meta) {
+control ChooseInstance(inout known_t meta) {
     Affinity() affinity;
 
     apply {
-        meta.hop.customer = meta.inner.src;
-        if (meta.hop.by_destination == 1) {
-            meta.hop.customer = meta.inner.dst;
+        meta.service.hop.customer = meta.inner.src;
+        if (meta.service.hop.by_destination == 1) {
+            meta.service.hop.customer = meta.inner.dst;
         }
         affinity.apply(meta);
     }

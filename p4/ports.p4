@@ -6,7 +6,7 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
-control Ports(inout metadata_t meta) {
+control Ports(inout known_t meta, in standard_metadata_t standard) {
     @id(0x13000001)
     direct_counter(CounterType.packets_and_bytes) port_role_counter;
 
@@ -26,16 +26,16 @@ control Ports(inout metadata_t meta) {
     @id(0x01000003)
     action access(@id(1) tenant_t tenant, @id(2) bit<8> hops) {
         meta.role = Role.ACCESS;
-        meta.tenant = tenant;
-        meta.hops = hops;
+        meta.inner.tenant = tenant;
+        meta.inner.hops = hops;
     }
 
     // Where users and other networks are: what comes in is led by classifier and route.
     @id(0x01000017)
     action edge(@id(1) tenant_t tenant, @id(2) bit<8> hops) {
         meta.role = Role.EDGE;
-        meta.tenant = tenant;
-        meta.hops = hops;
+        meta.inner.tenant = tenant;
+        meta.inner.hops = hops;
     }
 
     // Where a feature peer is. header: its packets come with this kind (moorline.wire.PeerHeader).
@@ -43,14 +43,15 @@ control Ports(inout metadata_t meta) {
     @id(0x01000018)
     action peer(@id(1) tenant_t tenant, @id(2) @name("header") bit<8> kind, @id(3) bit<1> by_mac) {
         meta.role = Role.PEER;
-        meta.tenant = tenant;
-        meta.steering = {kind, by_mac, 0, false, 0, 0, 0, 0};
+        meta.inner.tenant = tenant;
+        meta.inner.hops = 0;
+        meta.service.steering = {kind, by_mac, 0, false, 0, 0, 0};
     }
 
     @id(0x02000001)
     table port_role {
         key = {
-            meta.ingress_port : exact @id(1) @name("ingress_port");
+            standard.ingress_port : exact @id(1) @name("ingress_port");
         }
         actions = {
             underlay;

@@ -7,18 +7,27 @@
 #include "headers.p4"
 #include "metadata.p4"
 #include "origin.p4"
+#include "outer.p4"
 #include "tunnel.p4"
 
-control Relay(in headers_t hdr, inout metadata_t meta) {
+control Relay(in headers_t hdr, inout known_t meta) {
+    CheckSource() check_source;
     Origins() origins;
 
     apply {
-        origins.apply(hdr, meta);
-        if (meta.scid == 0 || (hdr.ipv4.isValid() && hdr.ipv4.ttl <= 1) ||
-            (hdr.ipv6.isValid() && hdr.ipv6.hop_limit <= 1)) {
+        // What comes as usual has a source, and a TTL to go on.
+        if (meta.role != Role.UNDERLAY) {
+            check_source.apply(hdr, meta);
+        }
+        if (meta.event == Event.RX) {
+            origins.apply(hdr, meta);
+        }
+        if (meta.scid == 0 || meta.role != Role.UNDERLAY) {
             if (meta.scid == 0) { // a third node, or a way that is closed
                 meta.event = Event.DROP_SOURCE;
-            } else if (!meta.delivered) {
+            } else if (meta.event == Event.RX && meta.fate != Fate.DELIVERED &&
+                       ((hdr.ipv4.isValid() && hdr.ipv4.ttl <= 1) ||
+                        (hdr.ipv6.isValid() && hdr.ipv6.hop_limit <= 1))) {
                 meta.event = Event.DROP_OUTER_TTL;
             }
         }
@@ -26,15 +35,15 @@ control Relay(in headers_t hdr, inout metadata_t meta) {
 }
 
 // What new outer headers of the other family take over from those that the packet came with.
-control TakeOver(in headers_t hdr, inout metadata_t meta) {
+control TakeOver(in headers_t hdr, inout known_t meta) {
     apply {
-        meta.departure.setValid();
         meta.departure.flow = 4w0 ++ hdr.ports.src[13:0] ++ hdr.ports.src[13:0];
-        meta.spi = hdr.option.spi;
-        meta.si = hdr.option.si;
-        meta.inner.setValid();
+        meta.inner.tenant = hdr.geneve.vni;
+        meta.inner.spi = hdr.option.spi;
+        meta.inner.si = hdr.option.si;
         meta.inner.ipv6 = hdr.geneve.protocol == ETHERTYPE_IPV6;
         meta.inner.length = (bit<32>)hdr.udp.length - UDP_OCTETS - DATA_HEADER_OCTETS;
+        meta.inner.frame_octets = ETHERNET_OCTETS + meta.inner.length;
         if (hdr.ipv6.isValid()) {
             meta.departure.traffic_class = hdr.ipv6.traffic_class;
             meta.departure.ttl = hdr.ipv6.hop_limit - 1;
@@ -47,7 +56,7 @@ control TakeOver(in headers_t hdr, inout metadata_t meta) {
 
 // What a packet of ours that comes straight from its node has no need of: no VLAN tags, no padding,
 // and all that a receiver ignores as A7 has it.
-control Straighten(inout headers_t hdr, inout metadata_t meta) {
+control Straighten(inout headers_t hdr, inout known_t meta) {
     Tag() tag;
 
     apply {
@@ -60,24 +69,24 @@ control Straighten(inout headers_t hdr, inout metadata_t meta) {
         hdr.vlan[1].setInvalid();
         if (hdr.ipv6.isValid()) {
             hdr.ethernet.type = ETHERTYPE_IPV6;
-            meta.ip_octets = IPV6_OCTETS + (bit<32>)hdr.ipv6.payload_length;
+            meta.inner.frame_octets =
+                ETHERNET_OCTETS + IPV6_OCTETS + (bit<32>)hdr.ipv6.payload_length;
         } else {
             hdr.ethernet.type = ETHERTYPE_IPV4;
             hdr.ipv4.fragmentation = ATOMIC;
-            meta.ip_octets = (bit<32>)hdr.ipv4.total_length;
+            meta.inner.frame_octets = ETHERNET_OCTETS + (bit<32>)hdr.ipv4.total_length;
         }
         tag.apply(hdr, meta);
         if (meta.uplink.vlan != 0) {
-            meta.ip_octets = meta.ip_octets + VLAN_OCTETS;
+            meta.inner.frame_octets = meta.inner.frame_octets + VLAN_OCTETS;
         }
-        meta.ip_octets = meta.ip_octets + ETHERNET_OCTETS; // all of the frame
-        truncate(meta.ip_octets);
+        truncate(meta.inner.frame_octets);
     }
 }
 
 // Outer headers of the same family become those of A7 where they stand: cheaper than new ones. Their
 // lengths, and all of Geneve but reserved bits and the SCID, have been found to be right.
-control Rewrite(inout headers_t hdr, inout metadata_t meta) {
+control Rewrite(inout headers_t hdr, inout known_t meta) {
     Straighten() straighten;
 
     @hidden action too_big() {
@@ -103,24 +112,15 @@ control Rewrite(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        if (hdr.ipv4.isValid()) {
-            if (hdr.ipv4.total_length > meta.uplink.mtu) {
-                too_big();
-            } else {
-                rewrite_ipv4();
-            }
-        } else if ((bit<32>)hdr.ipv6.payload_length + IPV6_OCTETS > (bit<32>)meta.uplink.mtu) {
-            too_big();
-        } else {
+        if (hdr.ipv4.isValid() && hdr.ipv4.total_length <= meta.uplink.mtu) {
+            rewrite_ipv4();
+        } else if (hdr.ipv6.isValid() &&
+                   (bit<32>)hdr.ipv6.payload_length + IPV6_OCTETS <= (bit<32>)meta.uplink.mtu) {
             rewrite_ipv6();
+        } else {
+            too_big();
         }
-        if (hdr.vlan[0].isValid() || meta.uplink.vlan != 0 || hdr.ports.src < FLOW_PORT_BASE ||
-            hdr.udp.checksum != 0 || hdr.geneve.form != DATA_FORM || hdr.geneve.reserved != 0 ||
-            hdr.option.magic != OPTION_MAGIC ||
-            (hdr.ipv4.isValid() && (hdr.ipv4.fragmentation != ATOMIC ||
-                                    meta.ip_octets != (bit<32>)hdr.ipv4.total_length)) ||
-            (hdr.ipv6.isValid() &&
-             meta.ip_octets != IPV6_OCTETS + (bit<32>)hdr.ipv6.payload_length)) {
+        if (meta.role == Role.UNUSUAL || meta.uplink.vlan != 0) {
             straighten.apply(hdr, meta);
         }
     }

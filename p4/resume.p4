@@ -6,7 +6,7 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
-control Resume(inout metadata_t meta) {
+control Resume(inout known_t meta, in standard_metadata_t standard) {
     @id(0x13000010)
     direct_counter(CounterType.packets_and_bytes) resume_counter;
 
@@ -18,26 +18,26 @@ control Resume(inout metadata_t meta) {
     // si: already without the peer. check: what has to agree (moorline.wire.PeerCheck).
     @id(0x0100002B)
     action resume_path(@id(1) bit<24> spi, @id(2) bit<8> si, @id(3) bit<2> check) {
-        meta.spi = spi;
-        meta.si = si;
-        meta.steering.check = check;
+        meta.inner.spi = spi;
+        meta.inner.si = si;
+        meta.service.steering.check = check;
     }
 
     // The path is that of the packet's class. position: how many peers are behind it.
     @id(0x0100002C)
     action resume_class(@id(1) bit<8> position, @id(2) bit<16> mtu) {
-        meta.steering.by_class = true;
-        meta.steering.position = position;
-        meta.path_mtu = mtu;
+        meta.service.steering.by_class = true;
+        meta.service.steering.position = position;
+        meta.inner.path_mtu = mtu;
     }
 
     @id(0x02000010)
     table resume {
         key = {
-            meta.ingress_port     : exact @id(1) @name("ingress_port");
-            meta.steering.kind    : exact @id(2) @name("header");
-            meta.steering.label   : exact @id(3) @name("label");
-            meta.steering.src_mac : exact @id(4) @name("src_mac"); // 0 = it does not count at this port
+            standard.ingress_port         : exact @id(1) @name("ingress_port");
+            meta.service.steering.kind    : exact @id(2) @name("header");
+            meta.service.steering.label   : exact @id(3) @name("label");
+            meta.service.steering.src_mac : exact @id(4) @name("src_mac"); // 0 = no matter at this port
         }
         actions = {
             resume_path;

@@ -7,7 +7,7 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
-control Routes(inout metadata_t meta) {
+control Routes(inout known_t meta) {
     @id(0x13000011)
     direct_counter(CounterType.packets_and_bytes) route_counter;
 
@@ -19,13 +19,13 @@ control Routes(inout metadata_t meta) {
     // vlan: 0 = untagged.
     @id(0x0100002E)
     action route_port(@id(1) port_t port, @id(2) bit<16> vlan) {
-        meta.way = {Way.PORT, vlan, 0, 0, 0, 0};
+        meta.fate = Fate.PORT;
+        meta.service.way = {vlan, 0, 0, 0, 0};
         meta.port = port;
     }
 
     @id(0x0100002F)
     action route_node(@id(1) node_t node) {
-        meta.way = {Way.NODE, 0, 0, 0, 0, 0};
         meta.node = node;
     }
 
@@ -33,7 +33,8 @@ control Routes(inout metadata_t meta) {
     @id(0x01000030)
     action route_tunnel(@id(1) port_t port, @id(2) bit<8> tunnel, @id(3) address_t remote,
                         @id(4) bit<32> key) {
-        meta.way = {Way.TUNNEL, 0, tunnel, key, 0, 0};
+        meta.fate = Fate.TUNNEL;
+        meta.service.way = {0, tunnel, key, 0, 0};
         meta.port = port;
         meta.next = remote;
         meta.node = 0;
@@ -42,7 +43,7 @@ control Routes(inout metadata_t meta) {
     @id(0x02000011)
     table route {
         key = {
-            meta.tenant    : exact @id(1) @name("tenant");
+            meta.inner.tenant    : exact @id(1) @name("tenant");
             meta.inner.dst : lpm @id(2) @name("destination");
         }
         actions = {

@@ -8,7 +8,7 @@
 #include "metadata.p4"
 #include "sizes.p4"
 
-control Scids(in headers_t hdr, inout metadata_t meta) {
+control Scids(in headers_t hdr, inout known_t meta) {
     @id(0x13000003)
     direct_counter(CounterType.packets_and_bytes) scid_counter;
 
@@ -24,24 +24,29 @@ control Scids(in headers_t hdr, inout metadata_t meta) {
     action deliver(@id(1) port_t port, @id(2) tenant_t tenant, @id(3) node_t node,
                    @id(4) bit<32> local4, @id(5) bit<32> peer4, @id(6) address_t local6,
                    @id(7) address_t peer6, @id(8) bit<8> hops) {
-        meta.delivered = true;
+        meta.fate = Fate.DELIVERED;
         meta.scid = SOME_SCID;
         meta.port = port;
-        meta.tenant = tenant;
+        meta.inner.tenant = tenant;
         meta.node = node;
-        meta.addresses = {local4, peer4, local6, peer6};
-        meta.hops = hops;
+        meta.inner.addresses = {local4, peer4, local6, peer6};
+        meta.inner.hops = hops;
+        if (hdr.geneve.vni != tenant) {
+            meta.event = Event.DROP_TENANT;
+        }
     }
 
     // What comes from node0 goes on to node1 as scid1, what comes from node1 to node0 as scid0.
     @id(0x0100000F)
     action relay(@id(1) tenant_t tenant, @id(2) node_t node0, @id(3) scid_t scid0,
                  @id(4) node_t node1, @id(5) scid_t scid1) {
-        meta.relayed = true;
-        meta.tenant = tenant;
+        meta.fate = Fate.RELAYED;
         meta.relay = {node0, scid0};
         meta.node = node1;
         meta.scid = scid1;
+        if (hdr.geneve.vni != tenant) {
+            meta.event = Event.DROP_TENANT;
+        }
     }
 
     @id(0x02000003)
@@ -61,11 +66,7 @@ control Scids(in headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        if (scid.apply().hit) {
-            if (hdr.geneve.vni != meta.tenant) {
-                meta.event = Event.DROP_TENANT;
-            }
-        }
+        scid.apply();
     }
 }
 

@@ -23,46 +23,54 @@
 const bit<2> CHECK_CONNECTION = 1; // moorline.wire.PeerCheck
 const bit<2> CHECK_CLASS      = 2;
 
-#define IS_PROBE(meta) (meta.inner.protocol == PROTOCOL_UDP && meta.class.dst_port == OAM_PORT)
+#define IS_PROBE(meta) (meta.inner.protocol == PROTOCOL_UDP && meta.service.class.dst_port == OAM_PORT)
 
 // Through the pipeline again.
-control LookAgain(in headers_t hdr, inout metadata_t meta) {
+control LookAgain(in headers_t hdr, in known_t meta, in standard_metadata_t standard,
+                  inout Again again, inout kept_t kept) {
     apply {
-        meta.kept = (bit<3>)meta.service.next ++ (bit<3>)meta.role ++ (bit<1>)meta.service.inside ++
-                    (bit<1>)meta.service.asked ++ meta.service.available ++ meta.tenant ++ meta.hops ++
-                    meta.scid ++ meta.node ++ meta.spi ++ meta.si ++ meta.path_mtu ++
-                    meta.hop.instance ++ 7w0 ++ meta.ingress_port;
-        meta.again = hdr.packet_out.isValid() ? Again.PACKET_OUT : Again.PACKET;
+        kept = (bit<3>)meta.service.next ++ (bit<3>)meta.role ++ (bit<1>)meta.service.inside ++
+               (bit<1>)meta.service.asked ++ meta.service.available ++ meta.inner.tenant ++
+               meta.inner.hops ++ meta.scid ++ meta.node ++ meta.inner.spi ++ meta.inner.si ++
+               meta.inner.path_mtu ++ meta.service.hop.instance ++ 7w0 ++ standard.ingress_port;
+        again = Again.PACKET;
+        if (hdr.packet_out.isValid()) {
+            again = Again.PACKET_OUT;
+        }
         resubmit_preserving_field_list(FIELDS_KEPT);
         exit;
     }
 }
 
 // What was known when the packet was sent through again.
-control Restore(inout metadata_t meta) {
+control Restore(in kept_t kept, inout known_t meta, inout standard_metadata_t standard) {
     apply {
-        meta.service = {(Look)meta.kept[231:229], Look.FIRST, meta.kept[225:225] == 1,
-                        meta.kept[224:224] == 1, meta.kept[223:192], 0, 0, 0, 0};
-        meta.role = (Role)meta.kept[228:226];
-        meta.tenant = meta.kept[191:168];
-        meta.hops = meta.kept[167:160];
-        meta.scid = meta.kept[159:96];
-        meta.node = meta.kept[95:80];
-        meta.spi = meta.kept[79:56];
-        meta.si = meta.kept[55:48];
-        meta.path_mtu = meta.kept[47:32];
-        meta.ingress_port = meta.kept[8:0];
-        meta.class = {0, 0, 0, 0, 0, 0};
+        standard.ingress_port = kept[8:0];
+        meta.role = (Role)kept[228:226];
+        meta.scid = kept[159:96];
+        meta.node = kept[95:80];
+        meta.inner.tenant = kept[191:168];
+        meta.inner.hops = kept[167:160];
+        meta.inner.spi = kept[79:56];
+        meta.inner.si = kept[55:48];
+        meta.inner.path_mtu = kept[47:32];
+        meta.service.look = (Look)kept[231:229];
+        meta.service.inside = kept[225:225] == 1;
+        meta.service.asked = kept[224:224] == 1;
+        meta.service.available = kept[223:192];
+        meta.service.class = {0, 0, 0, 0, 0};
+        meta.service.hop.instance = kept[31:16];
     }
 }
 
 // Of a sound packet, by where it came from; on its first way only.
-control Admit(in headers_t hdr, inout metadata_t meta) {
+control Admit(in headers_t hdr, inout known_t meta) {
     LinkLocal() link_local;
     CheckTtl() check_ttl;
 
     apply {
-        if (meta.role == Role.DEVICE && meta.inner.src & meta.device.mask != meta.device.address) {
+        if (meta.role == Role.DEVICE &&
+            meta.inner.src & meta.service.device.mask != meta.service.device.address) {
             meta.event = Event.DROP_DEVICE_ADDRESS;
         } else if (meta.role != Role.PATH) {
             link_local.apply(meta);
@@ -81,60 +89,59 @@ control Admit(in headers_t hdr, inout metadata_t meta) {
 }
 
 // What connection says of a packet at the end of its path.
-control AtEnd(inout metadata_t meta) {
+control AtEnd(inout known_t meta) {
     apply {
-        if (meta.event != Event.RX || (meta.local && meta.port == 0)) {
+        if (meta.event != Event.RX || (meta.inner.local && meta.port == 0)) {
             meta.event = Event.DROP_PEER_UNEXPECTED;
         } else {
-            meta.spi = 0;
-            meta.si = 0;
+            meta.inner.spi = 0;
+            meta.inner.si = 0;
         }
     }
 }
 
 // What connection says of a packet back from a feature peer: the path is not its.
-control BackOfConnection(inout metadata_t meta) {
+control BackOfConnection(inout known_t meta) {
     apply {
-        if (meta.event == Event.RX && meta.local) {
-            meta.local = false;
+        if (meta.event == Event.RX && meta.inner.local) {
+            meta.inner.local = false;
             meta.scid = 0;
-        } else if (meta.event != Event.RX || meta.spi[23:8] != meta.service.spi[23:8]) {
+        } else if (meta.event != Event.RX || meta.inner.spi[23:8] != meta.service.spi[23:8]) {
             meta.event = Event.DROP_PEER_UNEXPECTED;
         } else {
             meta.service.asked = true;
         }
-        meta.spi = meta.service.spi;
-        meta.si = meta.service.si;
+        meta.inner.spi = meta.service.spi;
+        meta.inner.si = meta.service.si;
     }
 }
 
 // What its class says of a packet back from a feature peer.
-control BackOfClass(inout metadata_t meta) {
+control BackOfClass(inout known_t meta) {
     apply {
-        if (!meta.steering.by_class) {
-            if (meta.spi[23:8] != meta.service.spi[23:8]) {
+        if (!meta.service.steering.by_class) {
+            if (meta.inner.spi[23:8] != meta.service.spi[23:8]) {
                 meta.event = Event.DROP_PEER_UNEXPECTED;
             }
-            meta.spi = meta.service.spi;
-            meta.si = meta.service.si;
-        } else if (meta.spi == 0) {
+            meta.inner.spi = meta.service.spi;
+            meta.inner.si = meta.service.si;
+        } else if (meta.inner.spi == 0) {
             meta.event = Event.DROP_PEER_UNEXPECTED;
-        } else if (meta.si <= meta.steering.position) {
+        } else if (meta.inner.si <= meta.service.steering.position) {
             meta.event = Event.DROP_SERVICE_INDEX;
         } else {
-            meta.si = meta.si - meta.steering.position;
+            meta.inner.si = meta.inner.si - meta.service.steering.position;
         }
     }
 }
 
 // A packet comes onto a path: rule S4.
-control EnterPath(inout metadata_t meta) {
+control EnterPath(inout known_t meta) {
     apply {
         if (meta.role == Role.ACCESS && IS_PROBE(meta)) {
             meta.event = Event.DROP_PROBE_END;
-        } else if (meta.inner.length > (bit<32>)meta.path_mtu) {
-            meta.departure.setValid();
-            meta.departure.room = meta.path_mtu;
+        } else if (meta.inner.length > (bit<32>)meta.inner.path_mtu) {
+            meta.departure.room = meta.inner.path_mtu;
             meta.event = Event.PUNT_TOO_BIG;
             if (meta.role == Role.DEVICE) {
                 meta.event = Event.DROP_OUTER_TOO_BIG;
@@ -144,7 +151,7 @@ control EnterPath(inout metadata_t meta) {
 }
 
 // Connection and class, as far as the packet needs them: rules A3, S6, and the checks of S9.
-control Know(inout metadata_t meta) {
+control Know(inout known_t meta) {
     Connections() connections;
     BackOfConnection() back_of_connection;
     AtEnd() at_end;
@@ -152,14 +159,14 @@ control Know(inout metadata_t meta) {
     BackOfClass() back_of_class;
 
     apply {
-        meta.service.spi = meta.spi;
-        meta.service.si = meta.si;
-        meta.service.mtu = meta.path_mtu;
+        meta.service.spi = meta.inner.spi;
+        meta.service.si = meta.inner.si;
+        meta.service.mtu = meta.inner.path_mtu;
         if (meta.role == Role.ACCESS || meta.service.look == Look.END ||
-            (meta.role == Role.PEER && meta.steering.check == CHECK_CONNECTION)) {
+            (meta.role == Role.PEER && meta.service.steering.check == CHECK_CONNECTION)) {
             connections.apply(meta);
             if (meta.role == Role.ACCESS) {
-                if (meta.event == Event.RX && meta.local && meta.port == 0) {
+                if (meta.event == Event.RX && meta.inner.local && meta.port == 0) {
                     meta.event = Event.PASS;
                 }
             } else if (meta.service.look == Look.END) {
@@ -168,28 +175,28 @@ control Know(inout metadata_t meta) {
                 back_of_connection.apply(meta);
             }
         } else if (meta.role != Role.PATH &&
-                   (meta.role != Role.PEER || meta.steering.by_class ||
-                    meta.steering.check == CHECK_CLASS)) {
+                   (meta.role != Role.PEER || meta.service.steering.by_class ||
+                    meta.service.steering.check == CHECK_CLASS)) {
             classify.apply(meta);
             if (meta.event == Event.RX && meta.role == Role.PEER) {
                 back_of_class.apply(meta);
             }
         }
-        if (meta.service.mtu < meta.path_mtu) {
-            meta.path_mtu = meta.service.mtu;
+        if (meta.service.mtu < meta.inner.path_mtu) {
+            meta.inner.path_mtu = meta.service.mtu;
         }
     }
 }
 
 // What comes next on the path: rule S5.
-control NextHop(inout metadata_t meta) {
+control NextHop(inout known_t meta, in standard_metadata_t standard) {
     PathHops() path_hops;
     ChooseInstance() choose_instance;
     TellPathTrace() tell_path_trace;
 
     apply {
         path_hops.apply(meta);
-        if (meta.event == Event.RX && meta.hop.kind == Hop.GROUP) {
+        if (meta.event == Event.RX && meta.service.hop.kind == Hop.GROUP) {
             if (meta.service.look == Look.HOP) {
                 meta.event = Event.DROP_SERVICE_PATH;
             } else {
@@ -200,8 +207,8 @@ control NextHop(inout metadata_t meta) {
             }
         }
         if (meta.event == Event.RX && meta.service.next == Look.FIRST && IS_PROBE(meta)) {
-            tell_path_trace.apply(meta);
-            if (meta.hop.kind == Hop.END) {
+            tell_path_trace.apply(meta, standard);
+            if (meta.service.hop.kind == Hop.END) {
                 meta.event = Event.DROP_PROBE_END;
             }
         }
@@ -209,23 +216,23 @@ control NextHop(inout metadata_t meta) {
 }
 
 // Where a packet leaves that is on no path, or at the end of one: rule S11.
-control Lead(in headers_t hdr, inout metadata_t meta) {
+control Lead(in headers_t hdr, inout known_t meta) {
     Routes() routes;
     CheckTtl() check_ttl;
 
     apply {
         routes.apply(meta);
-        if (meta.event == Event.RX && meta.way.kind != Way.TUNNEL) {
+        if (meta.event == Event.RX && meta.fate != Fate.TUNNEL) {
             check_ttl.apply(hdr, meta);
-        }
-        if (meta.event == Event.RX && meta.way.kind == Way.NODE && meta.spi == 0) {
-            meta.event = Event.DROP_NO_ROUTE;
+            if (meta.event == Event.RX && meta.fate != Fate.PORT && meta.inner.spi == 0) { // to a node
+                meta.event = Event.DROP_NO_ROUTE;
+            }
         }
     }
 }
 
 // The outer TTL of a packet that goes on to another node.
-control PathTtl(in headers_t hdr, inout metadata_t meta) {
+control PathTtl(in headers_t hdr, inout known_t meta) {
     apply {
         if (hdr.ipv4.isValid()) {
             meta.departure.ttl = hdr.ipv4.ttl - 1;
@@ -236,15 +243,14 @@ control PathTtl(in headers_t hdr, inout metadata_t meta) {
 }
 
 // To an access or edge port.
-control ToPort(inout headers_t hdr, inout metadata_t meta) {
+control ToPort(inout headers_t hdr, inout known_t meta) {
     Strip() strip;
 
     apply {
         strip.apply(hdr, meta);
-        meta.inner.frame_octets = ETHERNET_OCTETS + meta.inner.length;
-        if (meta.way.isValid() && meta.way.vlan != 0) {
-            hdr.vlan[0] = {meta.way.vlan[15:13], meta.way.vlan[12:12], meta.way.vlan[11:0],
-                           hdr.ethernet.type};
+        if (meta.service.way.vlan != 0) {
+            hdr.vlan[0] = {meta.service.way.vlan[15:13], meta.service.way.vlan[12:12],
+                           meta.service.way.vlan[11:0], hdr.ethernet.type};
             hdr.ethernet.type = ETHERTYPE_VLAN;
             meta.inner.frame_octets = meta.inner.frame_octets + VLAN_OCTETS;
         }
@@ -255,7 +261,7 @@ control ToPort(inout headers_t hdr, inout metadata_t meta) {
 }
 
 // To a port here, without a tunnel: rules A8, S7 and S11.
-control ToPlain(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+control ToPlain(inout headers_t hdr, inout known_t meta, inout standard_metadata_t standard) {
     Ttl() ttl;
     ToPort() to_port;
     ToPeer() to_peer;
@@ -263,7 +269,7 @@ control ToPlain(inout headers_t hdr, inout metadata_t meta, inout standard_metad
     apply {
         ttl.apply(hdr.ipv4, hdr.ipv6, meta);
         if (meta.event == Event.RX) {
-            if (meta.peer.isValid()) {
+            if (meta.fate == Fate.PEER) {
                 to_peer.apply(hdr, meta, standard);
             } else {
                 to_port.apply(hdr, meta);
@@ -273,7 +279,8 @@ control ToPlain(inout headers_t hdr, inout metadata_t meta, inout standard_metad
 }
 
 // From the frame to where the packet goes next. The event stays RX while that is a node, or a tunnel.
-control Service(inout headers_t hdr, inout metadata_t meta) {
+control Service(inout headers_t hdr, inout known_t meta, inout standard_metadata_t standard,
+                inout Again again, inout kept_t kept) {
     OpenFrame() open_frame;
     Restore() restore;
     JudgePacket() judge_packet;
@@ -289,64 +296,71 @@ control Service(inout headers_t hdr, inout metadata_t meta) {
     PathTtl() path_ttl;
 
     apply {
-        if (meta.again == Again.NO) {
-            open_frame.apply(hdr, meta);
+        if (again == Again.NO) {
+            open_frame.apply(hdr, meta, standard);
         } else {
-            restore.apply(meta);
+            restore.apply(kept, meta, standard);
         }
+        meta.inner.local = false;
+        meta.service.next = Look.FIRST;
+        meta.service.hop.kind = Hop.NONE;
+        meta.service.way = {0, 0, 0, 0, 0};
         if (meta.event == Event.RX) {
             judge_packet.apply(hdr, meta);
         }
-        if (meta.event == Event.RX && meta.again == Again.NO) {
+        if (meta.event == Event.RX && meta.service.look == Look.FIRST) {
             admit.apply(hdr, meta);
         }
-        if (meta.event == Event.RX && (meta.role == Role.PATH || meta.role == Role.DEVICE)) {
+        if (meta.event == Event.RX &&
+            (meta.role == Role.PATH || meta.role == Role.DEVICE)) {
             ecn.apply(hdr, meta);
             meta.inner.traffic_class[1:0] = meta.inner.ecn;
         }
-        if (meta.event == Event.RX && meta.again == Again.NO && meta.role == Role.PEER) {
-            resume.apply(meta);
+        if (meta.event == Event.RX && meta.service.look == Look.FIRST &&
+            meta.role == Role.PEER) {
+            resume.apply(meta, standard);
         }
         if (meta.event == Event.RX && meta.service.look != Look.HOP) {
             know.apply(meta);
         }
-        if (meta.event == Event.RX && meta.spi != 0 && meta.again == Again.NO && meta.role != Role.PATH &&
+        if (meta.event == Event.RX && meta.inner.spi != 0 &&
+            meta.service.look == Look.FIRST && meta.role != Role.PATH &&
             meta.role != Role.PEER) {
             enter_path.apply(meta);
         }
-        if (meta.event == Event.RX && meta.spi != 0) {
-            meta.hop = {Hop.NONE, meta.kept[31:16], 0, 0, 0, 0, 0, 0};
+        if (meta.event == Event.RX && meta.inner.spi != 0) {
             if (meta.role == Role.ACCESS) {
                 meta.service.asked = true;
             }
-            next_hop.apply(meta);
+            next_hop.apply(meta, standard);
         }
-        if (meta.event == Event.RX && meta.hop.isValid() && meta.hop.kind == Hop.END &&
-            meta.scid != 0) {
+        if (meta.event == Event.RX && meta.service.hop.kind == Hop.END && meta.scid != 0) {
             if (!meta.service.asked) {
                 meta.service.next = Look.END;
             } else {
-                meta.spi = 0;
-                meta.si = 0;
+                meta.inner.spi = 0;
+                meta.inner.si = 0;
             }
         } else if (meta.event == Event.RX &&
-                   ((meta.hop.isValid() && meta.hop.kind == Hop.END) ||
-                    (meta.spi == 0 && (meta.role == Role.EDGE || meta.role == Role.DEVICE)))) {
+                   (meta.service.hop.kind == Hop.END ||
+                    (meta.inner.spi == 0 &&
+                     (meta.role == Role.EDGE || meta.role == Role.DEVICE)))) {
             lead.apply(hdr, meta);
         }
         if (meta.service.next != Look.FIRST) {
-            look_again.apply(hdr, meta);
+            look_again.apply(hdr, meta, standard, again, kept);
         }
         if (meta.event == Event.RX) {
             flow.apply(meta);
             if (meta.role == Role.PATH) {
                 path_ttl.apply(hdr, meta);
             }
-            if (meta.peer.isValid() || meta.local ||
-                (meta.way.isValid() && meta.way.kind == Way.PORT)) {
-                meta.plain = true;
+            if (meta.inner.local) {
+                meta.fate = Fate.PORT;
+            }
+            if (meta.fate == Fate.PORT || meta.fate == Fate.PEER) {
                 meta.node = 0;
-            } else if (meta.node == 0 && !meta.way.isValid()) {
+            } else if (meta.node == 0 && meta.fate != Fate.TUNNEL) {
                 meta.event = Event.DROP_NODE_UNKNOWN;
             }
         }

@@ -7,7 +7,7 @@
 #include "metadata.p4"
 #include "tunnel.p4"
 
-control Strip(inout headers_t hdr, inout metadata_t meta) {
+control Strip(inout headers_t hdr, inout known_t meta) {
     TakeOff() take_off;
 
     apply {

@@ -10,30 +10,30 @@
 #include "metadata.p4"
 
 // Whether the packet of a port may go on; what it may is lowered where it leaves.
-control CheckTtl(in headers_t hdr, inout metadata_t meta) {
+control CheckTtl(in headers_t hdr, inout known_t meta) {
     apply {
-        if (meta.hops != 0 && ((meta.inner.ipv6 && hdr.ipv6.hop_limit <= meta.hops) ||
-                               (!meta.inner.ipv6 && hdr.ipv4.ttl <= meta.hops))) {
+        if (meta.inner.hops != 0 && ((meta.inner.ipv6 && hdr.ipv6.hop_limit <= meta.inner.hops) ||
+                               (!meta.inner.ipv6 && hdr.ipv4.ttl <= meta.inner.hops))) {
             meta.event = Event.PUNT_TTL_EXPIRED;
         }
     }
 }
 
-control Ttl(inout ipv4_t ipv4, inout ipv6_t ipv6, inout metadata_t meta) {
+control Ttl(inout ipv4_t ipv4, inout ipv6_t ipv6, inout known_t meta) {
     apply {
-        if (meta.hops != 0) {
+        if (meta.inner.hops != 0) {
             if (meta.inner.ipv6) {
-                if (ipv6.hop_limit <= meta.hops) {
+                if (ipv6.hop_limit <= meta.inner.hops) {
                     meta.event = Event.PUNT_TTL_EXPIRED;
                 } else {
-                    ipv6.hop_limit = ipv6.hop_limit - meta.hops;
+                    ipv6.hop_limit = ipv6.hop_limit - meta.inner.hops;
                 }
-            } else if (ipv4.ttl <= meta.hops) {
+            } else if (ipv4.ttl <= meta.inner.hops) {
                 meta.event = Event.PUNT_TTL_EXPIRED;
             } else {
                 ipv4.checksum = checksum_replaced(ipv4.checksum, ipv4.ttl ++ 8w0,
-                                                  (ipv4.ttl - meta.hops) ++ 8w0);
-                ipv4.ttl = ipv4.ttl - meta.hops;
+                                                  (ipv4.ttl - meta.inner.hops) ++ 8w0);
+                ipv4.ttl = ipv4.ttl - meta.inner.hops;
             }
         }
     }

@@ -6,7 +6,7 @@
 #include "headers.p4"
 #include "metadata.p4"
 
-control PutOuterIpv4(inout headers_t hdr, in metadata_t meta) {
+control PutOuterIpv4(inout headers_t hdr, in known_t meta) {
     apply {
         hdr.tunnel_ipv4 = {
             IPV4_PLAIN, meta.departure.traffic_class,
@@ -16,7 +16,7 @@ control PutOuterIpv4(inout headers_t hdr, in metadata_t meta) {
     }
 }
 
-control PutOuterIpv6(inout headers_t hdr, in metadata_t meta) {
+control PutOuterIpv6(inout headers_t hdr, in known_t meta) {
     apply {
         hdr.tunnel_ipv6 = {
             6, meta.departure.traffic_class, (bit<20>)meta.departure.flow[31:15],
@@ -27,12 +27,13 @@ control PutOuterIpv6(inout headers_t hdr, in metadata_t meta) {
 }
 
 // UDP, Geneve and our option.
-control PutDataHeader(inout headers_t hdr, in metadata_t meta) {
+control PutDataHeader(inout headers_t hdr, in known_t meta) {
     apply {
         hdr.tunnel_data = {
             FLOW_PORT_BASE | (bit<16>)meta.departure.flow[13:0], GENEVE_PORT,
             (bit<16>)(meta.inner.length + UDP_OCTETS + DATA_HEADER_OCTETS), 0,
-            DATA_FORM, ETHERTYPE_IPV4, meta.tenant, 0, OPTION_MAGIC, meta.scid, meta.spi, meta.si
+            DATA_FORM, ETHERTYPE_IPV4, meta.inner.tenant, 0, OPTION_MAGIC, meta.scid,
+            meta.inner.spi, meta.inner.si
         };
         if (meta.inner.ipv6) {
             hdr.tunnel_data.protocol = ETHERTYPE_IPV6;
@@ -41,7 +42,7 @@ control PutDataHeader(inout headers_t hdr, in metadata_t meta) {
 }
 
 // A VLAN tag before the outer headers, where the uplink has one.
-control Tag(inout headers_t hdr, in metadata_t meta) {
+control Tag(inout headers_t hdr, in known_t meta) {
     apply {
         if (meta.uplink.vlan != 0) {
             hdr.vlan[0] = {meta.uplink.vlan[15:13], meta.uplink.vlan[12:12],
@@ -51,7 +52,7 @@ control Tag(inout headers_t hdr, in metadata_t meta) {
     }
 }
 
-control Encapsulate(inout headers_t hdr, inout metadata_t meta) {
+control Encapsulate(inout headers_t hdr, inout known_t meta) {
     PutOuterIpv4() put_ipv4;
     PutOuterIpv6() put_ipv6;
     PutDataHeader() put_data_header;
@@ -68,12 +69,11 @@ control Encapsulate(inout headers_t hdr, inout metadata_t meta) {
         put_data_header.apply(hdr, meta);
         tag.apply(hdr, meta);
         // Padding of a short frame is cut off.
-        meta.departure.frame_octets =
-            ETHERNET_OCTETS + meta.departure.overhead + meta.inner.length;
+        meta.inner.frame_octets = meta.inner.frame_octets + meta.departure.overhead;
         if (meta.uplink.vlan != 0) {
-            meta.departure.frame_octets = meta.departure.frame_octets + VLAN_OCTETS;
+            meta.inner.frame_octets = meta.inner.frame_octets + VLAN_OCTETS;
         }
-        truncate(meta.departure.frame_octets);
+        truncate(meta.inner.frame_octets);
         meta.event = Event.TX;
     }
 }
@@ -91,13 +91,12 @@ control TakeOff(inout headers_t hdr) {
     }
 }
 
-control Decapsulate(inout headers_t hdr, inout metadata_t meta) {
+control Decapsulate(inout headers_t hdr, inout known_t meta) {
     TakeOff() take_off;
 
     apply {
         hdr.ethernet.type = hdr.geneve.protocol;
         take_off.apply(hdr);
-        meta.inner.frame_octets = ETHERNET_OCTETS + meta.inner.length;
         truncate(meta.inner.frame_octets);
     }
 }

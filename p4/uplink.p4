@@ -9,7 +9,7 @@
 #include "user_tunnel.p4"
 
 // Whether the packet will still fit the path, and a length field, with new outer headers on.
-control CheckSize(inout metadata_t meta) {
+control CheckSize(inout known_t meta) {
     TunnelSize() tunnel_size;
 
     apply {
@@ -19,17 +19,17 @@ control CheckSize(inout metadata_t meta) {
             meta.departure.overhead = OVERHEAD_IPV6;
         }
         // The uplink's MTU is no more than a length field holds.
-        if (meta.relayed) {
+        if (meta.fate == Fate.RELAYED) {
             if (meta.inner.length + meta.departure.overhead > (bit<32>)meta.uplink.mtu) {
                 meta.event = Event.DROP_OUTER_TOO_BIG;
             }
         } else {
-            if (meta.way.isValid() && meta.way.kind == Way.TUNNEL) {
+            if (meta.fate == Fate.TUNNEL) {
                 tunnel_size.apply(meta);
             }
             meta.departure.room = meta.uplink.mtu |-| (bit<16>)meta.departure.overhead;
-            if (meta.path_mtu < meta.departure.room) {
-                meta.departure.room = meta.path_mtu;
+            if (meta.inner.path_mtu < meta.departure.room) {
+                meta.departure.room = meta.inner.path_mtu;
             }
             if (meta.inner.length > (bit<32>)meta.departure.room) {
                 meta.event = Event.DROP_OUTER_TOO_BIG;
@@ -41,7 +41,7 @@ control CheckSize(inout metadata_t meta) {
     }
 }
 
-control Uplinks(inout metadata_t meta) {
+control Uplinks(inout known_t meta) {
     @id(0x13000006)
     direct_counter(CounterType.packets_and_bytes) uplink_counter;
 

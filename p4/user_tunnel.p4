@@ -11,14 +11,13 @@
 
 // Checksum, routing and sequence number: none of them here, and no other version.
 const bit<32> GRE_UNWANTED = 0xD0070000;
-const bit<32> GRE_KEY      = 0x20000000;
 const bit<8>  VXLAN_FLAGS  = 0x08;
 
 const bit<32> VXLAN_OCTETS = 22; // with the Ethernet header behind
 const bit<32> GRE_OCTETS   = 4;
 
 // Outer IP of GRE and of IP in IP, as rules U5 and U6 say; the octets behind it are left in available.
-control CheckBareOuter(in headers_t hdr, inout metadata_t meta) {
+control CheckBareOuter(in headers_t hdr, inout known_t meta) {
     apply {
         if (hdr.ipv4.isValid()) {
             meta.service.available = (bit<32>)hdr.ipv4.total_length - IPV4_OCTETS;
@@ -41,22 +40,21 @@ control CheckBareOuter(in headers_t hdr, inout metadata_t meta) {
     }
 }
 
-// Not in GRE as we understand it.
-bool wrong_gre(in headers_t hdr, in bit<32> available) {
-    return !hdr.shim.isValid() || available < GRE_OCTETS || hdr.shim.words & GRE_UNWANTED != 0 ||
-           (hdr.shim.words & GRE_KEY != 0 &&
-            (!hdr.shim2.isValid() || available < GRE_OCTETS + WORD_OCTETS)) ||
-           (hdr.shim.words[15:0] != ETHERTYPE_IPV4 && hdr.shim.words[15:0] != ETHERTYPE_IPV6);
-}
+// Not in GRE, or in VXLAN, as we understand it. Macros, since a function gets a copy of the headers, which
+// costs a switch something in every packet.
+#define WRONG_GRE(hdr, available)                                                                  \
+    (!hdr.shim.isValid() || available < GRE_OCTETS || hdr.shim.words & GRE_UNWANTED != 0 ||        \
+     (hdr.shim.words & GRE_KEY != 0 &&                                                             \
+      (!hdr.shim2.isValid() || available < GRE_OCTETS + WORD_OCTETS)) ||                           \
+     (hdr.shim.words[15:0] != ETHERTYPE_IPV4 && hdr.shim.words[15:0] != ETHERTYPE_IPV6))
 
-bool wrong_vxlan(in headers_t hdr, in bit<32> available) {
-    return !hdr.shim_frame.isValid() || available < VXLAN_OCTETS ||
-           hdr.shim.words[31:24] != VXLAN_FLAGS ||
-           (hdr.shim_frame.type != ETHERTYPE_IPV4 && hdr.shim_frame.type != ETHERTYPE_IPV6);
-}
+#define WRONG_VXLAN(hdr, available)                                                                \
+    (!hdr.shim_frame.isValid() || available < VXLAN_OCTETS ||                                      \
+     hdr.shim.words[31:24] != VXLAN_FLAGS ||                                                       \
+     (hdr.shim_frame.type != ETHERTYPE_IPV4 && hdr.shim_frame.type != ETHERTYPE_IPV6))
 
 // A GRE header that was found to be right is passed by.
-control PassGre(in headers_t hdr, inout metadata_t meta) {
+control PassGre(in headers_t hdr, inout known_t meta) {
     apply {
         meta.service.available = meta.service.available - GRE_OCTETS;
         if (hdr.shim.words & GRE_KEY != 0) {
@@ -67,21 +65,21 @@ control PassGre(in headers_t hdr, inout metadata_t meta) {
 }
 
 // The tunnel's header, once the outer ones are sound: it gives the key.
-control OpenTunnel(in headers_t hdr, inout metadata_t meta) {
+control OpenTunnel(in headers_t hdr, inout known_t meta) {
     PassGre() pass_gre;
 
     apply {
         if (meta.tunnel == TUNNEL_VXLAN) {
             meta.service.available = (bit<32>)hdr.udp.length - UDP_OCTETS;
-            if (wrong_vxlan(hdr, meta.service.available)) {
+            if (WRONG_VXLAN(hdr, meta.service.available)) {
                 meta.event = Event.DROP_TUNNEL_HEADER;
             } else {
                 meta.service.key = hdr.shim_frame.tag >> 8;
-                meta.class.src_mac = hdr.shim_frame.src;
+                meta.service.class.src_mac = hdr.shim_frame.src;
                 meta.service.available = meta.service.available - VXLAN_OCTETS;
             }
         } else if (meta.tunnel == TUNNEL_GRE) {
-            if (wrong_gre(hdr, meta.service.available)) {
+            if (WRONG_GRE(hdr, meta.service.available)) {
                 meta.event = Event.DROP_TUNNEL_HEADER;
             } else {
                 pass_gre.apply(hdr, meta);
@@ -91,31 +89,31 @@ control OpenTunnel(in headers_t hdr, inout metadata_t meta) {
 }
 
 // Octets and protocol of the tunnel that the packet goes into, behind the outer IP header.
-control TunnelSize(inout metadata_t meta) {
+control TunnelSize(inout known_t meta) {
     apply {
-        if (meta.way.tunnel == TUNNEL_VXLAN) {
-            meta.way.octets = UDP_OCTETS + VXLAN_OCTETS;
-            meta.way.protocol = PROTOCOL_UDP;
-        } else if (meta.way.tunnel == TUNNEL_GRE) {
-            meta.way.octets = GRE_OCTETS;
-            meta.way.protocol = PROTOCOL_GRE;
-            if (meta.way.key != 0) {
-                meta.way.octets = GRE_OCTETS + WORD_OCTETS;
+        if (meta.service.way.tunnel == TUNNEL_VXLAN) {
+            meta.service.way.octets = UDP_OCTETS + VXLAN_OCTETS;
+            meta.service.way.protocol = PROTOCOL_UDP;
+        } else if (meta.service.way.tunnel == TUNNEL_GRE) {
+            meta.service.way.octets = GRE_OCTETS;
+            meta.service.way.protocol = PROTOCOL_GRE;
+            if (meta.service.way.key != 0) {
+                meta.service.way.octets = GRE_OCTETS + WORD_OCTETS;
             }
         } else if (meta.inner.ipv6) {
-            meta.way.protocol = PROTOCOL_IPV6;
+            meta.service.way.protocol = PROTOCOL_IPV6;
         } else {
-            meta.way.protocol = PROTOCOL_IPV4;
+            meta.service.way.protocol = PROTOCOL_IPV4;
         }
-        meta.departure.overhead = IPV4_OCTETS + meta.way.octets;
+        meta.departure.overhead = IPV4_OCTETS + meta.service.way.octets;
         if (meta.departure.ipv6) {
-            meta.departure.overhead = IPV6_OCTETS + meta.way.octets;
+            meta.departure.overhead = IPV6_OCTETS + meta.service.way.octets;
         }
-        meta.path_mtu = NO_LIMIT;
+        meta.inner.path_mtu = NO_LIMIT;
     }
 }
 
-control PutGre(inout headers_t hdr, in metadata_t meta, in bool has_key, in bit<32> key) {
+control PutGre(inout headers_t hdr, in known_t meta, in bool has_key, in bit<32> key) {
     apply {
         hdr.tunnel_shim = {16w0 ++ hdr.ethernet.type};
         if (has_key) {
@@ -126,7 +124,7 @@ control PutGre(inout headers_t hdr, in metadata_t meta, in bool has_key, in bit<
 }
 
 // Outer headers of a tunnel other than between nodes. The EtherType is still the packet's.
-control PutBareOuter(inout headers_t hdr, in metadata_t meta, in bit<8> protocol, in bit<32> octets,
+control PutBareOuter(inout headers_t hdr, in known_t meta, in bit<8> protocol, in bit<32> octets,
                      in bool ipv6, in address_t src, in address_t dst) {
     apply {
         if (ipv6) {
@@ -142,32 +140,31 @@ control PutBareOuter(inout headers_t hdr, in metadata_t meta, in bit<8> protocol
     }
 }
 
-control PutUserTunnel(inout headers_t hdr, inout metadata_t meta) {
+control PutUserTunnel(inout headers_t hdr, inout known_t meta) {
     PutGre() put_gre;
     PutBareOuter() put_outer;
     Tag() tag;
-    address_t source = meta.uplink.src6;
 
     apply {
-        if (meta.way.tunnel == TUNNEL_VXLAN) {
+        if (meta.service.way.tunnel == TUNNEL_VXLAN) {
             hdr.tunnel_udp = {FLOW_PORT_BASE | (bit<16>)meta.departure.flow[13:0], VXLAN_PORT,
-                              (bit<16>)(meta.inner.length + meta.way.octets), 0};
+                              (bit<16>)(meta.inner.length + meta.service.way.octets), 0};
             hdr.tunnel_shim = {VXLAN_FLAGS ++ 24w0};
-            hdr.tunnel_frame = {meta.way.key << 8, DEVICE_MAC, GATEWAY_MAC, hdr.ethernet.type};
-        } else if (meta.way.tunnel == TUNNEL_GRE) {
-            put_gre.apply(hdr, meta, meta.way.key != 0, meta.way.key);
+            hdr.tunnel_frame = {meta.service.way.key << 8, DEVICE_MAC, GATEWAY_MAC, hdr.ethernet.type};
+        } else if (meta.service.way.tunnel == TUNNEL_GRE) {
+            put_gre.apply(hdr, meta, meta.service.way.key != 0, meta.service.way.key);
         }
         if (!meta.departure.ipv6) {
-            source = MAPPED ++ meta.uplink.src4;
+            meta.uplink.src6 = MAPPED ++ meta.uplink.src4;
         }
-        put_outer.apply(hdr, meta, meta.way.protocol, meta.way.octets, meta.departure.ipv6, source,
-                        meta.next);
+        put_outer.apply(hdr, meta, meta.service.way.protocol, meta.service.way.octets, meta.departure.ipv6,
+                        meta.uplink.src6, meta.next);
         tag.apply(hdr, meta);
-        meta.departure.frame_octets = ETHERNET_OCTETS + meta.departure.overhead + meta.inner.length;
+        meta.inner.frame_octets = meta.inner.frame_octets + meta.departure.overhead;
         if (meta.uplink.vlan != 0) {
-            meta.departure.frame_octets = meta.departure.frame_octets + VLAN_OCTETS;
+            meta.inner.frame_octets = meta.inner.frame_octets + VLAN_OCTETS;
         }
-        truncate(meta.departure.frame_octets);
+        truncate(meta.inner.frame_octets);
         meta.event = Event.TX;
     }
 }

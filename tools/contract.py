@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from moorline.errors import MoorlineError
+from tools import bmv2_program
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -78,20 +79,7 @@ def compile_program(program: Program = MOORLINE) -> Compiled:
         if done.returncode:
             raise MoorlineError(f"p4c refuses the P4 program: mend what it says\n{done.stderr.strip()}")
         switch = json.loads(made.switch.read_text())
-        return Compiled(made.p4info.read_text(), _render(switch, f"{program.name}.p4"))
-
-
-def _render(switch: dict[str, Any], source: str) -> str:
-    """The switch's program without places in sources; one line for each of its parts."""
-    parts = {**_without_places(switch), "program": source}
-    lines = (f"{json.dumps(name)}: {json.dumps(part)}" for name, part in parts.items())
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _without_places(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_places(part) for name, part in value.items() if name != "source_info"}
-    return [_without_places(part) for part in value] if isinstance(value, list) else value
+        return Compiled(made.p4info.read_text(), bmv2_program.render(switch, f"{program.name}.p4"))
 
 
 def main() -> int:
