@@ -126,9 +126,14 @@ def wait_shown(lab: Lab, host: Host | SwitchNode) -> None:
     )
 
 
+def pace(lab: Lab) -> int:
+    """As many datagrams a second as a software switch relays on a busy machine, too."""
+    return 300 if "gate" in lab.switches else 1000
+
+
 def undisturbed(lab: Lab, server: Service) -> AbstractContextManager[PacedFlow]:
-    """Datagrams of which nothing may be lost; as many as a software switch relays on a busy machine, too."""
-    return nothing_lost(lab, server, per_second=300 if "gate" in lab.switches else 1000)
+    """Datagrams of which nothing may be lost."""
+    return nothing_lost(lab, server, per_second=pace(lab))
 
 
 def arriving_at(lab: Lab, name: str) -> Tunnels:
@@ -194,13 +199,14 @@ def test_addresses_change_while_there_is_no_controller(lab: Lab, server: Service
 
 def test_what_is_sent_after_the_news_of_a_change_is_not_lost(lab: Lab, server: Service):
     connection(lab, server)
-    with PacedFlow(lab["laptop"].place, lab["server"].place, server.ipv4) as flow:
+    ends = (lab["laptop"].place, lab["server"].place, server.ipv4)
+    with PacedFlow(*ends, per_second=pace(lab)) as flow:
         go_on(flow)
         lab["laptop"].uplink.move(elsewhere=True, family=4)
         changed = flow.report.sent
         wait_until(lambda: any(n > changed for n in list(flow.report.arrived)), "the flow had gone on")
         flow.run(0.2)
-    assert not [number for number in flow.report.lost if number > changed + 1000]
+    assert not [number for number in flow.report.lost if number > changed + pace(lab)]
 
 
 def test_a_relay_that_dies_is_back_and_knows_what_has_changed(lab: Lab, server: Service):
@@ -344,10 +350,8 @@ def test_rotations_lose_nothing_and_the_former_scid_is_refused_after_a_while(
 
 def test_iperf3_counts_nothing_lost_over_rotations(lab: Lab, server: Service):
     found = connection(lab, server)
-    with (
-        iperf3_loses_nothing(lab, server),
-        PacedFlow(lab["laptop"].place, lab["server"].place, server.ipv4, port=7009) as flow,
-    ):
+    ends = (lab["laptop"].place, lab["server"].place, server.ipv4)
+    with iperf3_loses_nothing(lab, server), PacedFlow(*ends, port=7009, per_second=pace(lab)) as flow:
         for _ in range(5):
             found = rotate(lab, found)
             go_on(flow, 300)
