@@ -90,16 +90,14 @@ static inline int enter_path(hook_context *ctx, struct packet *packet, struct jo
 	return go_on(ctx, packet, XDP_STEP_hop);
 }
 
-/* A packet back from a peer, its path told by its class. */
+/* A packet back from a peer, its path told by its class, its place there by the peer. */
 static inline int resume_class(struct journey *journey, const struct flow_class *class)
 {
-	u8 index = class->path;
+	u32 spi = class->path >> 8;
 
-	if (!(class->path >> 8))
+	if (!spi)
 		return EVENT_DROP_PEER_UNEXPECTED;
-	if (index <= journey->position)
-		return EVENT_DROP_SERVICE_INDEX;
-	journey->traveller.path = class->path - journey->position;
+	journey->traveller.path |= spi << 8;
 	return CONTINUE;
 }
 

@@ -209,7 +209,7 @@ static inline int resume_journey(hook_context *ctx, struct packet *packet, struc
 
 	if (entry->action == ACTION_resume_class) {
 		journey->purpose = CLASS_RESUME;
-		journey->position = entry->data.resume_class.position;
+		journey->traveller.path = entry->data.resume_class.si;
 		journey->path_mtu = entry->data.resume_class.mtu;
 		return go_on(ctx, packet, XDP_STEP_class);
 	}

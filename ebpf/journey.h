@@ -35,7 +35,6 @@ struct journey {
 	u16 vlan;         /* that the packet came with */
 	u8 src_mac[6];    /* that it came from, where the port goes by it */
 	u8 purpose;       /* of the step class: CLASS_* */
-	u8 position;      /* how much is taken off SI there */
 	u8 header;        /* of a peer port's frames */
 	u8 by_mac;        /* see port_role */
 	u8 ttl;           /* of the new outer headers; in the step node, of those it came in */

@@ -315,7 +315,7 @@ struct resume_entry {
 		} resume_path;
 		struct {
 			u16 mtu;
-			u8 position; /* how many peers of its path lie behind it */
+			u8 si; /* of any path, without the peer */
 			u8 pad;
 		} resume_class;
 	} data;

@@ -134,8 +134,7 @@ struct steering_t {
     bit<8>  kind;     // of header at its port
     bit<1>  by_mac;   // its source counts
     bit<2>  check;    // what has to agree
-    bool    by_class; // the path is that of its class,
-    bit<8>  position; // so many peers behind the start
+    bool    by_class; // the path is that of its class
     bit<32> label;
     bit<48> src_mac;
 }

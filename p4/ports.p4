@@ -45,7 +45,7 @@ control Ports(inout known_t meta, in standard_metadata_t standard) {
         meta.role = Role.PEER;
         meta.inner.tenant = tenant;
         meta.inner.hops = 0;
-        meta.service.steering = {kind, by_mac, 0, false, 0, 0, 0};
+        meta.service.steering = {kind, by_mac, 0, false, 0, 0};
     }
 
     @id(0x02000001)

@@ -23,11 +23,11 @@ control Resume(inout known_t meta, in standard_metadata_t standard) {
         meta.service.steering.check = check;
     }
 
-    // The path is that of the packet's class. position: how many peers are behind it.
+    // The path is that of the packet's class. si: as above, and the same on any path.
     @id(0x0100002C)
-    action resume_class(@id(1) bit<8> position, @id(2) bit<16> mtu) {
+    action resume_class(@id(1) bit<8> si, @id(2) bit<16> mtu) {
         meta.service.steering.by_class = true;
-        meta.service.steering.position = position;
+        meta.inner.si = si;
         meta.inner.path_mtu = mtu;
     }
 

@@ -124,14 +124,10 @@ control BackOfClass(inout known_t meta) {
                 meta.event = Event.DROP_PEER_UNEXPECTED;
             }
             meta.inner.spi = meta.service.spi;
-            meta.inner.si = meta.service.si;
         } else if (meta.inner.spi == 0) {
             meta.event = Event.DROP_PEER_UNEXPECTED;
-        } else if (meta.inner.si <= meta.service.steering.position) {
-            meta.event = Event.DROP_SERVICE_INDEX;
-        } else {
-            meta.inner.si = meta.inner.si - meta.service.steering.position;
         }
+        meta.inner.si = meta.service.si;
     }
 }
 

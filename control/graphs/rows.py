@@ -184,7 +184,7 @@ class PathRows:
             yield self._resume_path(layout, visits[0])
         elif by_class(layout, visits):
             mtu = min(visit.placed.mtu for visit in visits)
-            params = {"position": FIRST_INDEX - visits[0].index_behind, "mtu": mtu}
+            params = {"si": visits[0].index_behind, "mtu": mtu}
             yield self._contract.row("resume", _returning(visits[0]), "resume_class", params)
 
     def _resume_path(self, layout: Layout, visit: Visit) -> Row:

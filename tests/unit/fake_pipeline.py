@@ -248,7 +248,7 @@ LEAVES: dict[str, tuple[str, int, list[Any]]] = {
             ["action", U32],
             union(
                 resume_path=[["spi", U32], ["si", U8], ["check", U8], ["pad", U8, [2]]],
-                resume_class=[["mtu", U16], ["position", U8], ["pad", U8]],
+                resume_class=[["mtu", U16], ["si", U8], ["pad", U8]],
             ),
         ),
     ),

@@ -169,9 +169,7 @@ class Arrivals:
         led = self._class_of(packet.carried, Where(packet.tenant))
         if not led.spi:
             end(Event.DROP_PEER_UNEXPECTED)
-        if led.si - says["position"] < 1:
-            end(Event.DROP_SERVICE_INDEX)
-        return packet._replace(spi=led.spi, si=led.si - says["position"], mtu=min(led.mtu, says["mtu"]))
+        return packet._replace(spi=led.spi, si=says["si"], mtu=min(led.mtu, says["mtu"]))
 
 
 def exactly(octets: bytes, kind: int) -> Inner:

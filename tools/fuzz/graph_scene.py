@@ -171,7 +171,7 @@ def _resumes(port: PeerPort, number: int) -> tuple[Entry, ...]:
         mac = port.macs[place % len(port.macs)] if by_mac(port, number) else None
         label = label_of(port, number, place)
         if place == 3:
-            made.append(resume_class(1, port=port, header=header, label=label, mac=mac, mtu=1390))
+            made.append(resume_class(port=port, header=header, label=label, mac=mac, mtu=1390))
         else:
             si = (254, 249, 252)[place]
             check = list(PeerCheck)[place]

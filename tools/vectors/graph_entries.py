@@ -119,7 +119,7 @@ def resume(
 
 
 def resume_class(
-    position: int,
+    si: int = START - 1,
     *,
     port: PeerPort = PEERS,
     header: PeerHeader = PeerHeader.NONE,
@@ -127,8 +127,8 @@ def resume_class(
     mac: str | None = None,
     mtu: int = LONGEST,
 ) -> Entry:
-    """The same, where the classifier knows the path, and the peer is at this position of any."""
-    params: dict[str, Value] = {"position": position, "mtu": mtu}
+    """The same, where the classifier knows the path, and the peer is at the same place of any."""
+    params: dict[str, Value] = {"si": si, "mtu": mtu}
     return Entry("resume", _returning(port, header, label, mac), "resume_class", params)
 
 

@@ -194,10 +194,10 @@ class Walk:
             raise LostError(f"drop_peer_unknown at {node}")
         way = values(plane, entry)
         if action_of(plane, entry) == "resume_class":
-            found, si = self.classify(node)
+            found, _ = self.classify(node)
             if not found:
                 raise LostError(f"drop_peer_unexpected at {node}")
-            return found, si - way["position"]
+            return found, way["si"]
         if way["check"] == PeerCheck.CLASS and self.classify(node)[0] >> 8 != way["spi"] >> 8:
             raise LostError(f"drop_peer_unexpected at {node}")
         if way["check"] == PeerCheck.CONNECTION:

@@ -65,7 +65,6 @@ _POOLS: Final[Mapping[str, Sequence[Value]]] = {
     "spi": (0, 1, SPI, OTHER, 0xFFFFFF),
     "si": (0, 1, 8, 251, 255),
     "check": (0, 1, 2),
-    "position": (0, 1, 2, 254, 255),
     "group": (GROUP, 0, GROUP + 1),
     "by_destination": (0, 1),
     "instance": (0, *INSTANCES),
