@@ -78,7 +78,10 @@ def test_a_difference_is_found_and_minimised_and_kept(
 
 @pytest.fixture
 def noisy(tmp_path: Path) -> Iterator[Bmv2Target]:
-    """A switch on which all that is not on the wire begins as noise, as if left by another packet."""
+    """A switch on which all that is not on the wire begins as noise, as if left by another packet.
+
+    Small numbers, which are kinds, nodes and ports.
+    """
     program = json.loads((P4 / SWITCH).read_text())
     types = {kind["name"]: kind["fields"] for kind in program["header_types"]}
     fields = next(types[header["header_type"]] for header in program["headers"] if header["name"] == KNOWN)
@@ -91,7 +94,7 @@ def noisy(tmp_path: Path) -> Iterator[Bmv2Target]:
             "op": "set",
             "parameters": [
                 {"type": "field", "value": [KNOWN, name]},
-                {"type": "hexstr", "value": hex(noise.getrandbits(bits))},
+                {"type": "hexstr", "value": hex(noise.randrange(1, 1 << min(bits, 3)))},
             ],
         }
         for name, bits, _ in fields
@@ -105,8 +108,8 @@ def noisy(tmp_path: Path) -> Iterator[Bmv2Target]:
 def test_nothing_depends_on_what_another_packet_left(
     targets: dict[Hook, BpfTarget], noisy: Bmv2Target
 ) -> None:
-    driver = Driver(judge(targets, noisy), SEED)
-    assert [case.difference for case in driver.run(2_000)] == []
+    case = next(Driver(judge(targets, noisy), SEED).run(2_000), None)
+    assert case is None, case.difference
 
 
 def test_counters_are_compared(
