@@ -12,11 +12,11 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 PROTOS = $(wildcard moorline/api/v1/*.proto)
-# Lab tests of relays and gateways, of service graphs, and of switches: each about a quarter of all.
-WAYS = tests/lab/test_relays.py tests/lab/test_gateway.py
+# Lab tests of ways through relays, of service graphs, and of gateways and switches: each about a quarter of all.
+WAYS = tests/lab/test_relays.py
 GRAPHS = $(wildcard tests/lab/test_graph*.py tests/lab/test_feature_peers*.py) tests/lab/test_subscribers.py \
 	tests/lab/test_silent_hosts.py tests/lab/test_redirect_and_shortcut.py
-SWITCHES = $(wildcard tests/lab/test_switch*.py)
+SWITCHES = $(wildcard tests/lab/test_switch*.py) tests/lab/test_gateway.py
 C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c tools/lab/*.c)
 
 # Whatever the environment says, the bytecode of modules is kept: hundreds of processes are started.
