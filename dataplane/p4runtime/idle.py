@@ -50,11 +50,18 @@ class _Timer:
 
 
 class IdleTimers:
-    """The time-outs of one table's entries."""
+    """The time-outs of one table's entries.
 
-    def __init__(self, packets: PacketCount, clock: Callable[[], int]) -> None:
+    Args:
+        packets: counted by an entry.
+        clock: nanoseconds.
+        on_sooner: called when an entry is to be looked at before all that there were.
+    """
+
+    def __init__(self, packets: PacketCount, clock: Callable[[], int], on_sooner: Callable[[], None]) -> None:
         self._packets = packets
         self._clock = clock
+        self._on_sooner = on_sooner
         self._timers: dict[bytes, _Timer] = {}
         self._heap: list[tuple[int, bytes]] = []
 
@@ -70,6 +77,8 @@ class IdleTimers:
         timer = _Timer(timeout_ns, self._packets(key) or 0, now)
         self._timers[key] = timer
         self._schedule(key, timer, now)
+        if self._heap[0] == (timer.due_ns, key):
+            self._on_sooner()
 
     def elapsed_ns(self, key: bytes) -> int:
         """Time since the last hit, as far as it was watched; an entry without time-out is watched from now

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Final
 
@@ -47,7 +48,7 @@ IDLE_STEP: Final = 256
 """Entries looked at in one turn of the event loop."""
 
 IDLE_PAUSE: Final = 0.02
-"""Seconds between two rounds of looking at entries with idle time-outs."""
+"""Seconds between two rounds of looking at entries with idle time-outs, at least."""
 
 GRPC_OPTIONS: Final = (
     ("grpc.max_receive_message_length", 64 << 20),
@@ -83,6 +84,7 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
         )
         self._config = PipelineConfig(backend)
         self._idle: dict[int, IdleTimers] = {}
+        self._idle_sooner = asyncio.Event()
         self._tables = {
             number: self._entry_table(bound, backend.tables[bound.table.name])
             for number, bound in backend.binding.tables.items()
@@ -108,11 +110,18 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
     async def watch_idle(self) -> None:
         """Tells the primary of idle entries, until cancelled."""
         while True:
+            self._idle_sooner.clear()
             for number, timers in self._idle.items():
                 while (due := timers.next_due_ns()) is not None and due <= self._clock():
                     self._tell_idle(self._tables[number], timers.expired(IDLE_STEP))
                     await asyncio.sleep(0)
             await asyncio.sleep(IDLE_PAUSE)
+            await _heard(self._idle_sooner, self._until_due())
+
+    def _until_due(self) -> float | None:
+        """Seconds until an entry is to be looked at; none if there is no such entry."""
+        due = [at for timers in self._idle.values() if (at := timers.next_due_ns()) is not None]
+        return (min(due) - self._clock()) / 1e9 if due else None
 
     async def Capabilities(  # noqa: N802
         self, request: p4r.CapabilitiesRequest, context: grpc.aio.ServicerContext
@@ -219,7 +228,7 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
             raw = rows.get(key)
             return None if raw is None else raw.packets
 
-        timers = self._idle[bound.table.id] = IdleTimers(packets, self._clock)
+        timers = self._idle[bound.table.id] = IdleTimers(packets, self._clock, self._idle_sooner.set)
         return EntryTable(bound, rows, timers)
 
     def _check_primary(self, request: p4r.WriteRequest | p4r.SetForwardingPipelineConfigRequest) -> None:
@@ -252,3 +261,10 @@ class P4RuntimeServer(p4r_grpc.P4RuntimeServicer):
             table.bound.decode_key(key, entry)
             table.add_extras(entry, key)
         self._streams.to_primary(message)
+
+
+async def _heard(event: asyncio.Event, seconds: float | None) -> None:
+    """Waits for an event, so many seconds at most."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -13,7 +13,11 @@ class World:
     def __init__(self) -> None:
         self.now = 0
         self.packets: dict[bytes, int] = {b"a": 0, b"b": 0}
-        self.timers = IdleTimers(self.packets.get, lambda: self.now)
+        self.sooner = 0
+        self.timers = IdleTimers(self.packets.get, lambda: self.now, self.hear)
+
+    def hear(self) -> None:
+        self.sooner += 1
 
 
 @given(st.lists(st.tuples(st.integers(1, TIMEOUT), st.booleans()), max_size=60))
@@ -33,6 +37,16 @@ def test_never_early_and_at_most_a_quarter_late(steps: list[tuple[int, bool]]) -
         if hits:
             world.packets[b"a"] += 1
             last = world.now
+
+
+def test_who_waits_hears_of_an_entry_that_is_due_before_the_others() -> None:
+    world = World()
+    world.timers.set(b"a", TIMEOUT)
+    assert world.sooner == 1
+    world.timers.set(b"b", 2 * TIMEOUT)
+    assert world.sooner == 1
+    world.timers.set(b"b", TIMEOUT // 2)
+    assert world.sooner == 2
 
 
 def test_entries_that_are_gone_are_forgotten() -> None:

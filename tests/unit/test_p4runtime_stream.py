@@ -10,6 +10,7 @@ import pytest
 from finsy.proto import p4r
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from dataplane.p4runtime import server
 from dataplane.p4runtime.early import PACKETS
 from dataplane.p4runtime.outbox import LIMIT, Outbox
 from tests.unit.fake_pipeline import exact_key
@@ -157,13 +158,36 @@ async def watching(peer: Peer) -> AsyncIterator[Peer]:
         await task
 
 
+async def test_nothing_is_done_until_an_entry_is_due(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: asyncio.Queue[float | None] = asyncio.Queue()
+
+    async def heard(event: asyncio.Event, seconds: float | None) -> None:
+        waits.put_nowait(seconds)
+        await event.wait()
+
+    monkeypatch.setattr(server, "_heard", heard)
+    task = asyncio.create_task(peer.server.watch_idle())
+    async with asyncio.timeout(5):
+        assert await waits.get() is None
+        await peer.become_primary()
+        match = [b"\1", b"\2", b"\3"]
+        await peer.write(insert(peer.entry("connection", match, "reject", idle_timeout_ns=4 * SECOND)))
+        assert await waits.get() == 1.0, "an entry is looked at four times within its time-out"
+    task.cancel()
+
+
 def hit(peer: Peer, packets: int) -> None:
     key = exact_key(peer.backend.binding.by_name["connection"], [(1, b"\1"), (2, b"\2"), (3, b"\3")])
     peer.backend.tables["connection"].set_counters(key, packets, 0)
 
 
-async def test_idle_entries_are_told(watching: Peer) -> None:
+async def test_idle_entries_are_told(watching: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     peer = watching
+
+    async def by_the_clock_of_the_test(event: asyncio.Event, _seconds: float | None) -> None:
+        await asyncio.wait([asyncio.ensure_future(event.wait())], timeout=0.01)
+
+    monkeypatch.setattr(server, "_heard", by_the_clock_of_the_test)
     stream = await peer.become_primary()
     entry = peer.entry(
         "connection", [b"\1", b"\2", b"\3"], "reject", idle_timeout_ns=4 * SECOND, metadata=b"m"
