@@ -111,7 +111,9 @@ def test_a_long_flow_gets_a_short_cut_on_the_way(lab: Lab, lead: Lead) -> None:
     user, net = lab.edges["user"], lab.edges["net"]
     server = lab.run_beside(net.place.start("iperf3", "iperf3", "-s"))
     wait_until(lambda: bool(net.place.run("ss", "-Htln", "sport = 5201").stdout), "iperf3 listened")
-    client = lab.run_beside(user.place.start("iperf3", "iperf3", "-c", net.ipv4, "-t", "60", "-R"))
+    client = lab.run_beside(
+        user.place.start("iperf3", "iperf3", "-c", net.ipv4, "-t", "60", "-b", "500M", "-R")
+    )
 
     wait_until(lambda: by_shortcuts(lab) > 1000, "the flow went by a short-cut", 30)
     assert client.running
