@@ -25,7 +25,7 @@ from typing import Final
 from moorline.api.v1 import graphs_pb2 as api
 from tools.bench.network import iperf, ping, wait_for_iperf
 from tools.bench.report import Row
-from tools.bench.rounds import Samples, interleave, ratio
+from tools.bench.rounds import difference, interleave, ratio
 from tools.lab import HostPlan, Lab, barrage
 from tools.lab.edges import EdgeHost
 from tools.lab.flow import PacedFlow
@@ -65,7 +65,7 @@ def hops() -> list[Row]:
         trips = interleave(_of_each(addresses, partial(_round_trip, user, server)), ROUNDS)
         streams = {name: at for name, at in addresses.items() if name != "hop"}
         bits = interleave(_of_each(streams, partial(_throughput, user, server)), ROUNDS)
-    added = _added(trips, len(CHAIN) - 1)
+    added = difference(trips, "chain", "hop") / (len(CHAIN) - 1)
     return [
         Row(
             "chain.pps_ratio_hops_3",
@@ -150,11 +150,6 @@ def _round_trip(user: EdgeHost, server: EdgeHost, address: str) -> float:
 
 def _throughput(user: EdgeHost, server: EdgeHost, address: str) -> float:
     return iperf(user.place, server.ipv4, "-B", address, before=URGENT)
-
-
-def _added(trips: dict[str, Samples], more: int) -> float:
-    pairs = zip(trips["chain"].values, trips["hop"].values, strict=True)
-    return median((chain - hop) / more for chain, hop in pairs)
 
 
 def _apply_ms(lab: Lab, flow: PacedFlow, number: int) -> float:

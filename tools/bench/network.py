@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from tools.bench.report import Row
-from tools.bench.rounds import interleave, ratio
+from tools.bench.rounds import difference, interleave, ratio
 from tools.lab.lab import HostPlan, Lab
 from tools.lab.namespace import Namespace
 from tools.lab.waiting import wait_until
@@ -72,14 +72,14 @@ def throughput_xdp() -> list[Row]:
 
 
 def round_trip() -> list[Row]:
-    """``rtt.added_us``: median ping through Moorline less median plain ping."""
+    """``rtt.added_us``: median ping through Moorline less median plain ping of the same round."""
     with _site() as (lab, virtual):
         client = lab["laptop"].place
         plain = str(lab["server"].uplink.addresses[4].ip)
         samples = interleave(
             {"moorline": partial(ping, client, virtual), "plain": partial(ping, client, plain)}, ROUNDS
         )
-    added = samples["moorline"].median - samples["plain"].median
+    added = difference(samples, "moorline", "plain")
     return [Row("rtt.added_us", added, "us", "plain routing", added)]
 
 

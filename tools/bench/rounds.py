@@ -63,3 +63,9 @@ def ratio(samples: Mapping[str, Samples], subject: str, peer: str) -> float:
     """Median of the ratios round by round, so that drift of the machine's speed falls out."""
     pairs = zip(samples[subject].values, samples[peer].values, strict=True)
     return median(a / b for a, b in pairs)
+
+
+def difference(samples: Mapping[str, Samples], subject: str, peer: str) -> float:
+    """Median of the differences round by round, likewise."""
+    pairs = zip(samples[subject].values, samples[peer].values, strict=True)
+    return median(a - b for a, b in pairs)
