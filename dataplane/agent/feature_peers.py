@@ -18,7 +18,7 @@ from dataplane.agent.netlink import HostTable
 from dataplane.agent.ports import Ports
 from dataplane.agent.shortcuts import Shortcuts
 from dataplane.agent.state import StateError
-from dataplane.peers.attached import AttachedPeer
+from dataplane.peers.attached import AttachedPeer, links_health
 from dataplane.peers.base import FeaturePeer, Health, PeerError
 from dataplane.peers.config import PeerConfig
 from dataplane.peers.flows import Flow, Traffic
@@ -44,9 +44,10 @@ LARGEST_MTU: Final = 3400
 
 @dataclass(slots=True)
 class _Kept:
-    """A peer and how it was when last looked at."""
+    """A peer and how it was when last looked at; ``ports`` are those at which its interfaces were seen."""
 
     peer: FeaturePeer
+    ports: list[api.FeaturePeerPort] = field(default_factory=list)
     health: Health = field(default_factory=lambda: Health("it has just been started"))
     look: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -133,20 +134,16 @@ class FeaturePeers:
         return [found for kept in self._kept if (found := self._message(kept)) is not None]
 
     def _message(self, kept: _Kept) -> api.FeaturePeer | None:
-        config, host = kept.peer.config, self._host()
-        ports = []
-        for interface, mac in zip(config.interfaces, kept.peer.macs, strict=True):
-            link, port = host.link_named(interface), self._ports.named(interface)
-            if link is None or port is None:
-                return None
-            ports.append(
-                api.FeaturePeerPort(number=port.number, interface=interface, mac=mac, port_mac=link.mac)
-            )
+        config, links = kept.peer.config, links_health(kept.peer.config, self._host())
+        kept.ports = self._ports_of(kept.peer) or kept.ports
+        if not kept.ports:
+            return None
+        health = kept.health if links.up else links
         return api.FeaturePeer(
             name=config.name,
             kind=config.kind,
             tenant=self._config.tenants[config.interfaces[0]],
-            ports=ports,
+            ports=kept.ports,
             header=int(config.peer_header),  # type: ignore[arg-type]
             by_mac=config.by_mac,
             addresses=[address.packed for address in config.addresses],
@@ -154,9 +151,21 @@ class FeaturePeers:
             spare=config.spare,
             local=config.local.packed if config.local else b"",
             remote=config.remote.packed if config.remote else b"",
-            up=kept.health.up,
-            problem=kept.health.problem,
+            up=health.up,
+            problem=health.problem,
         )
+
+    def _ports_of(self, peer: FeaturePeer) -> list[api.FeaturePeerPort]:
+        """Where a peer is; nothing unless all of its interfaces are there."""
+        host, found = self._host(), []
+        for interface, mac in zip(peer.config.interfaces, peer.macs, strict=True):
+            link, port = host.link_named(interface), self._ports.named(interface)
+            if link is None or port is None:
+                return []
+            found.append(
+                api.FeaturePeerPort(number=port.number, interface=interface, mac=mac, port_mac=link.mac)
+            )
+        return found
 
     async def _keep(self, kept: _Kept) -> None:
         failures = 0
