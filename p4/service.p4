@@ -324,7 +324,9 @@ control Service(inout headers_t hdr, inout known_t meta, inout standard_metadata
             meta.role != Role.PEER) {
             enter_path.apply(meta);
         }
-        if (meta.event == Event.RX && meta.inner.spi != 0) {
+        if (meta.event == Event.RX &&
+            (meta.inner.spi != 0 ||
+             (meta.role == Role.PEER && meta.service.look != Look.END))) { // whatever its entry says
             if (meta.role == Role.ACCESS) {
                 meta.service.asked = true;
             }

@@ -635,3 +635,11 @@ case(
     drops(from_peer_frame(user4(), port=BEHIND), Event.DROP_PEER_DOWN, BEHIND.number),
     entries=graph(resume(), resume(si=7, port=BEHIND), hop("closed", si=7)),
 )
+case(
+    "no-path",
+    "Back from a peer whose entry names the path 0, which is none",
+    "S9",
+    drops(from_peer_frame(user4()), Event.DROP_SERVICE_PATH, 3),
+    drops(from_peer_frame(user4(), port=BEHIND), Event.DROP_SERVICE_PATH, BEHIND.number),
+    entries=graph(resume(0), resume(0, port=BEHIND, check=2)),
+)
