@@ -23,7 +23,7 @@ C_SOURCES = $(wildcard ebpf/*.c ebpf/*.h tools/bench/*.c tools/lab/*.c)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shell demo demo-graph test lint unit conformance lab ways graphs switches bench fuzz \
+.PHONY: help setup shell demo demo-graph test lint unit control conformance lab ways graphs switches bench fuzz \
 	fuzz-diff p4 stubs format clean
 
 help:
@@ -41,14 +41,17 @@ demo: setup
 demo-graph: setup
 	@$(PYTHON) -m tools.demo.graph
 
-# Most of a lab test is waiting, and labs have names of their own: seven parts side by side. Each says what
+# Most of a lab test is waiting, and labs have names of their own: eight parts side by side. Each says what
 # it did when it has ended.
 test: setup
-	@$(MAKE) --no-print-directory --jobs=8 --keep-going --output-sync=target \
-		lint unit conformance lab ways graphs switches
+	@$(MAKE) --no-print-directory --jobs=9 --keep-going --output-sync=target \
+		lint control unit conformance lab ways graphs switches
 
 unit: setup
-	@$(PYTHON) -m pytest tests/unit
+	@$(PYTHON) -m pytest tests/unit --ignore=tests/unit/control
+
+control: setup
+	@$(PYTHON) -m pytest tests/unit/control
 
 conformance: setup
 	@$(PYTHON) -m pytest tests/conformance

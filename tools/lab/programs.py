@@ -154,7 +154,7 @@ class Controller(Program):
             "state_dir": self.folder / "state",
             "socket": self.socket,
             "advertise": CONTROLLER_NAME,
-            "accounting_seconds": 0.5,
+            "accounting_seconds": 1.0,
             **settings,
         }
         self.set()
