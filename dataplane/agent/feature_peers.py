@@ -76,7 +76,7 @@ class FeaturePeers:
         self._ports = ports
         self._host = host
         self._tell = tell
-        self.shortcuts = Shortcuts(self._take_usage)
+        self.shortcuts = Shortcuts(config.peers, self._take_usage)
         self._told: list[api.FeaturePeer] = []
         mtu = _mtu(config, host())
         self._kept = [_Kept(self._make(peer, mtu)) for peer in config.peers]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import ip_address
 from typing import Final
 
@@ -34,7 +34,8 @@ Ended = Callable[[str, Flow, Traffic, Traffic], Awaitable[None]]
 class Shortcuts:
     """Without a session nothing is asked: the flow is seen again, if it goes on."""
 
-    def __init__(self, ended: Ended) -> None:
+    def __init__(self, peers: Iterable[PeerConfig], ended: Ended) -> None:
+        self._hears = any(peer.shortcut is not None for peer in peers)
         self._ended = ended
         self._watch: asyncio.Task[None] | None = None
         self._channel: grpc.aio.Channel | None = None
@@ -46,7 +47,8 @@ class Shortcuts:
         self._channel = channel
         if self._watch is not None:
             self._watch.cancel()
-        self._watch = asyncio.create_task(self._hear(channel), name="shortcuts") if channel else None
+        wanted = channel if self._hears else None
+        self._watch = asyncio.create_task(self._hear(wanted), name="shortcuts") if wanted else None
 
     def ask(self, peer: PeerConfig, flow: Flow) -> None:
         """Ask for a short-cut for a flow, as the peer's settings say."""

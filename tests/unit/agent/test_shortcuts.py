@@ -64,7 +64,7 @@ async def graphs(tmp_path: Path) -> AsyncIterator[tuple[Graphs, Any]]:
 
 async def test_each_flow_is_asked_for_once(graphs: tuple[Graphs, Any]) -> None:
     servicer, channel = graphs
-    shortcuts = Shortcuts(unheard)
+    shortcuts = Shortcuts([peer("cache")], unheard)
     shortcuts.ask(peer("cache"), FLOW)  # without a session
     shortcuts.use(channel)
     for flow in (FLOW, FLOW, FLOW._replace(source_port=4001)):
@@ -83,7 +83,7 @@ async def test_each_flow_is_asked_for_once(graphs: tuple[Graphs, Any]) -> None:
 async def test_a_refusal_is_no_ones_end(graphs: tuple[Graphs, Any]) -> None:
     servicer, channel = graphs
     servicer.refuses = True
-    shortcuts = Shortcuts(unheard)
+    shortcuts = Shortcuts([peer("cache")], unheard)
     shortcuts.use(channel)
     for number in range(3):
         shortcuts.ask(peer("cache"), FLOW._replace(source_port=number))
@@ -98,7 +98,7 @@ async def test_what_a_flow_has_carried_is_handed_over_at_its_end(graphs: tuple[G
     async def hear(*ended: Any) -> None:
         heard.put_nowait(ended)
 
-    shortcuts = Shortcuts(hear)
+    shortcuts = Shortcuts([peer("statistics")], hear)
     shortcuts.use(channel)
     ends = {"source": FLOW.source.packed, "destination": FLOW.destination.packed, "protocol": 6}
     flow = api.Flow(**ends, source_port=4000, destination_port=80)
