@@ -178,7 +178,7 @@ class Ports:
         It does so at the last moment, as packets leave: until then large ones stay whole.
         """
         name, told = port.interface, self._state.whole_checksums
-        if port.hook is not Hook.XDP or not attach.hands_on_half_checksums(attach.driver_of(name)):
+        if port.hook is not Hook.XDP or not port.half_checksums:
             self._leave_checksums(name)
         elif switch(name, Feature.TRANSMIT_CHECKSUMS, on=False) and name not in told:
             told.append(name)

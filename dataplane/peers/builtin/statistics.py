@@ -23,6 +23,8 @@ from dataplane.peers.recipe import IN, OUT, Recipe
 SIZE: Final = 65535
 """Addresses of each family that are told apart; those beyond are not counted, and have no cap."""
 
+_Address = IPv4Address | IPv6Address
+
 _FAMILIES: Final = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 
 
@@ -94,9 +96,9 @@ def _over(cap: UsageCap) -> str:
     return f"over {cap.megabytes} mbytes"
 
 
-def usage(listing: str) -> dict[IPv4Address | IPv6Address, AddressUsage]:
+def usage(listing: str) -> dict[_Address, AddressUsage]:
     """What ``nft -j list table inet moorline`` says of each address; raises :class:`PeerError`."""
-    found: defaultdict[IPv4Address | IPv6Address, AddressUsage] = defaultdict(AddressUsage)
+    found: defaultdict[_Address, AddressUsage] = defaultdict(AddressUsage)
     for (name, address), traffic in _Standing.read(listing).counters.items():
         if name.startswith("sent"):
             found[address].sent_packets += traffic.packets
@@ -135,9 +137,6 @@ def handed_over(caps: Sequence[UsageCap], listing: str, flow: Flow, there: Traff
             if any(prefix.version == customer.version and customer in prefix for prefix in cap.customers):
                 commands += _quota(stands, number, cap, customer, sent.octets + received.octets)
     return "".join(f"{command}\n" for command in commands)
-
-
-_Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
