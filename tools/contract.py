@@ -23,10 +23,14 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 class Program(NamedTuple):
-    """A P4 program and where its files are."""
+    """A P4 program and where its files are.
+
+    quick: whether it is made quicker for BMv2 than the compiler makes it; not what others are measured by.
+    """
 
     folder: Path
     name: str
+    quick: bool = True
 
     @property
     def p4info(self) -> Path:
@@ -41,7 +45,7 @@ class Program(NamedTuple):
 
 P4: Final = ROOT / "p4"
 MOORLINE: Final = Program(P4, "moorline")
-ETHERNET_SWITCH: Final = Program(ROOT / "tools" / "bench", "l2_switch")
+ETHERNET_SWITCH: Final = Program(ROOT / "tools" / "bench", "l2_switch", quick=False)
 PROGRAMS: Final = (MOORLINE, ETHERNET_SWITCH)
 P4INFO: Final = MOORLINE.p4info.name
 SWITCH: Final = MOORLINE.switch.name
@@ -72,13 +76,15 @@ def compile_program(program: Program = MOORLINE) -> Compiled:
             "compiled files as they are"
         )
     with tempfile.TemporaryDirectory(prefix="moorline-p4-") as folder:
-        made = Program(Path(folder), program.name)
+        made = program._replace(folder=Path(folder))
         command = [p4c, "--target", "bmv2", "--arch", "v1model", "--std", "p4-16", "--Werror"]
         command += ["--p4runtime-files", str(made.p4info), "-o", folder, f"{program.name}.p4"]
         done = subprocess.run(command, cwd=program.folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise MoorlineError(f"p4c refuses the P4 program: mend what it says\n{done.stderr.strip()}")
         switch = json.loads(made.switch.read_text())
+        if program.quick:
+            bmv2_program.quicken(switch)
         return Compiled(made.p4info.read_text(), bmv2_program.render(switch, f"{program.name}.p4"))
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is checked in for BMv2 spares it zeros that P4 does not ask for, and is otherwise the same."""
+"""What is checked in for BMv2 spares it what nobody asks for, and is otherwise the same."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from tools.bmv2_program import render
+from tools.bmv2_program import quicken, render
 
 
 def _valid(header: str) -> dict[str, Any]:
@@ -16,6 +16,14 @@ def _valid(header: str) -> dict[str, Any]:
 def _assign(*place: str) -> dict[str, Any]:
     field = {"type": "field", "value": list(place)}
     return {"op": "assign", "parameters": [field, {"type": "hexstr", "value": "0x1"}]}
+
+
+def _field(*place: str) -> dict[str, Any]:
+    return {"type": "field", "value": list(place)}
+
+
+def _step(op: str, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "expression", "value": {"op": op, "left": left, "right": right}}
 
 
 def _program(*begin: dict[str, Any]) -> dict[str, Any]:
@@ -38,9 +46,12 @@ def _program(*begin: dict[str, Any]) -> dict[str, Any]:
         ],
         "parsers": [{"init_state": "start", "parse_states": [state]}],
         "deparsers": [{"order": ["wire"]}],
+        "pipelines": [],
+        "checksums": [],
         "actions": [
             {
                 "source_info": {"line": 1},
+                "runtime_data": [],
                 "primitives": [
                     _valid("wire"),
                     _valid("meta.known"),
@@ -53,8 +64,9 @@ def _program(*begin: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rendered(*begin: dict[str, Any]) -> dict[str, Any]:
-    rendered: dict[str, Any] = json.loads(render(_program(*begin), "some.p4"))
-    return rendered
+    program = _program(*begin)
+    quicken(program)
+    return program
 
 
 def _fields(program: dict[str, Any]) -> dict[str, list[list[Any]]]:
@@ -83,7 +95,72 @@ def test_without_such_a_header_they_stay_where_they_are() -> None:
     assert program["actions"][0]["primitives"][2] == _assign("scalars", "tmp")
 
 
+def test_standard_metadata_is_there_that_the_program_or_the_switch_works_with() -> None:
+    program = _program()
+    names = ["ingress_port", "egress_spec", "egress_port", "instance_type", "packet_length"]
+    fields = [[name, 9, False] for name in [*names, "checksum_error", "enq_qdepth"]]
+    program["header_types"].append({"name": "standard_metadata", "fields": fields})
+    program["headers"].append({"name": "standard_metadata", "header_type": "standard_metadata"})
+    asked, unasked = (["standard_metadata", name] for name in ("checksum_error", "enq_qdepth"))
+    program["field_aliases"] = [["some.error", asked], ["queueing_metadata.enq_qdepth", unasked]]
+    program["actions"][0]["primitives"].append(_assign(*asked))
+    quicken(program)
+    assert [field[0] for field in program["header_types"][-1]["fields"]] == [
+        *names,
+        "checksum_error",
+        "_padding",
+    ]
+    assert program["field_aliases"] == [["some.error", asked]]
+
+
+def _counting(*calls: dict[str, Any]) -> list[dict[str, Any]]:
+    """What becomes of an action that counts at an index in a field of its own."""
+    program = _program(_valid("meta.known"))
+    index = {"op": "assign", "parameters": [_field("scalars", "tmp"), _field("wire", "type")]}
+    array = {"type": "counter_array", "value": "events"}
+    count = {"op": "count", "parameters": [array, _field("scalars", "tmp")]}
+    program["actions"] = [{"runtime_data": [], "primitives": [index, count, *calls]}]
+    quicken(program)
+    primitives: list[dict[str, Any]] = program["actions"][0]["primitives"]
+    return primitives
+
+
+def test_a_counter_takes_its_index_where_it_is_computed() -> None:
+    (count,) = _counting()
+    assert count["parameters"][1] == _field("wire", "type")
+
+
+def test_an_index_that_is_used_again_stays_in_its_field() -> None:
+    again = {"op": "assign", "parameters": [_field("wire", "type"), _field("scalars", "tmp")]}
+    assert [call["op"] for call in _counting(again)] == ["assign", "count", "assign"]
+
+
+def test_an_action_with_jumps_keeps_the_number_of_its_calls() -> None:
+    jump = {"op": "_jump", "parameters": [{"type": "hexstr", "value": "0x3"}]}
+    assert [call["op"] for call in _counting(jump)] == ["assign", "count", "_jump"]
+
+
+def test_expressions_are_simpler_and_written_as_before() -> None:
+    program = _program(_valid("meta.known"))
+    cut = _step("&", _field("wire", "type"), {"type": "hexstr", "value": "0xffffffff"})
+    event = [_field("meta.known", "event"), {"type": "expression", "value": cut}]
+    sum_ = _step("+", _field("wire", "type"), {"type": "hexstr", "value": "0x1"})
+    total = _step("&", sum_, {"type": "hexstr", "value": "0xff"})
+    again = [_field("meta.known", "event"), {"type": "expression", "value": total}]
+    program["actions"][0]["primitives"] = [
+        {"op": "assign", "parameters": event},
+        {"op": "assign", "parameters": again},
+    ]
+    program["pipelines"] = [{"conditionals": [{"expression": _step("==", cut, cut)}]}]
+    quicken(program)
+    first, second = program["actions"][0]["primitives"]
+    assert first["parameters"][1] == _field("wire", "type")
+    assert second["parameters"][1] == {"type": "expression", "value": sum_}
+    (condition,) = program["pipelines"][0]["conditionals"]
+    assert condition["expression"] == _step("==", _field("wire", "type"), _field("wire", "type"))
+
+
 def test_no_place_in_a_source_is_left() -> None:
-    program = _rendered()
+    program: dict[str, Any] = json.loads(render(_program(), "some.p4"))
     assert program["program"] == "some.p4"
     assert "source_info" not in program["actions"][0]
