@@ -3,26 +3,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Awaitable, Callable, Collection
 from enum import Enum, auto
 from functools import partial
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import Final
 
 import structlog
 from dnslib import RCODE
 
 from dataplane.agent import dns_core as core
 from dataplane.agent.config import DnsConfig
-from moorline.dns_transport import Answer, DnsListener, read_message, write_message
+from dataplane.agent.dns_upstream import Upstream
+from moorline.dns_transport import Answer, DnsListener
 from moorline.errors import MoorlineError
 
 log = structlog.get_logger(__name__)
-
-UPSTREAM_PORT: Final = 53
-UPSTREAM_SECONDS: Final = 2.0
 
 
 class DnsError(MoorlineError):
@@ -45,34 +40,6 @@ Link = IPv4Interface | IPv6Interface
 """The host's own address towards plain hosts, with their network."""
 
 
-class Upstream:
-    """The other resolvers, asked one after the other."""
-
-    def __init__(self, config: DnsConfig) -> None:
-        self._config = config
-
-    def servers(self) -> tuple[str, ...]:
-        """Whom to ask: read anew each time, for networks come and go."""
-        if self._config.upstream:
-            return self._config.upstream
-        try:
-            text = self._config.resolv_conf.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ()
-        return core.nameservers(text, frozenset({self._config.address}))
-
-    async def ask(self, packet: bytes, *, tcp: bool) -> bytes | None:
-        """The first answer that comes; None when there is none."""
-        for server in self.servers():
-            try:
-                async with asyncio.timeout(UPSTREAM_SECONDS):
-                    found = await (ask_tcp if tcp else ask_udp)(packet, server, UPSTREAM_PORT)
-            except (OSError, TimeoutError, asyncio.IncompleteReadError):
-                continue
-            return found
-        return None
-
-
 class DnsServer:
     """Serves UDP and TCP: for this host on one address, and for plain hosts on those of gateway ports and of
     services.
@@ -82,7 +49,7 @@ class DnsServer:
         self._config = config
         self._directory = directory
         self._resolve = resolve
-        self._upstream = Upstream(config)
+        self._upstream = Upstream(config.address, config.resolv_conf, config.upstream)
         self._listeners: dict[Link | None, DnsListener] = {}
 
     async def start(self) -> None:
@@ -156,31 +123,3 @@ class DnsServer:
     async def _forward(self, query: core.Query, *, tcp: bool) -> bytes:
         found = await self._upstream.ask(query.packet, tcp=tcp)
         return found if found is not None else core.refuse(query, RCODE.SERVFAIL)
-
-
-async def ask_udp(packet: bytes, server: str, port: int) -> bytes:
-    """The answer of a server to a query; waits for ever. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
-    # A socket of its own, connected, for each question: the kernel picks a random port and takes answers from
-    # there only (RFC 5452).
-    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as handle:
-        handle.connect((server, port))
-        await loop.sock_sendall(handle, packet)
-        while True:
-            answer = await loop.sock_recv(handle, 65535)
-            if core.is_answer_to(answer, packet):  # what is none may be forged, and the true one still come
-                return answer
-
-
-async def ask_tcp(packet: bytes, server: str, port: int) -> bytes:
-    """The same over TCP. Raises OSError, or IncompleteReadError when the server hangs up."""
-    reader, writer = await asyncio.open_connection(server, port)
-    try:
-        await write_message(writer, packet)
-        while True:
-            answer = await read_message(reader)
-            if core.is_answer_to(answer, packet):
-                return answer
-    finally:
-        writer.close()

@@ -103,7 +103,7 @@ def decide(packet: bytes, directory: Directory) -> Answer | Ask | Forward | None
     """What to do with a datagram or message; None: nothing at all (it is no query)."""
     if len(packet) < _HEADER_OCTETS or packet[2] & _RESPONSE_FLAG:
         return None
-    query = _parse(packet)
+    query = parse(packet)
     if query is None:
         return Answer(_header_only(packet, RCODE.FORMERR))
     if query.record.header.opcode != 0:
@@ -115,7 +115,7 @@ def decide(packet: bytes, directory: Directory) -> Answer | Ask | Forward | None
     return _reverse(query, directory) if query.kind == QTYPE.PTR else _by_name(query, directory)
 
 
-def _parse(packet: bytes) -> Query | None:
+def parse(packet: bytes) -> Query | None:
     """The question in a message; None where there is not just one, or none that can be said again."""
     try:
         record = DNSRecord.parse(packet)

@@ -14,6 +14,7 @@ import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
 from dataplane.agent.config import NodeConfig
+from dataplane.agent.dns_upstream import Upstream
 from dataplane.agent.netlink import HostTable
 from dataplane.agent.ports import Ports
 from dataplane.agent.shortcuts import Shortcuts
@@ -234,7 +235,9 @@ def _managed(
     mtu: int,
 ) -> ManagedPeer:
     """Its namespace is called after the pins, which are the node's own on a machine with several."""
-    return ManagedPeer(peer, netlink, f"{config.pins.name}-{name}", _folder(config) / name, host, mtu)
+    upstream = Upstream(config.dns.address, config.dns.resolv_conf, config.dns.upstream)
+    namespace = f"{config.pins.name}-{name}"
+    return ManagedPeer(peer, netlink, namespace, _folder(config) / name, host, mtu, upstream)
 
 
 def _folder(config: NodeConfig) -> Path:

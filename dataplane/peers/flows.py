@@ -57,10 +57,11 @@ def long_flows(listing: str, octets: int) -> Iterator[Flow]:
 
 
 def hit_in(message: bytes) -> Flow | None:
-    """The flow in a message of nginx about a hit; None for anything else."""
-    _, _, text = message.partition(b"{")
+    """The flow in a message of squid about an answer that it had; None for anything else."""
     try:
-        said: dict[str, Any] = json.loads(b"{" + text)
+        said: dict[str, Any] = json.loads(message)
+        if "HIT" not in said["status"]:  # an error of its own
+            return None
         return Flow(
             ip_address(said["source"]),
             ip_address(said["destination"]),

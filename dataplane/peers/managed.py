@@ -12,7 +12,7 @@ import contextlib
 import json
 import shutil
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -20,19 +20,21 @@ from typing import Any, Final
 import structlog
 from pyroute2.netlink.exceptions import NetlinkError
 
+from dataplane.agent.dns_upstream import Upstream
 from dataplane.agent.netlink import HostTable
 from dataplane.agent.state import write_private
 from dataplane.agent.watch import read_host
+from dataplane.peers import resolver
 from dataplane.peers.attached import links_health
-from dataplane.peers.base import Health
+from dataplane.peers.base import Health, PeerError
 from dataplane.peers.builtin import RECIPES, statistics
-from dataplane.peers.builtin.cache import HITS
+from dataplane.peers.builtin.cache import HITS_PORT
 from dataplane.peers.config import PeerConfig
 from dataplane.peers.flows import CONNTRACK, Flow, Traffic, hit_in, long_flows
 from dataplane.peers.namespace import Namespace
 from dataplane.peers.probe import Probe
 from dataplane.peers.program import Program
-from dataplane.peers.recipe import ProgramPlan, Recipe
+from dataplane.peers.recipe import Recipe
 from dataplane.peers.wiring import cables, lay, prepare
 from moorline import ethernet
 
@@ -42,11 +44,10 @@ CACHES: Final = Path("/var/cache/moorline")
 """What programs keep that do not run as root, in a folder for each namespace."""
 
 _NOTE: Final = "made.json"
-_VERSION: Final = 2
+_VERSION: Final = 3
 """Of the wiring: a peer that was made with another is made anew."""
 
 _READABLE: Final = 0o755
-_WRITABLE: Final = 0o622
 _MESSAGE: Final = 4096
 _MEGABYTE: Final = 10**6
 _READY_SECONDS: Final = 5.0
@@ -63,6 +64,7 @@ class ManagedPeer:
         folder: for its files; it may not be there yet.
         host: the host's links as they are now.
         mtu: of its cables, in octets.
+        upstream: whom to ask for names, where its program does.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class ManagedPeer:
         folder: Path,
         host: Callable[[], HostTable],
         mtu: int,
+        upstream: Upstream,
     ) -> None:
         self._config = config
         self._netlink = netlink
@@ -81,6 +84,7 @@ class ManagedPeer:
         self._cache = CACHES / namespace
         self._host = host
         self._mtu = mtu
+        self._upstream = upstream
         self.cables = cables(namespace, config.interfaces)
         self._probe = Probe(self._namespace, self.cables[0])
         self._programs: dict[str, Program] = {}
@@ -116,15 +120,17 @@ class ManagedPeer:
     async def start(self) -> None:  # noqa: D102
         assert self._config.run is not None
         recipe = self._recipe = RECIPES[self._config.run](self._config, self._folder, self._cache)
+        programs = self._make_programs(recipe)
         if self._note().get("files") != recipe.files:
-            for plan in recipe.programs:
-                await self._program(plan).stop()
+            for program in programs:
+                await program.stop()
             self._write_files(recipe)
         if self._note().get("rules") != recipe.ruleset:
             await self._namespace.run("nft", "-f", "-", text=recipe.ruleset)
             self._take_note(rules=recipe.ruleset)
-        started = [program for plan in recipe.programs if not (program := self._program(plan)).adopt()]
+        started = [program for program in programs if not program.adopt()]
         for program in started:
+            await program.stop()  # one that runs with other words
             program.start()
             log.info("feature_peer_program_started", peer=self._config.name, program=program.name)
         if started:
@@ -140,7 +146,7 @@ class ManagedPeer:
         if wanted is None:
             return
         if self._config.run == "cache":
-            self._hear_hits()
+            await self._hear_hits()
             return
         octets = wanted.megabytes * _MEGABYTE
         # There may be tens of thousands: they are read beside what the agent does meanwhile.
@@ -154,20 +160,10 @@ class ManagedPeer:
         commands = statistics.handed_over(self._config.caps, await self.listing(), flow, there, back)
         await self._namespace.run("nft", "-f", "-", text=commands)
 
-    def _hear_hits(self) -> None:
-        if self._hits is not None:
-            return
-        path = self._cache / HITS
-        path.unlink(missing_ok=True)
-        hits = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        try:
-            hits.bind(str(path))
-            path.chmod(_WRITABLE)  # for nginx, which is not root
-        except OSError:
-            hits.close()
-            raise
-        self._hits = hits
-        asyncio.get_running_loop().add_reader(hits, self._hit)
+    async def _hear_hits(self) -> None:
+        if self._hits is None:
+            self._hits = await self._namespace.call(_hits_socket)
+            asyncio.get_running_loop().add_reader(self._hits, self._hit)
 
     def _hit(self) -> None:
         assert self._hits is not None
@@ -188,12 +184,8 @@ class ManagedPeer:
         for program in self._programs.values():
             if not program.runs:
                 return Health(f"{program.name} has ended: {program.last_words}")
-        if (
-            self._recipe is not None
-            and self._recipe.listens
-            and not await self._listens(self._recipe.listens)
-        ):
-            return Health(f"no program answers at port {self._recipe.listens} in {self._namespace.name}")
+        for port in await self._silent_ports():
+            return Health(f"no program answers at port {port} in {self._namespace.name}")
         if not await self._probe.passes():
             return Health(f"no probe comes through namespace {self._namespace.name}")
         return Health()
@@ -202,7 +194,7 @@ class ManagedPeer:
         self._probe.close()
         self._hear_no_hits()
         for program in self._programs.values():
-            await program.stop()
+            await program.stop(at_once=True)  # all that it should put in order goes as well
         self._programs.clear()
         await self._namespace.remove()
         # The kernel takes cables away with their namespace, but not at once.
@@ -236,21 +228,27 @@ class ManagedPeer:
         links = [host.link_named(cable.ours) for cable in self.cables]
         return self._namespace.exists and all(link is not None and link.up for link in links)
 
-    def _program(self, plan: ProgramPlan) -> Program:
-        if plan.name not in self._programs:
-            command = self._namespace.command(*plan.command)
-            program = self._programs[plan.name] = Program(plan.name, command, self._folder)
-            program.on_end(self._program_ended)
-        return self._programs[plan.name]
+    def _make_programs(self, recipe: Recipe) -> tuple[Program, ...]:
+        commands = {plan.name: self._namespace.command(*plan.command) for plan in recipe.programs}
+        if recipe.asks_names:
+            commands = {"resolver": resolver.command(self._namespace, self._upstream)} | commands
+        for name, command in commands.items():
+            if name not in self._programs:
+                self._programs[name] = Program(name, command, self._folder)
+                self._programs[name].on_end(self._program_ended)
+        return tuple(self._programs.values())
 
     def _program_ended(self) -> None:
         self._changed()
 
     def _write_files(self, recipe: Recipe) -> None:
-        for cache in recipe.caches:
-            cache.mkdir(parents=True, exist_ok=True)
-            cache.parent.chmod(_READABLE)
-            cache.chmod(_READABLE)
+        if recipe.keeper:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            self._cache.parent.chmod(_READABLE)
+            try:
+                shutil.chown(self._cache, recipe.keeper)
+            except LookupError:
+                raise PeerError(f"there is no user {recipe.keeper}: install squid") from None
         for name, content in recipe.files.items():
             write_private(self._folder / name, content.encode())
         self._take_note(files=recipe.files)
@@ -264,9 +262,13 @@ class ManagedPeer:
                 return
             await asyncio.sleep(_TRY_EVERY)
 
-    async def _listens(self, port: int) -> bool:
-        listing = await self._namespace.run("ss", "-Htln", f"sport = {port}")
-        return bool(listing.strip())
+    async def _silent_ports(self) -> Collection[int]:
+        """Those at which programs should listen and do not."""
+        wanted = self._recipe.listens if self._recipe is not None else frozenset()
+        if not wanted:
+            return wanted
+        listing = await self._namespace.run("ss", "-Htln")
+        return wanted - {int(line.split()[3].rpartition(":")[2]) for line in listing.splitlines()}
 
     def _note(self) -> Mapping[str, Any]:
         try:
@@ -277,3 +279,13 @@ class ManagedPeer:
 
     def _take_note(self, **facts: Any) -> None:
         write_private(self._folder / _NOTE, json.dumps({**self._note(), **facts}).encode())
+
+
+def _hits_socket() -> socket.socket:
+    hits = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        hits.bind((resolver.ADDRESS, HITS_PORT))
+    except OSError:
+        hits.close()
+        raise
+    return hits

@@ -67,7 +67,7 @@ class Namespace:
             if not self.exists:
                 raise PeerError(f"namespace {self.name} cannot be entered: it is not there")
             # One thread lives inside: entering is for good, and other work must not find itself there.
-            self._inside = ThreadPoolExecutor(1, thread_name_prefix=self.name, initializer=self._enter)
+            self._inside = ThreadPoolExecutor(1, thread_name_prefix=self.name, initializer=self.enter)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._inside, function)
         except BrokenThreadPool:
@@ -80,7 +80,8 @@ class Namespace:
             self._inside.shutdown(wait=False)
             self._inside = None
 
-    def _enter(self) -> None:
+    def enter(self) -> None:
+        """Go inside with the thread that calls, and all that it starts; raises :class:`PeerError`."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if _LIBC.setns(descriptor, _CLONE_NEWNET) != 0:

@@ -63,10 +63,14 @@ class Program:
         """Take over the one that an earlier agent started; whether there is one."""
         if self.runs:
             return True
+        return self._find(self.command)
+
+    def _find(self, wanted: tuple[str, ...] | None) -> bool:
+        """Find the one that was started; with a command, only if it runs that."""
         try:
             found = json.loads(self._file.read_bytes())
-            number, started, command = found["pid"], found["started"], found["command"]
-            if _started(number) != started or command != list(self.command):
+            number, started, command = found["pid"], found["started"], tuple(found["command"])
+            if _started(number) != started or command != (wanted or command):
                 return False
             self._watch(number)
         except (OSError, ValueError, KeyError, TypeError):
@@ -92,11 +96,11 @@ class Program:
         write_private(self._file, json.dumps(note).encode())
         self._watch(child.pid)
 
-    async def stop(self) -> None:
-        """End it, in good order if it does so soon."""
-        if not self.adopt():
+    async def stop(self, *, at_once: bool = False) -> None:
+        """End it, in good order if it does so soon and need not ``at_once``; whatever command started it."""
+        if not self.runs and not self._find(None):
             return
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for number in (signal.SIGKILL,) if at_once else (signal.SIGTERM, signal.SIGKILL):
             if not self.runs:
                 break
             with contextlib.suppress(ProcessLookupError):  # it has ended, which is about to be read

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 IN, OUT, PROBE = "in", "out", "probe"
@@ -44,7 +43,7 @@ class Recipe:
 
     ``arriving`` are rules for all packets, before their way is looked up; ``passing`` for those that are
     forwarded, and ``verdict`` for those of them that no rule wants; ``more`` are further chains and sets.
-    ``files`` are written to the peer's folder. ``listens`` is a TCP port of its program, 0: none.
+    ``files`` are written to the peer's folder. ``listens`` are TCP ports of its programs.
     """
 
     arriving: str = ""
@@ -53,10 +52,13 @@ class Recipe:
     more: str = ""
     programs: tuple[ProgramPlan, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
-    caches: tuple[Path, ...] = ()
-    """Folders for what is kept, for programs that do not run as root."""
+    keeper: str = ""
+    """The user who keeps things in a folder of his own; empty: there is none."""
 
-    listens: int = 0
+    asks_names: bool = False
+    """Whether programs ask for names, at 127.0.0.1."""
+
+    listens: frozenset[int] = frozenset()
 
     @property
     def ruleset(self) -> str:

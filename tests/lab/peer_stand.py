@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any, Final, Self
 
 from pyroute2 import AsyncIPRoute
 
+from dataplane.agent.dns_upstream import Upstream
 from dataplane.agent.watch import read_host
 from dataplane.peers.config import PeerConfig
 from dataplane.peers.managed import ManagedPeer
@@ -22,6 +24,9 @@ from tools.lab import Namespace, cleanup
 
 CUSTOMER: Final = ("10.1.0.2", "fd01::2")
 SERVER: Final = ("203.0.113.80", "fd02::80")
+RESOLVER: Final = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+"""Whom the host asks for names, if anybody is there; of this process alone."""
+
 _INTERFACE: Final = "eth0"
 
 
@@ -61,7 +66,8 @@ class Stand:
         """The same peer as the next agent sees it."""
         config = self.config.model_copy(update=settings)
         folder = self.folder / "peer"
-        return ManagedPeer(config, self._netlink, f"{self.name}-peer", folder, read_host, 1500)
+        upstream = Upstream("127.0.0.54", Path("/etc/resolv.conf"), (RESOLVER,))
+        return ManagedPeer(config, self._netlink, f"{self.name}-peer", folder, read_host, 1500, upstream)
 
     def join(self) -> tuple[Namespace, Namespace]:
         """Put a customer and a server at the cables: what else are ports are interfaces of theirs."""

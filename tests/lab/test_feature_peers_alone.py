@@ -26,8 +26,9 @@ from dataplane.peers.builtin import statistics, tap
 from dataplane.peers.flows import Flow, Traffic
 from dataplane.peers.managed import CACHES
 from dataplane.peers.namespace import FOLDER
-from tests.lab.peer_stand import CUSTOMER, SERVER, Stand
+from tests.lab.peer_stand import CUSTOMER, RESOLVER, SERVER, Stand
 from tools.lab import Namespace
+from tools.lab.name_server import name_server
 from tools.lab.waiting import wait_until
 
 PATIENCE = 5.0
@@ -336,7 +337,7 @@ def origin(place: Namespace, address: str) -> Iterator[list[tuple[str, str]]]:
     server = HTTPServer((address, 80), Handler, bind_and_activate=False)
     server.socket.close()
     server.socket = listen(place, 80, address)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield asked
@@ -347,37 +348,88 @@ def origin(place: Namespace, address: str) -> Iterator[list[tuple[str, str]]]:
 
 
 def fetch(place: Namespace, address: str, path: str, host: str) -> tuple[str, bytes]:
-    """The cache's status and the content."""
+    """Whether the cache had it, and the content."""
     connection = http.client.HTTPConnection(address, 80, timeout=PATIENCE)
     connection.sock = connect(place, 80, address)
     with closing(connection):
         connection.request("GET", path, headers={"Host": host})
         answer = connection.getresponse()
-        return answer.headers["X-Cache-Status"], answer.read()
+        return cache_status(answer), answer.read()
 
 
-@pytest.mark.parametrize("family", [0, 1], ids=["ipv4", "ipv6"])
-async def test_a_cache_answers_for_the_server_and_is_not_seen(family: int) -> None:
+def cache_status(answer: http.client.HTTPResponse) -> str:
+    """HIT or MISS."""
+    return str(answer.headers["X-Cache"]).partition(" ")[0]
+
+
+NAMES = {
+    "site.example": (SERVER[0],),
+    "six.example": (SERVER[1],),
+    "other.example": SERVER,
+    "victim.example": ("203.0.113.66", "fd02::66"),
+}
+
+
+@pytest.fixture
+def names() -> Iterator[list[str]]:
+    """The host's resolver answers; the names that it was asked for."""
+    with name_server(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), RESOLVER, NAMES) as asked:
+        yield asked
+
+
+@pytest.mark.usefixtures("names")
+async def test_a_cache_answers_for_the_server_and_is_not_seen() -> None:
     async with Stand("cache", cache_megabytes=10) as stand:
         customer, server = stand.join()
-        address = SERVER[family]
-        with origin(server, address) as asked:
-            assert fetch(customer, address, "/page", "site.example") == ("MISS", b"site.example")
-            assert fetch(customer, address, "/page", "site.example") == ("HIT", b"site.example")
-            assert fetch(customer, address, "/page", "other.example") == ("MISS", b"other.example")
-            for _ in range(2):
-                assert fetch(customer, address, "/private", "site.example")[0] == "MISS"
-            assert asked == [(CUSTOMER[family], path) for path in ("/page", "/page", "/private", "/private")]
-        with (
-            listen(server, 8080, address) as port,
-            connect(customer, 8080, address) as one,
-            port.accept()[0] as other,
-        ):
-            assert passes(one, other)
+        for source, address, site in zip(CUSTOMER, SERVER, ("site.example", "six.example"), strict=True):
+            with origin(server, address) as asked:
+                assert fetch(customer, address, "/page", site) == ("MISS", site.encode())
+                assert fetch(customer, address, "/page", site) == ("HIT", site.encode())
+                other = f"/{site}"
+                assert fetch(customer, address, other, "other.example") == ("MISS", b"other.example")
+                for _ in range(2):
+                    assert fetch(customer, address, "/private", site)[0] == "MISS"
+                assert asked == [(source, path) for path in ("/page", other, "/private", "/private")]
+            with (
+                listen(server, 8080, address) as port,
+                connect(customer, 8080, address) as one,
+                port.accept()[0] as beyond,
+            ):
+                assert passes(one, beyond)
     assert not (CACHES / f"{stand.name}-peer").exists()
 
 
-async def test_a_cache_tells_of_the_flows_that_it_answers() -> None:
+async def test_a_cache_keeps_nothing_from_an_address_that_the_name_has_not(names: list[str]) -> None:
+    async with Stand("cache") as stand:
+        customer, server = stand.join()
+        victim = NAMES["victim.example"][0]
+        server.add_address("lo", ip_interface(f"{victim}/32"))
+        with origin(server, SERVER[0]) as asked, origin(server, victim) as at_victim:
+            for host in ("victim.example", "unknown.example"):
+                for _ in range(2):
+                    assert fetch(customer, SERVER[0], "/page", host) == ("MISS", host.encode())
+            assert len(asked) == 4
+            assert fetch(customer, victim, "/page", "victim.example")[0] == "MISS"
+            assert fetch(customer, victim, "/page", "victim.example")[0] == "HIT"
+            assert len(at_victim) == 1
+        assert set(names) == {"victim.example", "unknown.example"}
+
+
+async def test_without_names_a_cache_passes_all_and_keeps_nothing() -> None:
+    async with Stand("cache") as stand:
+        customer, server = stand.join()
+        with origin(server, SERVER[0]) as asked:
+            note = stand.folder / "peer" / "resolver.process"
+            # The host's resolvers are away, and then the program that asks them.
+            for host in ("site.example", "other.example"):
+                for _ in range(2):
+                    assert fetch(customer, SERVER[0], "/page", host) == ("MISS", host.encode())
+                os.kill(json.loads(note.read_text())["pid"], signal.SIGKILL)
+            assert len(asked) == 4
+
+
+@pytest.mark.usefixtures("names")
+async def test_a_cache_tells_of_the_flows_that_it_answers_and_answers_without_its_agent() -> None:
     async with Stand("cache", shortcut={"graph": "web"}) as stand:
         found: asyncio.Queue[Flow] = asyncio.Queue()
         stand.peer.on_flow(found.put_nowait)
@@ -386,10 +438,13 @@ async def test_a_cache_tells_of_the_flows_that_it_answers() -> None:
         with origin(server, SERVER[0]):
             for status in ("MISS", "HIT"):
                 assert fetch(customer, SERVER[0], "/page", "site.example")[0] == status
-        async with asyncio.timeout(PATIENCE):
-            flow = await found.get()
-        assert (str(flow.source), str(flow.destination)) == (CUSTOMER[0], SERVER[0])
-        assert (flow.protocol, flow.destination_port, found.empty()) == (6, 80, True)
+            async with asyncio.timeout(PATIENCE):
+                flow = await found.get()
+            assert (str(flow.source), str(flow.destination)) == (CUSTOMER[0], SERVER[0])
+            assert (flow.protocol, flow.destination_port, found.empty()) == (6, 80, True)
+            stand.peer.close()
+            for status in ("MISS", "HIT", "HIT"):
+                assert fetch(customer, SERVER[0], "/page", "other.example")[0] == status
 
 
 # ---- tap ---------------------------------------------------------------------------------------------------
@@ -440,6 +495,16 @@ async def test_a_program_that_ends_is_noticed_at_once_and_started_again() -> Non
         await stand.peer.attach()
         await stand.peer.start()
         assert (await stand.peer.health()).problem == ""
+
+
+async def test_a_program_with_other_settings_takes_the_place_of_the_one_before() -> None:
+    async with Stand("tap") as stand:
+        before = main_programs(stand)
+        stand.peer.close()
+        stand.peer = stand.again(ring_megabytes=200)
+        await stand.peer.start()
+        assert not any(runs(number) for number in before)
+        assert programs(stand) == main_programs(stand)
 
 
 async def test_without_its_program_a_filter_lets_nothing_pass_that_it_should_see() -> None:

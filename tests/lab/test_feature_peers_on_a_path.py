@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from ipaddress import ip_address
@@ -13,9 +14,19 @@ import pytest
 
 from dataplane.peers.builtin import statistics
 from dataplane.peers.namespace import Namespace as PeerNamespace
-from tests.lab.test_feature_peers_alone import SOON, connect, echoing, get, listen, origin, passes
+from tests.lab.test_feature_peers_alone import (
+    SOON,
+    cache_status,
+    connect,
+    echoing,
+    get,
+    listen,
+    origin,
+    passes,
+)
 from tools.lab import HostPlan, Lab
 from tools.lab.edges import edge_address
+from tools.lab.name_server import name_server
 from tools.lab.on_link import GATEWAY
 from tools.lab.waiting import wait_until
 
@@ -147,7 +158,9 @@ def test_a_killed_agent_takes_no_peer_with_it(lab: Lab, lead: Lead) -> None:
 def test_a_cache_answers_and_the_flow_that_it_answers_goes_straight_to_it(lab: Lab, lead: Lead) -> None:
     lead("firewall", "cache", "tap")
     user, net = lab.edges["user"], lab.edges["net"]
-    with origin(net.place, net.ipv4) as asked:
+    resolver = lab.controller.place.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    names = {"site.example": (net.ipv4,)}
+    with name_server(resolver, lab.controller.address, names), origin(net.place, net.ipv4) as asked:
         connection = HTTPConnection(net.ipv4, 80)
         connection.sock = connect(user.place, 80, net.ipv4)
 
@@ -155,7 +168,7 @@ def test_a_cache_answers_and_the_flow_that_it_answers_goes_straight_to_it(lab: L
             connection.request("GET", "/page", headers={"Host": "site.example"})
             answer = connection.getresponse()
             assert answer.read() == b"site.example"
-            return str(answer.headers["X-Cache-Status"])
+            return cache_status(answer)
 
         assert fetch() == "MISS"
         wait_until(lambda: fetch() == "HIT" and by_shortcuts(lab) > 0, "the flow went by a short-cut")

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
-from dnslib import QTYPE, RCODE, RR, A, DNSRecord
+from dnslib import RCODE, DNSRecord
 
 from tools.lab import Lab
+from tools.lab.name_server import name_server
 from tools.lab.programs import DNS_ADDRESS, Service
 
 
@@ -18,29 +18,8 @@ from tools.lab.programs import DNS_ADDRESS, Service
 def elsewhere(lab: Lab) -> Iterator[str]:
     """Another name server, beside the controller: it knows www.example.org and nothing else."""
     server = lab.controller.place.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind((lab.controller.address, 53))
-    server.settimeout(0.1)
-    ending = threading.Event()
-
-    def serve() -> None:
-        while not ending.is_set():
-            try:
-                packet, peer = server.recvfrom(1500)
-            except TimeoutError:
-                continue
-            reply = DNSRecord.parse(packet).reply()
-            if str(reply.q.qname) == "www.example.org.":
-                reply.add_answer(RR("www.example.org", QTYPE.A, rdata=A("203.0.113.5"), ttl=60))
-            else:
-                reply.header.rcode = RCODE.NXDOMAIN
-            server.sendto(reply.pack(), peer)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    yield "203.0.113.5"
-    ending.set()
-    thread.join()
-    server.close()
+    with name_server(server, lab.controller.address, {"www.example.org": ("203.0.113.5",)}):
+        yield "203.0.113.5"
 
 
 def ask(lab: Lab, name: str, kind: str) -> DNSRecord:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dnslib import RCODE, RR, A, DNSRecord
 
-from dataplane.agent import dns
+from dataplane.agent import dns_upstream as upstreams
 from dataplane.agent.config import DnsConfig
 from dataplane.agent.dns import DnsError, DnsServer, Resolve, Verdict
 from dataplane.agent.dns_core import Addresses
@@ -41,8 +41,8 @@ def free_port() -> int:
 @pytest.fixture(autouse=True)
 def upstream_port(monkeypatch: pytest.MonkeyPatch) -> int:
     port = free_port()
-    monkeypatch.setattr(dns, "UPSTREAM_PORT", port)
-    monkeypatch.setattr(dns, "UPSTREAM_SECONDS", 0.3)
+    monkeypatch.setattr(upstreams, "PORT", port)
+    monkeypatch.setattr(upstreams, "SECONDS", 0.3)
     return port
 
 
@@ -104,7 +104,7 @@ def reply(
 async def ask(port: int, name: str, *, tcp: bool = False, server: str = ADDRESS) -> DNSRecord:
     packet = bytes(DNSRecord.question(name).pack())
     async with asyncio.timeout(5):
-        found = await (dns.ask_tcp if tcp else dns.ask_udp)(packet, server, port)
+        found = await (upstreams.ask_tcp if tcp else upstreams.ask_udp)(packet, server, port)
     return DNSRecord.parse(found)
 
 
@@ -201,7 +201,7 @@ async def test_a_plain_host_asks_in_its_own_name(tcp: bool) -> None:
     await server.serve_links([])
     with pytest.raises((ConnectionRefusedError, TimeoutError)):
         async with asyncio.timeout(0.5):
-            await dns.ask_tcp(b"", str(LINK.ip), port)
+            await upstreams.ask_tcp(b"", str(LINK.ip), port)
     await server.close()
 
 
@@ -211,7 +211,7 @@ async def test_who_is_not_on_the_link_gets_no_answer() -> None:
     await server.serve_links([LONE_LINK])
     query = bytes(DNSRecord.question("files.demo").pack())
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-        await dns.ask_tcp(query, str(LONE_LINK.ip), port)
+        await upstreams.ask_tcp(query, str(LONE_LINK.ip), port)
     assert server._answer_to(LONE_LINK, ip_address(ADDRESS)) is None
     assert server._answer_to(LONE_LINK, LONE_LINK.ip) is not None
     await server.close()

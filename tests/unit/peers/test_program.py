@@ -35,7 +35,12 @@ async def test_another_command_is_another_program(tmp_path: Path) -> None:
     program, other = Program("nap", SLEEP, tmp_path), Program("nap", ("sleep", "601"), tmp_path)
     program.start()
     assert not other.adopt()
-    await program.stop()
+    ended = asyncio.Event()
+    program.on_end(ended.set)
+    await other.stop()
+    async with asyncio.timeout(10):
+        await ended.wait()
+    assert not program.runs
 
 
 async def test_a_program_that_ends_while_it_is_being_stopped_is_stopped(tmp_path: Path) -> None:

@@ -121,11 +121,13 @@ def test_long_flows_are_those_of_both_directions_together() -> None:
     ]
 
 
-def test_what_nginx_says_of_a_hit() -> None:
-    said = b'<190>Nov 21 nginx: {"source": "10.1.0.2", "source_port": 4000, "destination": "fd02::80", '
-    flow = hit_in(said + b'"destination_port": 80}')
-    assert flow == (ip_address("10.1.0.2"), ip_address("fd02::80"), 6, 4000, 80)
-    for other in (said, b"", b"{}", b"<190> {[]}"):
+def test_what_squid_says_of_a_hit() -> None:
+    flow = b'"source": "10.1.0.2", "source_port": 4000, "destination": "fd02::80", "destination_port": 80}\n'
+    for status in (b"TCP_HIT", b"TCP_MEM_HIT", b"TCP_IMS_HIT"):
+        found = hit_in(b'{"status": "' + status + b'", ' + flow)
+        assert found == (ip_address("10.1.0.2"), ip_address("fd02::80"), 6, 4000, 80)
+    denied = b'{"status": "TCP_DENIED", ' + flow
+    for other in (denied, b"{" + flow, flow, b"", b"{}", b"[]", b'{"status": 1}', b"\xff"):
         assert hit_in(other) is None
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,7 @@ from tools.demo.observe import drops, every
 from tools.lab import Lab
 from tools.lab.devices import TUNNEL, Device
 from tools.lab.gaps import Arrivals
+from tools.lab.name_server import name_server
 from tools.lab.star import star_command
 from tools.lab.waiting import wait_until
 from tools.lab.web import Content, WebServer, random_file
@@ -59,7 +61,7 @@ def demonstrate(screen: GraphScreen) -> None:
         web = WebServer(lab.edges[SERVER].place, lab.folder / "web", RATE)
         (web.root / _PAGE).write_text("hello\n")
         content = random_file(web.root / _FILE, SIZE)
-        with web:
+        with _names(lab), web:
             outcome = _show(lab, screen, content, rules_file(Path(folder), "fw1"))
         screen.summary(outcome)
         verify(outcome)
@@ -74,8 +76,6 @@ def _start(lab: Lab, screen: GraphScreen) -> None:
     endpoint = str(lab[ACCESS].uplink.addresses[4].ip)
     server = lab.edges[SERVER].addresses[4].network
     device.tunnel(endpoint, VNI, ADDRESS, str(server))
-    for name in (SITE_NAME, BLOCKED_NAME):
-        lab.add_name(name, lab.edges[SERVER].ipv4)
     wait_until(
         lambda: all(row["state"] == "up" for row in lab.controller.ask("peer", "list")), "all peers were up"
     )
@@ -87,6 +87,18 @@ def _start(lab: Lab, screen: GraphScreen) -> None:
     screen.explain(
         f"Applied within {(time.monotonic() - begin) * 1000:.0f} ms, the command's own start included."
     )
+
+
+@contextmanager
+def _names(lab: Lab) -> Iterator[None]:
+    """Let the phone find the server by its names, and the cache."""
+    address = lab.edges[SERVER].ipv4
+    names = (SITE_NAME, BLOCKED_NAME)
+    for name in names:
+        lab.add_name(name, address)
+    resolver = lab.controller.place.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with name_server(resolver, lab.controller.address, dict.fromkeys(names, (address,))):
+        yield
 
 
 def _show(lab: Lab, screen: GraphScreen, content: Content, rules: Path) -> Outcome:
