@@ -26,6 +26,12 @@ BACKLOG: Final = 200_000
 AT_ONCE: Final = 100
 """Updates in one message, at most."""
 
+PAUSE: Final = 0.02
+"""Seconds after a message in which changes of the translation table wait for more of them.
+
+Nobody waits for them, and a message costs each end more than what is in it.
+"""
+
 _CHUNK: Final = 500
 
 
@@ -42,15 +48,24 @@ class Session:
         self._updates: deque[pb.NodeUpdate] = deque()
         self._wake = asyncio.Event()
         self._less = asyncio.Event()
+        self._pause_ends = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._ended = False
         self._error: Exception | None = None
 
     def send(self, update: pb.NodeUpdate) -> None:
         """Queue an update."""
-        if len(self._updates) >= BACKLOG:
-            self.end(ExhaustedError(f"the agent fell {BACKLOG} updates behind: attach again"))
-        self._updates.append(update)
+        self._queue(update)
         self._wake.set()
+
+    def send_soon(self, update: pb.NodeUpdate) -> None:
+        """Queue an update that may wait for others for a moment, unless it is the first for a while."""
+        self._queue(update)
+        loop = asyncio.get_running_loop()
+        if len(self._updates) >= AT_ONCE or loop.time() >= self._pause_ends:
+            self._wake.set()
+        elif self._timer is None:
+            self._timer = loop.call_at(self._pause_ends, self._end_pause)
 
     def send_endpoints(self) -> None:
         """Queue the services of the node: once, however often they change until the agent reads on."""
@@ -77,12 +92,24 @@ class Session:
             if self._endpoints_due:
                 self._endpoints_due = False
                 self._updates.append(self._endpoints())
-            while self._updates and not self._ended:
+            due = len(self._updates)  # what comes while a message is sent says itself when it is to go
+            while due > 0 and not self._ended:
+                due -= AT_ONCE
+                self._pause_ends = asyncio.get_running_loop().time() + PAUSE
                 yield self._next()
                 self._less.set()
             await self._wake.wait()
         if self._error is not None:
             raise self._error
+
+    def _queue(self, update: pb.NodeUpdate) -> None:
+        if len(self._updates) >= BACKLOG:
+            self.end(ExhaustedError(f"the agent fell {BACKLOG} updates behind: attach again"))
+        self._updates.append(update)
+
+    def _end_pause(self) -> None:
+        self._timer = None
+        self._wake.set()
 
     def _next(self) -> pb.NodeUpdate:
         """All that waits, in one message."""
@@ -168,9 +195,10 @@ class Sessions:
 
     def translation(self, node: Node, connection: Connection, former_scid: int = 0) -> None:
         """``connection`` is new, its channel went up or down, or it had another SCID until now."""
-        if node in self:
+        session = self._sessions.get(node.id)
+        if session is not None:
             row = messages.translation(connection, node, former_scid)
-            self._send(node, pb.NodeUpdate(translation=row))
+            session.send_soon(pb.NodeUpdate(translation=row))
 
     def translation_removed(self, node: Node, connection: Connection) -> None:
         """``connection`` was closed."""

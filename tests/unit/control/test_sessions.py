@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from control.errors import ExhaustedError, PreconditionError
-from control.sessions import Session
+from control.sessions import AT_ONCE, Session
 from moorline.api.v1 import moorline_pb2 as pb
 from tests.unit.control.site import Site
 
@@ -30,6 +30,55 @@ async def test_updates_come_in_order_and_several_at_once() -> None:
     read = [flat(await anext(updates)) for _ in range(3)]
     assert [len(part) for part in read] == [100, 100, 50]
     assert [update.peer.node_id for part in read for update in part] == list(range(250))
+
+
+def translation(number: int) -> pb.NodeUpdate:
+    return pb.NodeUpdate(translation=pb.Translation(scid=number))
+
+
+async def test_what_may_wait_is_sent_at_once_after_a_quiet_time_then_with_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("control.sessions.PAUSE", 0.05)
+    session = Session(pb.NodeUpdate)
+    updates = session.updates()
+    session.send_soon(translation(0))
+    assert (await anext(updates)).translation.scid == 0
+    more = asyncio.create_task(anext(updates))
+    for number in range(1, 4):
+        session.send_soon(translation(number))
+        await asyncio.sleep(0)
+    assert not more.done()
+    assert [update.translation.scid for update in flat(await more)] == [1, 2, 3]
+
+
+async def test_what_may_wait_goes_before_what_comes_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("control.sessions.PAUSE", 3600)
+    session = Session(pb.NodeUpdate)
+    updates = session.updates()
+    session.send(peer(1))
+    await anext(updates)
+    more = asyncio.create_task(anext(updates))
+    session.send_soon(translation(2))
+    session.send(peer(3))
+    async with asyncio.timeout(10):
+        first, second = flat(await more)
+    assert (first.translation.scid, second.peer.node_id) == (2, 3)
+
+
+async def test_what_may_wait_does_not_once_there_is_much_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("control.sessions.PAUSE", 3600)
+    session = Session(pb.NodeUpdate)
+    updates = session.updates()
+    session.send(peer(1))
+    await anext(updates)
+    more = asyncio.create_task(anext(updates))
+    await asyncio.sleep(0)
+    for number in range(AT_ONCE):
+        assert not more.done()
+        session.send_soon(translation(number))
+    async with asyncio.timeout(10):
+        assert len(flat(await more)) == AT_ONCE
 
 
 async def test_endpoints_are_sent_once_for_all_changes_before_the_agent_reads() -> None:
