@@ -36,6 +36,7 @@ from control.southbound.contract import MODIFY, Row
 from control.southbound.dataplanes import DataPlanes
 from control.state import State, pair_of
 from control.store.base import Store, Transaction
+from moorline.paths import have_common_family
 
 _KEY_OCTETS: Final = 32
 _CHUNK: Final = 500
@@ -159,7 +160,7 @@ class Connections:
         if len(nodes) == 1:
             return
         for one, other in pairwise(nodes):
-            if self._planes.entries.of_peer(one, other) is None:
+            if not have_common_family(one.locators, other.locators):
                 raise PreconditionError(
                     f"nodes {one.name} and {other.name} have no address family in common: give both IPv4 or "
                     "IPv6"
@@ -202,7 +203,7 @@ class Connections:
                 for number, some in rows.items():
                     self._rejects.replaced(number, some)
             try:
-                await self._planes.install(connection)
+                await self._planes.install(connection, rows)
             except NodeAwayError:
                 raise
             except ControlError:

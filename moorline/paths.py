@@ -69,6 +69,11 @@ def choose_paths(
     return Paths(first[0].port, dst0, second[0].port, dst1, previous0, previous1)
 
 
+def have_common_family(local: Sequence[Locator], remote: Sequence[Locator]) -> bool:
+    """Whether :func:`choose_paths` finds any."""
+    return not {len(at.address) for at in local}.isdisjoint(len(at.address) for at in remote)
+
+
 _Pair = tuple[Locator, Locator]
 
 

@@ -67,7 +67,7 @@ RowKey = tuple[int, tuple[bytes, ...], int]
 def canonical(value: int | bytes) -> bytes:
     """The shortest form of a value, as P4Runtime 1.4, section 8.4, wants it."""
     if isinstance(value, int):
-        return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
+        return value.to_bytes((value.bit_length() + 7) // 8 or 1, "big")
     return value.lstrip(b"\0") or b"\0"
 
 

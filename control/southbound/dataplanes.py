@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from control.connection_records import Connection, Path
@@ -90,8 +90,8 @@ class DataPlanes:
 
     # ---- connections ---------------------------------------------------------------------------------------
 
-    async def install(self, connection: Connection) -> None:
-        """Write the rows of ``connection`` at all nodes of its path and wait until they stand.
+    async def install(self, connection: Connection, rows: Mapping[int, tuple[Row, ...]]) -> None:
+        """Write the rows of ``connection``, by number of the node, and wait until they stand.
 
         Raises:
             NodeAwayError: a node is or went away.
@@ -106,8 +106,7 @@ class DataPlanes:
             return
         waiting = self.install_neighbours(path)
         for node in path.nodes:
-            rows = self.entries.of_connection(connection, node)
-            waiting += self._planes[node.id].put([(INSERT, row) for row in rows], [])
+            waiting += self._planes[node.id].put([(INSERT, row) for row in rows[node.id]], [])
         for future in waiting:
             await future
 
