@@ -107,4 +107,14 @@ const bit<64> HASH_SEED      = 0x9E3779B97F4A7C15;
 const bit<64> HASH_FACTOR    = 0xFF51AFD7ED558CCD;
 const bit<16> FLOW_PORT_BASE = 0xC000;
 
+// UDP, Geneve and our option as a node puts them before an IPv4 packet, and the bits that are always the
+// same: of ports, length and checksum; of Geneve; of the option.
+const bit<256> DATA_HEADER =
+    FLOW_PORT_BASE ++ GENEVE_PORT ++ 32w0 ++ DATA_FORM ++ ETHERTYPE_IPV4 ++ 32w0 ++ OPTION_MAGIC ++ 96w0;
+const bit<256> DATA_HEADER_BITS =
+    FLOW_PORT_BASE ++ 48w0xFFFF0000FFFF ++ 64w0xFFFFFFFF000000FF ++ 32w0xFFFFFFFF ++ 96w0xFFFFFF00;
+const bit<256> SCID_BITS = 160w0 ++ ~64w0 ++ 32w0;
+
+const bit<32> TOO_SHORT = 79; // octets of a frame that cannot hold these, and an IPv4 packet
+
 #endif

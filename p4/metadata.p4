@@ -30,7 +30,8 @@ enum bit<4> Fate {
     RELAYED    = 6, // from one node to another
     PORT       = 7, // to a port here, in no tunnel
     PEER       = 8, // to a feature peer
-    TUNNEL     = 9  // into a user device's tunnel
+    TUNNEL     = 9, // into a user device's tunnel
+    USUAL      = 10 // just what a node sends, as far as that is seen in its headers
 }
 
 // The list of options of a Geneve packet that is not in our own fixed form.

@@ -111,19 +111,12 @@
 #include "uplink.p4"
 #include "user_tunnel.p4"
 
-// Whether a packet over IPv4 is just what a node sends (rule A7), with a TTL to go on: then it keeps the
-// rules U5 to U9. Which one another packet breaks, if any, is found out rule by rule.
-#define USUAL(hdr, standard)                                                                       \
-    (hdr.ethernet.type == ETHERTYPE_IPV4 && hdr.option.isValid() &&                                \
-     !hdr.packet_out.isValid() && standard.checksum_error == 0 &&                                  \
-     hdr.ipv4.version_ihl == IPV4_PLAIN && hdr.ipv4.fragmentation == ATOMIC &&                     \
-     hdr.ipv4.ttl > 1 && hdr.ipv4.src != 0 &&                                                      \
+// Whether a packet that the parser finds usual is as long as it says, with sound checksums: then it keeps
+// the rules U5 to U9. Which one another packet breaks, if any, is found out rule by rule.
+#define SOUND(hdr, standard)                                                                       \
+    (standard.checksum_error == 0 &&                                                               \
      (bit<32>)hdr.ipv4.total_length + ETHERNET_OCTETS == standard.packet_length &&                 \
-     (bit<32>)hdr.ipv4.total_length == IPV4_OCTETS + (bit<32>)hdr.udp.length &&                    \
-     hdr.udp.length >= (bit<16>)(UDP_OCTETS + DATA_HEADER_OCTETS) && hdr.udp.checksum == 0 &&      \
-     hdr.ports.src >= FLOW_PORT_BASE && hdr.geneve.form == DATA_FORM &&                            \
-     hdr.geneve.protocol == ETHERTYPE_IPV4 && hdr.geneve.reserved == 0 &&                          \
-     hdr.option.magic == OPTION_MAGIC && hdr.option.spi == 0 && hdr.option.scid != 0)
+     (bit<32>)hdr.ipv4.total_length == IPV4_OCTETS + (bit<32>)hdr.udp.length)
 
 // From an underlay port to the question which node sent the packet, or which it goes on to: rules U4
 // to U10, U13 and U14.
@@ -137,7 +130,7 @@ control FromUnderlay(in headers_t hdr, inout known_t meta, in standard_metadata_
 
     apply {
         outer.apply(hdr, meta);
-        if (meta.event == Event.RX && !USUAL(hdr, standard)) {
+        if (meta.event == Event.RX && !(meta.fate == Fate.USUAL && SOUND(hdr, standard))) {
             meta.role = Role.UNUSUAL;
             measure.apply(hdr, standard, meta);
             if (meta.tunnel == TUNNEL_GENEVE || meta.tunnel == TUNNEL_VXLAN) {
@@ -257,9 +250,14 @@ control ingress(inout headers_t hdr, inout metadata_t all, inout standard_metada
     Leave() leave;
 
     apply {
-        if (hdr.packet_out.isValid() && hdr.packet_out.egress_port != 0) {
-            standard.egress_spec = hdr.packet_out.egress_port;
-            exit;
+        if (hdr.packet_out.isValid()) {
+            if (hdr.packet_out.egress_port != 0) {
+                standard.egress_spec = hdr.packet_out.egress_port;
+                exit;
+            }
+            if (all.known.fate == Fate.USUAL) {
+                all.known.fate = Fate.NONE; // its length is not that of its frame
+            }
         }
         if (all.again == Again.NO) {
             ports.apply(all.known, standard);

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, Final
 
-from tools.bmv2_expressions import Widths, simple
+from tools.bmv2_expressions import Operand, Widths, simple
+from tools.bmv2_flow import Flow, Known, Place
 
 _SCALARS: Final = "scalars"
 """The compiler's name for all metadata that is not in headers, with its own variables."""
@@ -48,6 +49,9 @@ def quicken(switch: dict[str, Any]) -> None:
     _leave_unknown(switch)
     _count_at_once(switch)
     _simplify(switch)
+    actions = {action["id"]: action for action in switch["actions"]}
+    for pipeline in switch["pipelines"]:
+        Flow(pipeline, actions, _settled(switch)).shorten()
 
 
 def _leave_unset(switch: dict[str, Any]) -> None:
@@ -124,6 +128,28 @@ def _simplify(switch: dict[str, Any]) -> None:
         _simplify_part(action, Widths(fields, [data["bitwidth"] for data in action["runtime_data"]]))
     for name in ("parsers", "pipelines", "checksums"):
         _simplify_part(switch[name], Widths(fields))
+
+
+def _settled(switch: dict[str, Any]) -> dict[Place, Known]:
+    """Fields that a parser sets in its first state to a constant, and nowhere else."""
+    settled: dict[Place, Known] = {}
+    for parser in switch["parsers"]:
+        states = [state for state in parser["parse_states"] if state["name"] != parser["init_state"]]
+        again = {place for place, _ in _sets(states)}
+        begin = [state for state in parser["parse_states"] if state not in states]
+        for place, source in _sets(begin):
+            if place not in again and source["type"] == "hexstr":
+                settled[place] = Known(int(source["value"], 16))
+    return settled
+
+
+def _sets(states: list[dict[str, Any]]) -> Iterator[tuple[Place, Operand]]:
+    """What states of a parser set, and to what."""
+    for state in states:
+        for call in _calls(state):
+            if call["op"] in ("set", "assign"):
+                target, source = call["parameters"]
+                yield (target["value"][0], target["value"][1]), source
 
 
 def _simplify_part(value: Any, widths: Widths) -> None:

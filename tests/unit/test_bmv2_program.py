@@ -51,6 +51,7 @@ def _program(*begin: dict[str, Any]) -> dict[str, Any]:
         "actions": [
             {
                 "source_info": {"line": 1},
+                "id": 0,
                 "runtime_data": [],
                 "primitives": [
                     _valid("wire"),
@@ -119,7 +120,7 @@ def _counting(*calls: dict[str, Any]) -> list[dict[str, Any]]:
     index = {"op": "assign", "parameters": [_field("scalars", "tmp"), _field("wire", "type")]}
     array = {"type": "counter_array", "value": "events"}
     count = {"op": "count", "parameters": [array, _field("scalars", "tmp")]}
-    program["actions"] = [{"runtime_data": [], "primitives": [index, count, *calls]}]
+    program["actions"] = [{"id": 0, "runtime_data": [], "primitives": [index, count, *calls]}]
     quicken(program)
     primitives: list[dict[str, Any]] = program["actions"][0]["primitives"]
     return primitives
@@ -151,13 +152,42 @@ def test_expressions_are_simpler_and_written_as_before() -> None:
         {"op": "assign", "parameters": event},
         {"op": "assign", "parameters": again},
     ]
-    program["pipelines"] = [{"conditionals": [{"expression": _step("==", cut, cut)}]}]
+    condition = {"name": "c", "expression": _step("==", cut, cut), "true_next": None, "false_next": None}
+    program["pipelines"] = [{"init_table": "c", "tables": [], "conditionals": [condition]}]
     quicken(program)
     first, second = program["actions"][0]["primitives"]
     assert first["parameters"][1] == _field("wire", "type")
     assert second["parameters"][1] == {"type": "expression", "value": sum_}
     (condition,) = program["pipelines"][0]["conditionals"]
     assert condition["expression"] == _step("==", _field("wire", "type"), _field("wire", "type"))
+
+
+def _asking(*values: int) -> int:
+    """How many conditions are left of one for an event, where the parser sets it to these one by one."""
+    program = _program(_valid("meta.known"))
+    sets = [
+        {
+            "op": "set",
+            "parameters": [_field("meta.known", "event"), {"type": "hexstr", "value": hex(value)}],
+        }
+        for value in values
+    ]
+    (parser,) = program["parsers"]
+    parser["parse_states"][0]["parser_ops"] += sets[:1]
+    parser["parse_states"].append({"name": "later", "parser_ops": sets[1:]})
+    event = _step("==", _field("meta.known", "event"), {"type": "hexstr", "value": "0x0"})
+    condition = {"name": "c", "expression": event, "true_next": None, "false_next": None}
+    program["pipelines"] = [{"init_table": "c", "tables": [], "conditionals": [condition]}]
+    quicken(program)
+    return len(program["pipelines"][0]["conditionals"])
+
+
+def test_what_the_parser_sets_at_its_beginning_is_not_asked() -> None:
+    assert _asking(0) == 0
+
+
+def test_what_the_parser_sets_again_is_asked() -> None:
+    assert _asking(0, 1) == 1
 
 
 def test_no_place_in_a_source_is_left() -> None:
