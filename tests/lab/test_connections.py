@@ -14,7 +14,7 @@ from moorline.api.v1 import moorline_pb2 as api
 from tools.lab import Lab
 from tools.lab.namespace import Namespace
 from tools.lab.programs import Service
-from tools.lab.tcp import abort, connect, family_of, listen, retransmits
+from tools.lab.tcp import abort, connect, family_of, listen, retransmits, unacknowledged
 from tools.lab.waiting import wait_until
 
 
@@ -158,6 +158,8 @@ def test_a_channel_taken_down_comes_back_when_either_side_sends(
         echo(near, far, b"before")
         scid = lab.controller.connection(client.name, server.name).scid
         for round_number in range(3):
+            # A late acknowledgement would be what brings it back.
+            wait_until(lambda: not unacknowledged(near) and not unacknowledged(far), "all was acknowledged")
             lab.controller.connections.SuspendConnection(api.SuspendConnectionRequest(scid=scid), timeout=10)
             assert lab.controller.connection(client.name, server.name).status == api.CHANNEL_STATUS_DOWN
             sender, receiver = (near, far) if waker == "client" else (far, near)

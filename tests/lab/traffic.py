@@ -59,4 +59,4 @@ def iperf3_loses_nothing(lab: Lab, server: Service) -> Iterator[None]:
         far.wait(10)
     seen = json.loads(far.log.read_text())["end"]["streams"][0]["udp"]
     assert seen["packets"] > 0
-    assert seen["lost_packets"] == 0
+    assert seen["lost_packets"] == 0, f"{seen['lost_packets']} of {seen['packets']}"

@@ -83,8 +83,8 @@ class Switch:
         ]
         general = ["--no-p4", "--device-id", str(DEVICE), "--log-console", "--log-level", "warn"]
         own = ["--grpc-server-addr", self.address, "--cpu-port", str(CPU_PORT)]
-        # Ahead of other work: it holds 64 packets for a port, and drops more while it waits for a processor.
-        command = ["nice", "-n", "-10", *enter, program, *ports, *general, "--", *own]
+        # Ahead of all other work: it holds 64 packets for a port, and drops more while it waits for its turn.
+        command = ["chrt", "--rr", "1", *enter, program, *ports, *general, "--", *own]
         self._log.write_bytes(b"")
         self._process = Process(f"the switch {self.name}", command, self._log)
         try:

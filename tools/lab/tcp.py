@@ -9,8 +9,10 @@ from typing import Final
 
 from tools.lab.namespace import Namespace
 
+_INFO_OCTETS: Final = 192
+_UNACKNOWLEDGED: Final = 24
 _TOTAL_RETRANSMITS: Final = 100
-"""Offset of tcpi_total_retrans in struct tcp_info (linux/tcp.h)."""
+"""Offsets of tcpi_unacked and tcpi_total_retrans in struct tcp_info (linux/tcp.h)."""
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -60,6 +62,15 @@ def abort(connected: socket.socket) -> None:
 
 def retransmits(connected: socket.socket) -> int:
     """Segments that this end has sent more than once, SYNs included."""
-    info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
-    (count,) = struct.unpack_from("=I", info, _TOTAL_RETRANSMITS)
-    return int(count)
+    return _info(connected, _TOTAL_RETRANSMITS)
+
+
+def unacknowledged(connected: socket.socket) -> int:
+    """Segments that this end has sent, and not heard of yet."""
+    return _info(connected, _UNACKNOWLEDGED)
+
+
+def _info(connected: socket.socket, offset: int) -> int:
+    info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_OCTETS)
+    (number,) = struct.unpack_from("=I", info, offset)
+    return int(number)

@@ -192,11 +192,16 @@ def host(*addresses: bytes) -> HostTable:
 
 
 @pytest.fixture
-async def mobile(tables: Tables) -> tuple[Mobility, Session, list[str]]:
+def grace() -> float:
+    return GRACE
+
+
+@pytest.fixture
+async def mobile(tables: Tables, grace: float) -> tuple[Mobility, Session, list[str]]:
     followed: list[str] = []
     peers = Peers(tables)
     ports: Any = Ports()
-    mobility = Mobility(HostFacts(tables), ports, peers, 1, GRACE, lambda: followed.append("paths"))
+    mobility = Mobility(HostFacts(tables), ports, peers, 1, grace, lambda: followed.append("paths"))
     mobility.start(host(ONE))
     mobility.session = session = Session()
     program(tables)
@@ -223,6 +228,7 @@ async def test_a_replaced_address_is_opened_at_once_and_the_old_one_closed_later
             await asyncio.sleep(GRACE / 5)
 
 
+@pytest.mark.parametrize("grace", [60.0])
 async def test_addresses_that_change_faster_than_their_grace_ends(
     tables: Tables, mobile: tuple[Mobility, Session, list[str]]
 ) -> None:
