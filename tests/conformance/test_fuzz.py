@@ -12,7 +12,7 @@ from tools.fuzz.model import Model
 from tools.fuzz.rules import Prediction
 from tools.vectors.bpf_target import BpfTarget
 
-FRAMES = 200_000
+FRAMES = 100_000
 SEED = 2
 RARE = {
     Event.RX,  # counted beside each other event
