@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import struct
+from functools import cache
 from ipaddress import IPv4Address
 
 from moorline import wire
@@ -45,12 +46,13 @@ def access_frames(connections: int, count: int) -> list[bytes]:
         if count <= connections
         else chosen.choices(range(connections), k=count)
     )
-    return [
-        _ethernet()
-        + _with_checksum(_ipv4(octets, (HERE + n).to_bytes(4, "big"), (THERE + n).to_bytes(4, "big")))
-        + _udp(octets).ljust(octets - 20, b"\0")
-        for n in numbers
-    ]
+
+    @cache
+    def frame(n: int) -> bytes:
+        header = _ipv4(octets, (HERE + n).to_bytes(4, "big"), (THERE + n).to_bytes(4, "big"))
+        return _ethernet() + _with_checksum(header) + _udp(octets).ljust(octets - 20, b"\0")
+
+    return [frame(n) for n in numbers]
 
 
 def _ethernet() -> bytes:
