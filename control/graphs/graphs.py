@@ -259,20 +259,29 @@ class Graphs:
         """Delete former ``versions`` when no packets are on their paths any more."""
         nodes = {name for version in versions for one in self.layout.placed_of(version) for name in one.nodes}
         await _until(lambda: self._all_follow(nodes), _AWAY_GRACES * self._grace_seconds)
-        await asyncio.sleep(self._grace_seconds)
+        forgotten = False
+        while not forgotten:
+            await asyncio.sleep(self._grace_seconds)
+            forgotten = await self._forget(graph, versions, applied_ns)
+        async with self._gone:
+            self._gone.notify_all()
+
+    async def _forget(self, graph: Graph, versions: tuple[Version, ...], applied_ns: int) -> bool:
+        """Whether former ``versions`` could be deleted; nodes that refuse what follows are reconciled."""
+        forgotten = False
         try:
             async with self._changing:
                 await self.read_counters()  # rows that have counted go
                 await self._retire(graph, versions)
+                forgotten = True
                 if graph.applied_ns == applied_ns:
                     graph.settled = True
                 await self.changeover.settle()
                 await self.write()
                 self._links.keep(one.nodes for one in self.layout.placed)
         except ControlError as error:
-            log.info("former_paths_left_to_reconciliation", graph=graph.name, why=str(error))
-        async with self._gone:
-            self._gone.notify_all()
+            log.info("former_paths_left", graph=graph.name, forgotten=forgotten, why=str(error))
+        return forgotten
 
     def _all_follow(self, names: Iterable[str]) -> bool:
         nodes = (self._state.nodes[name] for name in names if name in self._state.nodes)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from control.errors import NotFoundError, PreconditionError
+from control.errors import NotFoundError, PreconditionError, StoreError
+from control.store.base import Transaction
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.errors import MoorlineError
 from moorline.wire import PeerHeader
@@ -60,6 +61,30 @@ async def test_who_applies_too_many_versions_waits_until_the_first_is_gone(
             await site.apply(WEB.replace("443", str(port)))
             assert len(site.controller.graphs.graph("web").former) <= 2
     assert site.walk("one", Packet("10.20.0.7", "203.0.113.5", destination_port=447)) != []
+
+
+async def test_former_versions_are_forgotten_though_the_store_refused_at_first(
+    site: GraphSite, monkeypatch: pytest.MonkeyPatch
+):
+    await three_nodes(site)
+    await site.apply(WEB)
+    graph, commit = site.controller.graphs.graph("web"), site.controller.store.commit
+    await site.until(lambda: graph.settled)
+    await site.apply(WEB.replace("443", "8443"))
+    refused = asyncio.Event()
+
+    async def refuse(transaction: Transaction) -> int:
+        if graph.key not in transaction.puts:
+            return await commit(transaction)
+        refused.set()
+        raise StoreError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.controller.store, "commit", refuse)
+        async with asyncio.timeout(10):
+            await refused.wait()
+    assert graph.former
+    await site.until(lambda: not graph.former and graph.settled)
 
 
 async def test_a_deleted_graph_leaves_nothing_behind(site: GraphSite):
