@@ -29,27 +29,14 @@ bit<16> checksum_replaced(in bit<16> checksum, in bit<16> before, in bit<16> aft
     return ~fold((bit<32>)~checksum + (bit<32>)~before + (bit<32>)after);
 }
 
-bit<32> sum_of_4(in bit<128> words) {
-    return word_sum(words[127:96]) + word_sum(words[95:64]) + word_sum(words[63:32]) +
-           word_sum(words[31:0]);
-}
+// Sum of the options of an IPv4 header: the checksum of them alone is its complement.
+control OptionSum(in ipv4_options_t options, inout inner_t inner) {
+    bit<16> checksum;
 
-// Sum of the options of an IPv4 header.
-control OptionSum(in options_words_t options, inout inner_t inner) {
     apply {
-        if (options.words8.isValid()) {
-            inner.sum = inner.sum + sum_of_4(options.words8.words[255:128]) +
-                        sum_of_4(options.words8.words[127:0]);
-        }
-        if (options.words4.isValid()) {
-            inner.sum = inner.sum + sum_of_4(options.words4.words);
-        }
-        if (options.words2.isValid()) {
-            inner.sum = inner.sum + word_sum(options.words2.words[63:32]) +
-                        word_sum(options.words2.words[31:0]);
-        }
-        if (options.words1.isValid()) {
-            inner.sum = inner.sum + word_sum(options.words1.words);
+        if (options.isValid()) {
+            hash(checksum, HashAlgorithm.csum16, 16w0, options, 32w0x10000);
+            inner.sum = (bit<32>)~checksum;
         }
     }
 }
@@ -57,13 +44,11 @@ control OptionSum(in options_words_t options, inout inner_t inner) {
 #define IPV4_DATA(ip)                                                                              \
     ip.version_ihl, ip.traffic_class, ip.total_length, ip.fragmentation, ip.ttl, ip.protocol, ip.src, ip.dst
 
-#define OPTIONS(options) options.words8, options.words4, options.words2, options.words1
-
 // All that the parser takes from a frame behind the UDP header; headers that are not there count for
 // nothing.
 #define UDP_DATA                                                                                   \
-    hdr.geneve, hdr.option, hdr.foreign_words32, hdr.foreign_words16, hdr.shim,                    \
-        hdr.shim_frame, hdr.inner_ipv4, OPTIONS(hdr.inner_options), hdr.inner_ipv6, hdr.inner_ports
+    hdr.geneve, hdr.option, hdr.shim, hdr.shim_frame, hdr.inner_ipv4, hdr.inner_options,           \
+        hdr.inner_ipv6, hdr.inner_ports
 
 // Neighbour discovery, as far as it is parsed, without its checksum.
 #define NEIGHBOUR_DATA                                                                             \

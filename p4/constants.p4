@@ -58,7 +58,6 @@ const bit<32> OPTION_MAGIC       = 0xFF4D8103; // class 0xFF4D, type 0x81, 3 wor
 const bit<32> OPTION_MAGIC_MASK  = 0xFFFFFF1F; // but for the reserved bits of the length
 const bit<24> OPTION_CLASS_TYPE  = 0xFF4D81;
 const bit<6>  OPTION_TOTAL_WORDS = 4; // the option with its own header
-const bit<8>  OPTION_MOST_WORDS  = 63;
 const bit<16> GENEVE_VERSION     = 0xC000; // bits of the first half word of a Geneve header, as the next two
 const bit<16> GENEVE_CONTROL     = 0x0080;
 const bit<16> GENEVE_RESERVED    = 0x003F;

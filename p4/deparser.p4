@@ -28,8 +28,6 @@ control MoorlineDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.udp);
         packet.emit(hdr.geneve);
         packet.emit(hdr.option);
-        packet.emit(hdr.foreign_words32);
-        packet.emit(hdr.foreign_words16);
         packet.emit(hdr.shim);
         packet.emit(hdr.shim2);
         packet.emit(hdr.shim_frame);

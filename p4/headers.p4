@@ -47,37 +47,14 @@ header ipv4_t {
     bit<32> dst;
 }
 
-// Options of IPv4 or of Geneve, in pieces of 1, 2, 4... words: any number of words is a sum of them. A
-// switch pays for each header that it could find, also in packets that have none.
-header words1_t {
+// Options of IPv4. A switch pays for each header that it could find, also in packets that have none: so they
+// are one, whatever their length.
+header ipv4_options_t {
+    varbit<320> words;
+}
+
+header word_t {
     bit<32> words;
-}
-
-header words2_t {
-    bit<64> words;
-}
-
-header words4_t {
-    bit<128> words;
-}
-
-header words8_t {
-    bit<256> words;
-}
-
-header words16_t {
-    bit<512> words;
-}
-
-header words32_t {
-    bit<1024> words;
-}
-
-struct options_words_t {
-    words8_t words8;
-    words4_t words4;
-    words2_t words2;
-    words1_t words1;
 }
 
 header ipv6_t {
@@ -192,12 +169,12 @@ struct headers_t {
     ipv6_t              tunnel_ipv6;
     data_header_t       tunnel_data;
     udp_header_t        tunnel_udp;
-    words1_t            tunnel_shim;
-    words1_t            tunnel_shim2;
+    word_t              tunnel_shim;
+    word_t              tunnel_shim2;
     shim_frame_t        tunnel_frame;
     // What the frame held: at an underlay port the outer headers, at an access port the packet.
     ipv4_t              ipv4;
-    options_words_t     ipv4_options;
+    ipv4_options_t      ipv4_options;
     ipv6_t              ipv6;
     ipv6_fragment_t     ipv6_fragment;
     arp_t               arp;
@@ -207,15 +184,13 @@ struct headers_t {
     udp_t               udp;
     geneve_t            geneve;
     option_t            option;
-    words32_t           foreign_words32; // options of others, kept only to be passed on; they end
-    words16_t           foreign_words16; // where the options of the inner packet would be
     // Labels, GRE, VXLAN, PBB: one word, the next, and what ends with an Ethernet header.
-    words1_t            shim;
-    words1_t            shim2;
+    word_t              shim;
+    word_t              shim2;
     shim_frame_t        shim_frame;
     // The packet in a tunnel.
     ipv4_t              inner_ipv4;
-    options_words_t     inner_options; // of IPv4
+    ipv4_options_t      inner_options;
     ipv6_t              inner_ipv6;
     ports_t             inner_ports;
 }

@@ -9,7 +9,7 @@
 #include "metadata.p4"
 
 // available: octets up to the end of what carries the packet.
-control CheckIpv4(in ipv4_t ip, in options_words_t options, in bit<32> available,
+control CheckIpv4(in ipv4_t ip, in ipv4_options_t options, in bit<32> available,
                   inout known_t meta) {
     OptionSum() option_sum;
 

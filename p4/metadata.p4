@@ -37,7 +37,6 @@ enum bit<4> Fate {
 // The list of options of a Geneve packet that is not in our own fixed form.
 struct options_t {
     bit<8>    words_left;        // of the list
-    bit<8>    words_before;      // the list, in its field
     bit<8>    option_words_left; // of the option at hand
     bool      own;
     bool      unknown_critical;

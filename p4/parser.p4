@@ -10,8 +10,6 @@
 
 parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t all,
                       inout standard_metadata_t standard) {
-    Ipv4Options() ipv4_options;
-    Ipv4Options() inner_options;
     ForeignOptions() foreign_options;
 
     state start {
@@ -117,7 +115,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t all,
     }
 
     state parse_ipv4_options {
-        ipv4_options.apply(packet, hdr.ipv4, hdr.ipv4_options);
+        packet.extract(hdr.ipv4_options, OPTION_BITS(hdr.ipv4));
         transition parse_ipv4_transport;
     }
 
@@ -335,8 +333,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t all,
     }
 
     state parse_foreign_options {
-        foreign_options.apply(packet, hdr.geneve, hdr.foreign_words32, hdr.foreign_words16,
-                              hdr.inner_options, all.known);
+        foreign_options.apply(packet, hdr.geneve, all.known);
         transition accept;
     }
 
@@ -350,7 +347,7 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t all,
     }
 
     state parse_inner_options {
-        inner_options.apply(packet, hdr.inner_ipv4, hdr.inner_options);
+        packet.extract(hdr.inner_options, OPTION_BITS(hdr.inner_ipv4));
         transition parse_inner_transport;
     }
 

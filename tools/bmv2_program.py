@@ -160,8 +160,8 @@ def _simplify_part(value: Any, widths: Widths) -> None:
                 (widths.largest(target) or 0).bit_length() if target and target["type"] == "field" else None
             )
             found = simple(part, widths, bits)
-            wrapped = "op" not in part["value"] and found["type"] not in ("field", "hexstr")
-            value[key] = part | {"value": found} if wrapped else found
+            plain = found["type"] in ("field", "hexstr") and found != part["value"]
+            value[key] = found if plain or "op" in part["value"] else part | {"value": found}
         elif isinstance(part, (dict, list)):
             _simplify_part(part, widths)
 

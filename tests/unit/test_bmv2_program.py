@@ -148,6 +148,9 @@ def test_expressions_are_simpler_and_written_as_before() -> None:
     sum_ = _step("+", _field("wire", "type"), {"type": "hexstr", "value": "0x1"})
     total = _step("&", sum_, {"type": "hexstr", "value": "0xff"})
     again = [_field("meta.known", "event"), {"type": "expression", "value": total}]
+    bits = {"type": "expression", "value": _field("wire", "type")}
+    extract = {"op": "extract_VL", "parameters": [{"type": "regular", "value": "wire"}, bits]}
+    program["parsers"][0]["parse_states"][0]["parser_ops"].append(extract)
     program["actions"][0]["primitives"] = [
         {"op": "assign", "parameters": event},
         {"op": "assign", "parameters": again},
@@ -155,6 +158,7 @@ def test_expressions_are_simpler_and_written_as_before() -> None:
     condition = {"name": "c", "expression": _step("==", cut, cut), "true_next": None, "false_next": None}
     program["pipelines"] = [{"init_table": "c", "tables": [], "conditionals": [condition]}]
     quicken(program)
+    assert extract["parameters"] == [{"type": "regular", "value": "wire"}, bits]
     first, second = program["actions"][0]["primitives"]
     assert first["parameters"][1] == _field("wire", "type")
     assert second["parameters"][1] == {"type": "expression", "value": sum_}
