@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -25,6 +25,7 @@ from control.subscribers.records import (
     Account,
     Device,
     Session,
+    Traffic,
     devices_of,
 )
 from moorline.addresses import Network
@@ -36,6 +37,9 @@ TELL_SECONDS: Final = 0.05
 
 REST: Final = 4.0
 """So many times as long as it took to tell them they are left alone, lest nothing else be done."""
+
+REMEMBERED: Final = 10_000
+"""Sessions that have fallen silent and are remembered at most."""
 
 
 class Subscribers:
@@ -57,6 +61,8 @@ class Subscribers:
         """Whose session an address is: key of the session by tenant and address."""
         self._of_customer: dict[str, dict[str, None]] = {}
         """Keys of sessions by customer."""
+        self._silent: OrderedDict[tuple[str, str], Traffic] = OrderedDict()
+        """What accounts have of sessions that fell silent, by customer and key."""
         self._devices: dict[str, tuple[Device, ...]] = {}
         self._tunnels: Counter[str] = Counter()
         self._changing = asyncio.Lock()
@@ -171,6 +177,8 @@ class Subscribers:
             self._specs.pop(name, None)
             self._filed = Filed(self._specs.values())
             self._accounts.pop(name, None)
+            for silent in [key for key in self._silent if key[0] == name]:
+                del self._silent[silent]
             self._compute(name)
         log.info("customer_removed")
         await self._tell()
@@ -204,7 +212,8 @@ class Subscribers:
             if known is not None and known.customer != session.customer:
                 unheard |= {session.key}
             gone = [self._sessions[key] for key in unheard]
-            accounts = self._settled(gone)
+            accounts = self._without_returned([session])
+            self._settle(accounts, gone)
             await self._store.commit(
                 Transaction(
                     puts={session.key: session.encode()}
@@ -213,6 +222,7 @@ class Subscribers:
                 )
             )
             self._drop(gone, accounts)
+            self._silent.pop((session.customer, session.key), None)
             if (old := self._sessions.get(session.key)) is not None:
                 self._unindex(old)
             self._index(session)
@@ -224,17 +234,37 @@ class Subscribers:
     async def end(self, sessions: Iterable[Session]) -> None:
         """Sessions that are over. Those not known are taken into account; those heard of since go on."""
         async with self._changing:
-            gone = [self._with_traffic(one) for one in sessions if not self._heard_since(one)]
-            accounts = self._settled(gone)
-            await self._store.commit(
-                Transaction(
-                    puts={ACCOUNT + name: account.encode() for name, account in accounts.items()},
-                    deletes=frozenset(session.key for session in gone),
-                )
+            await self._end([self._with_traffic(one) for one in sessions if not self._heard_since(one)])
+
+    async def end_silent(self, seconds: float) -> int:
+        """End the sessions that nobody has told of for so long; how many they were.
+
+        They may be there still, and come back with the same counters.
+        """
+        async with self._changing:
+            latest = time.time_ns() - int(seconds * 1e9)
+            silent = [one for one in self._sessions.values() if one.heard_ns <= latest]
+            await self._end(silent)
+            self._silent |= {(one.customer, one.key): one.traffic for one in silent}
+            while len(self._silent) > REMEMBERED:
+                self._silent.popitem(last=False)
+        return len(silent)
+
+    async def _end(self, gone: Sequence[Session]) -> None:
+        if not gone:
+            return
+        accounts = self._without_returned(gone)
+        self._settle(accounts, gone)
+        await self._store.commit(
+            Transaction(
+                puts={ACCOUNT + name: account.encode() for name, account in accounts.items()},
+                deletes=frozenset(session.key for session in gone),
             )
-            self._drop(gone, accounts)
-        if gone:
-            self._tell_soon()
+        )
+        self._drop(gone, accounts)
+        for session in gone:
+            self._silent.pop((session.customer, session.key), None)
+        self._tell_soon()
 
     def _with_traffic(self, session: Session) -> Session:
         """A session with the most that was said of its traffic."""
@@ -251,11 +281,6 @@ class Subscribers:
         """The sessions that a network access server has told of."""
         return [one for one in self._sessions.values() if (one.server, one.nas) == (server, nas)]
 
-    def silent_since(self, seconds: float) -> list[Session]:
-        """The sessions that nobody has told of for so long."""
-        latest = time.time_ns() - int(seconds * 1e9)
-        return [one for one in self._sessions.values() if one.heard_ns <= latest]
-
     def _free(self, session: Session) -> Iterator[Network]:
         """The addresses of a session but those that a file gives to another device."""
         for prefix in session.prefixes:
@@ -268,13 +293,21 @@ class Subscribers:
         found = (self._holders.get((session.tenant, prefix)) for prefix in session.prefixes)
         return {key for key in found if key is not None}
 
-    def _settled(self, gone: Iterable[Session]) -> dict[str, Account]:
-        """The accounts of the customers of sessions that end, with these."""
+    def _without_returned(self, sessions: Iterable[Session]) -> dict[str, Account]:
+        """The accounts of customers whose sessions are there again after silence, without these."""
         accounts: dict[str, Account] = {}
+        for session in sessions:
+            name, counted = session.customer, self._silent.get((session.customer, session.key))
+            if counted is not None and session.traffic.covers(counted):
+                account = accounts.get(name) or self._accounts[name]
+                accounts[name] = Account(account.sessions - 1, account.traffic - counted)
+        return accounts
+
+    def _settle(self, accounts: dict[str, Account], gone: Iterable[Session]) -> None:
+        """Bring sessions that end into the accounts of their customers."""
         for session in gone:
             account = accounts.get(session.customer) or self._accounts.get(session.customer, Account())
             accounts[session.customer] = Account(account.sessions + 1, account.traffic + session.traffic)
-        return accounts
 
     def _drop(self, gone: Iterable[Session], accounts: dict[str, Account]) -> None:
         self._accounts |= accounts

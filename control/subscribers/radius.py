@@ -225,14 +225,13 @@ class RadiusServer:
         seconds = self._config.timeout_seconds
         while True:
             await asyncio.sleep(min(seconds / _SWEEPS, _LONGEST_SWEEP))
-            silent = self._subscribers.silent_since(seconds)
-            if not silent:
-                continue
             try:
-                await self._subscribers.end(silent)
-                log.info("sessions_timed_out", sessions=len(silent))
+                ended = await self._subscribers.end_silent(seconds)
             except ControlError as error:
                 log.warning("session_not_stored", why=str(error))
+                continue
+            if ended:
+                log.info("sessions_timed_out", sessions=ended)
 
     def _begin(self, work: Any) -> None:
         task = asyncio.create_task(work)

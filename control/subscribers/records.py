@@ -30,6 +30,13 @@ class Traffic:
     def __add__(self, other: Traffic) -> Traffic:
         return Traffic(*(getattr(self, at.name) + getattr(other, at.name) for at in fields(Traffic)))
 
+    def __sub__(self, other: Traffic) -> Traffic:
+        return Traffic(*(getattr(self, at.name) - getattr(other, at.name) for at in fields(Traffic)))
+
+    def covers(self, other: Traffic) -> bool:
+        """Whether these may be the same counters, later: none is less."""
+        return self.most(other) == self
+
     def most(self, other: Traffic) -> Traffic:
         """Counters only rise: an older report may arrive after a newer one."""
         return Traffic(*(max(getattr(self, at.name), getattr(other, at.name)) for at in fields(Traffic)))

@@ -204,6 +204,40 @@ async def test_sessions_of_which_nothing_is_heard_end(tmp_path: Path):
         assert (await carol(site)).bytes_from == 7
 
 
+async def test_a_session_that_was_silent_for_too_long_counts_once(site: GraphSite):
+    subscribers = site.controller.subscribers
+    session = Session("127.0.0.1", "5a", "bras7", "carol", "", 0, heard_ns=1, traffic=Traffic(5, 5, 5, 5))
+    await subscribers.hear(session)
+    assert await subscribers.end_silent(0) == 1
+    assert subscribers.account("carol") == Account(1, Traffic(5, 5, 5, 5))
+    later = replace(session, heard_ns=2, traffic=Traffic(6, 5, 6, 5))
+    await subscribers.hear(later)
+    assert subscribers.account("carol") == Account(1, Traffic(6, 5, 6, 5))
+    assert await subscribers.end_silent(0) == 1
+    await subscribers.end([replace(later, heard_ns=3, traffic=Traffic(7, 5, 7, 5))])
+    assert subscribers.account("carol") == Account(1, Traffic(7, 5, 7, 5))
+
+
+async def test_another_session_of_a_name_that_fell_silent_counts_as_well(site: GraphSite):
+    subscribers = site.controller.subscribers
+    session = Session("127.0.0.1", "5a", "bras7", "carol", "", 0, heard_ns=1, traffic=Traffic(5, 5, 5, 5))
+    await subscribers.hear(session)
+    assert await subscribers.end_silent(0) == 1
+    await subscribers.hear(replace(session, heard_ns=2, traffic=Traffic()))
+    await subscribers.hear(replace(session, heard_ns=3, traffic=Traffic(9, 9, 9, 9)))
+    assert subscribers.account("carol") == Account(2, Traffic(14, 14, 14, 14))
+
+
+async def test_a_removed_account_owes_nothing_to_a_session_that_returns(site: GraphSite):
+    subscribers = site.controller.subscribers
+    session = Session("127.0.0.1", "5a", "bras7", "carol", "", 0, heard_ns=1, traffic=Traffic(5, 5, 5, 5))
+    await subscribers.hear(session)
+    assert await subscribers.end_silent(0) == 1
+    await subscribers.remove("carol")
+    await subscribers.hear(replace(session, heard_ns=2))
+    assert subscribers.account("carol") == Account(1, Traffic(5, 5, 5, 5))
+
+
 async def test_what_is_heard_late_neither_lowers_counters_nor_ends_a_session(site: GraphSite):
     """Reports are stored one after the other: what was found before may be another by then."""
     subscribers = site.controller.subscribers
