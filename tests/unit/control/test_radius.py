@@ -204,11 +204,16 @@ async def test_sessions_of_which_nothing_is_heard_end(tmp_path: Path):
         assert (await carol(site)).bytes_from == 7
 
 
-async def test_a_session_that_was_silent_for_too_long_counts_once(site: GraphSite):
-    subscribers = site.controller.subscribers
+async def fallen_silent(site: GraphSite) -> Session:
+    """A session that has timed out."""
     session = Session("127.0.0.1", "5a", "bras7", "carol", "", 0, heard_ns=1, traffic=Traffic(5, 5, 5, 5))
-    await subscribers.hear(session)
-    assert await subscribers.end_silent(0) == 1
+    await site.controller.subscribers.hear(session)
+    assert await site.controller.subscribers.end_silent(0) == 1
+    return session
+
+
+async def test_a_session_that_was_silent_for_too_long_counts_once(site: GraphSite):
+    subscribers, session = site.controller.subscribers, await fallen_silent(site)
     assert subscribers.account("carol") == Account(1, Traffic(5, 5, 5, 5))
     later = replace(session, heard_ns=2, traffic=Traffic(6, 5, 6, 5))
     await subscribers.hear(later)
@@ -219,20 +224,14 @@ async def test_a_session_that_was_silent_for_too_long_counts_once(site: GraphSit
 
 
 async def test_another_session_of_a_name_that_fell_silent_counts_as_well(site: GraphSite):
-    subscribers = site.controller.subscribers
-    session = Session("127.0.0.1", "5a", "bras7", "carol", "", 0, heard_ns=1, traffic=Traffic(5, 5, 5, 5))
-    await subscribers.hear(session)
-    assert await subscribers.end_silent(0) == 1
+    subscribers, session = site.controller.subscribers, await fallen_silent(site)
     await subscribers.hear(replace(session, heard_ns=2, traffic=Traffic()))
     await subscribers.hear(replace(session, heard_ns=3, traffic=Traffic(9, 9, 9, 9)))
     assert subscribers.account("carol") == Account(2, Traffic(14, 14, 14, 14))
 
 
 async def test_a_removed_account_owes_nothing_to_a_session_that_returns(site: GraphSite):
-    subscribers = site.controller.subscribers
-    session = Session("127.0.0.1", "5a", "bras7", "carol", "", 0, heard_ns=1, traffic=Traffic(5, 5, 5, 5))
-    await subscribers.hear(session)
-    assert await subscribers.end_silent(0) == 1
+    subscribers, session = site.controller.subscribers, await fallen_silent(site)
     await subscribers.remove("carol")
     await subscribers.hear(replace(session, heard_ns=2))
     assert subscribers.account("carol") == Account(1, Traffic(5, 5, 5, 5))
