@@ -12,6 +12,7 @@ from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1.moorline_pb2_grpc import NodesStub
 from moorline.cli import daemon
 from moorline.cli.client import ask
+from moorline.cli.options import Options
 from moorline.cli.output import Column, Output, OutputOption, Row, show_json, show_row, show_rows, show_table
 from moorline.cli.text import time_text
 from moorline.cli.views import node_row
@@ -133,7 +134,7 @@ def join(
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="What 'moorline node token' wrote.")],
 ) -> None:
     """Make this machine a node, with a join token."""
-    settings = daemon.logging_settings(ctx)
+    settings = Options.of(ctx).settings()
     from dataplane.agent.join import join as join_with
 
     name = asyncio.run(join_with(token, settings.node))
