@@ -114,8 +114,7 @@ class SqliteStore:
         self._refuse_when_closed()
         write = _Write(transaction, self._loop.create_future())
         self._queue.put(write)
-        # Shielded: a caller that gives up does not undo the write, which others still have to hear of.
-        return await asyncio.shield(write.done)
+        return await write.done  # a caller that gives up does not undo the write: others still hear of it
 
     def watch(self, prefix: str, after: int) -> AsyncIterator[Change]:
         """See :class:`control.store.base.Store`."""
