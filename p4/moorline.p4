@@ -279,11 +279,13 @@ control ingress(inout headers_t hdr, inout metadata_t all, inout standard_metada
             service.apply(hdr, all.known, standard, all.again, all.kept);
         }
         if (all.known.event == Event.RX &&
-            (all.known.node != 0 || all.known.fate == Fate.RELAYED)) {
+            (all.known.fate == Fate.RELAYED || all.known.node != 0)) {
             locators.apply(all.known);
         }
-        if (all.known.event == Event.RX && all.known.fate != Fate.DELIVERED &&
-            all.known.fate != Fate.PORT && all.known.fate != Fate.PEER) {
+        if (all.known.event == Event.RX &&
+            (all.known.fate == Fate.RELAYED ||
+             (all.known.fate != Fate.DELIVERED && all.known.fate != Fate.PORT &&
+              all.known.fate != Fate.PEER))) {
             to_underlay.apply(hdr, all.known);
         } else if (all.known.event == Event.RX) {
             if (all.known.fate == Fate.DELIVERED) {

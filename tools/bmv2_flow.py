@@ -139,14 +139,14 @@ class Flow:
         self._pipeline["conditionals"] = _joined(asked, entered)
 
     def _leave(self, table: Node, facts: Facts) -> None:
-        behind = {
-            name: self._done(self._actions[number], facts)
-            for name, number in zip(table["actions"], table["action_ids"], strict=True)
-        }
+        names = dict(zip(table["action_ids"], table["actions"], strict=True))
+        behind = {name: self._done(self._actions[number], facts) for number, name in names.items()}
         whichever = reduce(_met, behind.values())
-        for outcome, way in table["next_tables"].items():
-            table["next_tables"][outcome] = self._past(way, behind.get(outcome, whichever))
-        table["base_default_next"] = self._past(table["base_default_next"], whichever)
+        ways = table["next_tables"]
+        for outcome, way in ways.items():
+            ways[outcome] = self._past(way, behind.get(outcome, whichever))
+        miss = names[table["default_entry"]["action_id"]]
+        table["base_default_next"] = ways.get(miss, ways.get("__MISS__"))
 
     def _past(self, way: str | None, facts: Facts) -> str | None:
         """The first node on this way that is not a condition with a known answer; it will be reached so."""

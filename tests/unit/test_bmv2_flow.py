@@ -42,13 +42,13 @@ def _condition(name: str, expression: Operand, true: str | None, false: str | No
 
 
 def _table(name: str, ways: dict[str, str | None], numbers: list[int]) -> Node:
-    whichever = next(iter(ways.values()))
     return {
         "name": name,
         "actions": list(ways),
         "action_ids": numbers,
         "next_tables": ways,
-        "base_default_next": whichever,
+        "default_entry": {"action_id": numbers[0]},
+        "base_default_next": next(iter(ways.values())),
     }
 
 
