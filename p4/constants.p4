@@ -106,13 +106,19 @@ const bit<64> HASH_SEED      = 0x9E3779B97F4A7C15;
 const bit<64> HASH_FACTOR    = 0xFF51AFD7ED558CCD;
 const bit<16> FLOW_PORT_BASE = 0xC000;
 
-// UDP, Geneve and our option as a node puts them before an IPv4 packet, and the bits that are always the
-// same: of ports, length and checksum; of Geneve; of the option.
-const bit<256> DATA_HEADER =
+// The frame of a packet over IPv4 as a node sends it, up to the end of our option, and the bits that are the
+// same in all of them: Ethernet; IPv4; ports, length and checksum of UDP; Geneve; the option.
+const bit<528> USUAL_FRAME =
+    96w0 ++ ETHERTYPE_IPV4 ++
+    IPV4_PLAIN ++ 24w0 ++ ATOMIC ++ 8w0 ++ PROTOCOL_UDP ++ 80w0 ++
     FLOW_PORT_BASE ++ GENEVE_PORT ++ 32w0 ++ DATA_FORM ++ ETHERTYPE_IPV4 ++ 32w0 ++ OPTION_MAGIC ++ 96w0;
-const bit<256> DATA_HEADER_BITS =
+const bit<528> USUAL_FRAME_BITS =
+    112w0xFFFF ++
+    64w0xFF000000FFFFFFFF ++ 16w0xFF ++ 80w0 ++
     FLOW_PORT_BASE ++ 48w0xFFFF0000FFFF ++ 64w0xFFFFFFFF000000FF ++ 32w0xFFFFFFFF ++ 96w0xFFFFFF00;
-const bit<256> SCID_BITS = 160w0 ++ ~64w0 ++ 32w0;
+const bit<528> TTL_BITS    = 176w0 ++ 8w0xFE ++ 344w0; // of a TTL above 1
+const bit<528> SOURCE_BITS = 208w0 ++ ~32w0 ++ 288w0;
+const bit<528> SCID_BITS   = 432w0 ++ ~64w0 ++ 32w0;
 
 const bit<32> TOO_SHORT = 79; // octets of a frame that cannot hold these, and an IPv4 packet
 

@@ -255,9 +255,6 @@ control ingress(inout headers_t hdr, inout metadata_t all, inout standard_metada
                 standard.egress_spec = hdr.packet_out.egress_port;
                 exit;
             }
-            if (all.known.fate == Fate.USUAL) {
-                all.known.fate = Fate.NONE; // its length is not that of its frame
-            }
         }
         if (all.again == Again.NO) {
             ports.apply(all.known, standard);

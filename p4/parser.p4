@@ -12,26 +12,58 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t all,
                       inout standard_metadata_t standard) {
     ForeignOptions() foreign_options;
 
+    // On its way, and is it just what a node sends (rule A7), with a TTL to go on? To look for all of that at
+    // once, before anything is taken, costs a switch less than a condition for each part.
     state start {
-        // On its way, and nothing is found in it yet.
         all.known.setValid();
         all.known.event = Event.RX;
-        all.known.fate = Fate.NONE;
-        all.known.tunnel = 0;
-        transition select(standard.ingress_port, all.again) {
-            (CPU_PORT, Again.NO):  parse_packet_out;
-            (_, Again.PACKET_OUT): parse_packet_out;
-            default:               parse_ethernet;
+        transition select(standard.ingress_port, all.again, standard.packet_length) {
+            (CPU_PORT, Again.NO, _):  parse_packet_out;
+            (_, Again.PACKET_OUT, _): parse_packet_out;
+            (_, _, 0 .. TOO_SHORT):   parse_frame;
+            default:                  look_at_frame;
         }
     }
 
+    state look_at_frame {
+        transition select(packet.lookahead<bit<528>>()) {
+            0 &&& TTL_BITS:                   parse_frame;
+            0 &&& SOURCE_BITS:                parse_frame;
+            0 &&& SCID_BITS:                  parse_frame;
+            USUAL_FRAME &&& USUAL_FRAME_BITS: parse_usual;
+            default:                          parse_frame;
+        }
+    }
+
+    state parse_usual {
+        all.known.fate = Fate.USUAL;
+        all.known.tunnel = TUNNEL_GENEVE;
+        packet.extract(hdr.ethernet);
+        packet.extract(hdr.ipv4);
+        all.known.source = MAPPED ++ hdr.ipv4.src;
+        all.known.next = MAPPED ++ hdr.ipv4.dst;
+        packet.extract(hdr.ports);
+        packet.extract(hdr.udp);
+        packet.extract(hdr.geneve);
+        packet.extract(hdr.option);
+        transition parse_inner_ipv4;
+    }
+
     state parse_packet_out {
+        all.known.fate = Fate.NONE;
+        all.known.tunnel = 0;
         packet.extract(hdr.packet_out);
         standard.ingress_port = hdr.packet_out.ingress_port;
         transition select(hdr.packet_out.egress_port) {
-            0:       parse_ethernet;
+            0:       parse_frame;
             default: accept;
         }
+    }
+
+    state parse_frame {
+        all.known.fate = Fate.NONE;
+        all.known.tunnel = 0;
+        transition parse_ethernet;
     }
 
     state parse_ethernet {
@@ -71,41 +103,10 @@ parser MoorlineParser(packet_in packet, out headers_t hdr, inout metadata_t all,
         }
     }
 
-    // Is it just what a node sends (rule A7), with a TTL to go on? To look here for all of that at once costs a
-    // switch less than a condition for each part.
     state parse_ipv4 {
         packet.extract(hdr.ipv4);
         all.known.source = MAPPED ++ hdr.ipv4.src;
         all.known.next = MAPPED ++ hdr.ipv4.dst;
-        transition select(standard.packet_length, hdr.ethernet.type, hdr.ipv4.version_ihl,
-                          hdr.ipv4.fragmentation, hdr.ipv4.ttl, hdr.ipv4.protocol, hdr.ipv4.src) {
-            (0 .. TOO_SHORT, _, _, _, _, _, _): parse_ipv4_payload;
-            (_, _, _, _, 0 .. 1, _, _):         parse_ipv4_payload;
-            (_, _, _, _, _, _, 0):              parse_ipv4_payload;
-            (_, ETHERTYPE_IPV4, IPV4_PLAIN, ATOMIC, _, PROTOCOL_UDP, _): parse_data_header;
-            default:                            parse_ipv4_payload;
-        }
-    }
-
-    state parse_data_header {
-        transition select(packet.lookahead<bit<256>>()) {
-            0 &&& SCID_BITS:                  parse_ipv4_payload;
-            DATA_HEADER &&& DATA_HEADER_BITS: parse_usual;
-            default:                          parse_ipv4_payload;
-        }
-    }
-
-    state parse_usual {
-        all.known.fate = Fate.USUAL;
-        all.known.tunnel = TUNNEL_GENEVE;
-        packet.extract(hdr.ports);
-        packet.extract(hdr.udp);
-        packet.extract(hdr.geneve);
-        packet.extract(hdr.option);
-        transition parse_inner_ipv4;
-    }
-
-    state parse_ipv4_payload {
         transition select(hdr.ipv4.version_ihl, hdr.ipv4.fragmentation, hdr.ipv4.protocol) {
             (IPV4_PLAIN, 0 &&& OFFSET_BITS, PROTOCOL_UDP): parse_udp_ports;
             (0x40 .. 0x45, _, _):                          parse_ipv4_transport;
