@@ -29,7 +29,7 @@ AT_ONCE: Final = 100
 PAUSE: Final = 0.02
 """Seconds after a message in which changes of the translation table wait for more of them.
 
-Nobody waits for them, and a message costs each end more than what is in it.
+Hosts do not wait for them, and a message costs each end more than what is in it.
 """
 
 _CHUNK: Final = 500
@@ -196,9 +196,13 @@ class Sessions:
     def translation(self, node: Node, connection: Connection, former_scid: int = 0) -> None:
         """``connection`` is new, its channel went up or down, or it had another SCID until now."""
         session = self._sessions.get(node.id)
-        if session is not None:
-            row = messages.translation(connection, node, former_scid)
-            session.send_soon(pb.NodeUpdate(translation=row))
+        if session is None:
+            return
+        update = pb.NodeUpdate(translation=messages.translation(connection, node, former_scid))
+        if connection.client.port or connection.server.port:
+            session.send(update)  # a plain host may ask the agent for names as soon as it reaches it
+        else:
+            session.send_soon(update)
 
     def translation_removed(self, node: Node, connection: Connection) -> None:
         """``connection`` was closed."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
@@ -285,3 +286,23 @@ def test_a_pool_keeps_off_the_links_of_plain_hosts() -> None:
     with pytest.raises(ExhaustedError, match="larger ipv4_prefix"):
         pool.take("one.more", links)
     assert ip_address(pool.take("one.more", links[:1])[0]) in ip_network("10.0.0.128/25")
+
+
+async def test_a_node_hears_at_once_of_a_plain_host_that_reaches_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks the node for names right after its first packet, and only who is connected may."""
+    monkeypatch.setattr("control.sessions.PAUSE", 3600)
+    async with Site(tmp_path) as site:
+        await gateway(site)
+        one = await site.add_node("one")
+        await site.register("server.demo", "one")
+        for name, address in (("printer.demo", HOST4), ("scanner.demo", "198.18.200.6")):
+            await register(site, name, address)
+            scid = (await site.lookup(name, "server.demo")).scid
+            await one.told(partial(has_heard, one, scid))
+
+
+def has_heard(node: FakeNode, scid: int) -> bool:
+    updates = [one for update in node.updates for one in (update, *update.several.updates)]
+    return any(one.translation.scid == scid for one in updates)
