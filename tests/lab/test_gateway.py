@@ -258,7 +258,8 @@ def test_an_interface_that_goes_and_comes_back(lab: Lab, printer: PlainHost, fam
 
     wait_until(reached, "the plain host was back", 30)
     lab["laptop"].place.run(*ping, getattr(printer, family))
-    printer.place.run("getent", "ahosts", "laptop.demo")
+    names = ("getent", "ahosts", "laptop.demo")
+    wait_until(lambda: not printer.place.run(*names, check=False).returncode, "the plain host was told names")
 
 
 def test_an_agent_that_is_killed_leaves_the_streams_alone(lab: Lab, printer: PlainHost):
