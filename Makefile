@@ -44,7 +44,7 @@ demo-graph: setup
 # Most of a lab test is waiting, and labs have names of their own: parts run side by side, the long ones first,
 # more than there are processors; with many more, each would only be slower. Each says what it did when it ends.
 test: setup
-	@$(MAKE) --no-print-directory --jobs=$$(($$(nproc) + 3)) --keep-going --output-sync=target \
+	@$(MAKE) --no-print-directory --jobs=$$(($$(nproc) + 4)) --keep-going --output-sync=target \
 		ways lab graphs switches conformance control unit lint
 
 unit: setup
