@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _THRESHOLDS: Final = (10_000, 20, 500)
@@ -19,3 +21,13 @@ def spare_full_collections() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Keep the collector still while modules are loaded: it would look at all of them, and find nothing."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from moorline.cli.options import Options
+from moorline.collector import paused
 
 if TYPE_CHECKING:
     from moorline.cli.settings import Settings
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 def controller(ctx: typer.Context) -> None:
     """Run the controller of a site."""
     settings = logging_settings(ctx)
-    from control.server import run_controller  # late, as below: commands that only ask need none of it
+    with paused():
+        from control.server import run_controller  # late, as below: commands that only ask need none of it
 
     run_until_told(run_controller(settings.controller))
 
@@ -27,7 +29,8 @@ def controller(ctx: typer.Context) -> None:
 def node(ctx: typer.Context) -> None:
     """Run the agent of this machine."""
     settings = logging_settings(ctx)
-    from dataplane.agent.main import run_agent
+    with paused():
+        from dataplane.agent.main import run_agent
 
     run_until_told(run_agent(settings.node))
 
