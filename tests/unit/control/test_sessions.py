@@ -52,13 +52,20 @@ async def test_what_may_wait_is_sent_at_once_after_a_quiet_time_then_with_others
     assert [update.translation.scid for update in flat(await more)] == [1, 2, 3]
 
 
-async def test_what_may_wait_goes_before_what_comes_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def told_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[Session, asyncio.Task[pb.NodeUpdate]]:
+    """A session whose pause has begun, and what its agent reads next."""
     monkeypatch.setattr("control.sessions.PAUSE", 3600)
     session = Session(pb.NodeUpdate)
     updates = session.updates()
     session.send(peer(1))
     await anext(updates)
-    more = asyncio.create_task(anext(updates))
+    return session, asyncio.create_task(anext(updates))
+
+
+async def test_what_may_wait_goes_before_what_comes_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, more = await told_something(monkeypatch)
     session.send_soon(translation(2))
     session.send(peer(3))
     async with asyncio.timeout(10):
@@ -67,12 +74,7 @@ async def test_what_may_wait_goes_before_what_comes_after_it(monkeypatch: pytest
 
 
 async def test_what_may_wait_does_not_once_there_is_much_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("control.sessions.PAUSE", 3600)
-    session = Session(pb.NodeUpdate)
-    updates = session.updates()
-    session.send(peer(1))
-    await anext(updates)
-    more = asyncio.create_task(anext(updates))
+    session, more = await told_something(monkeypatch)
     await asyncio.sleep(0)
     for number in range(AT_ONCE):
         assert not more.done()
