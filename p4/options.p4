@@ -8,7 +8,7 @@
 #include "metadata.p4"
 
 // Of an IPv4 header that has some.
-#define OPTION_BITS(ip) (bit<32>)(ip.version_ihl[3:0] - IPV4_WORDS) << 5
+#define OPTION_BITS(ip) ((bit<32>)(ip.version_ihl[3:0] - IPV4_WORDS) << 5)
 
 // A list of so many words: how far to look ahead has to be written in the program.
 #define FOREIGN_LIST(number)                                                                       \
