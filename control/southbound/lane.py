@@ -118,7 +118,7 @@ class Lane:
         failed = await self._write(batch)
         self._in_flight = []
         for _, row, group in taken:
-            group.settle(failed.get(row.key) if failed else None)
+            group.settle(failed.get(row.key))
 
     async def _write(self, batch: dict[RowKey, Change]) -> dict[RowKey, ControlError]:
         """Write, mend, and tell which entries failed for good."""
