@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import json
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +32,8 @@ class Lookups:
         # BCC comes with the distribution and is needed by nothing else here; it reads the environment.
         os.environ["BCC_KERNEL_SOURCE"] = str(find_headers())
         from bcc import BPF  # noqa: PLC0415
-        from bcc.libbcc import lib  # noqa: PLC0415
+
+        from dataplane.bpf.bcc_tables import tables_of  # noqa: PLC0415
 
         contract = load_p4info(P4 / P4INFO)
         text = joined(SOURCE)
@@ -43,12 +42,10 @@ class Lookups:
             text=text.encode(), cflags=["-w", "-fno-strict-aliasing", *constants(contract, declared)]
         )
         self._kind = BPF.XDP
-        lib.bpf_table_name.restype = ctypes.c_char_p  # BCC's Python leaves it out
-        handle = self._module.module
-        names = [lib.bpf_table_name(handle, number) for number in range(lib.bpf_num_tables(handle))]
-        self._fds = {name.decode(): lib.bpf_table_fd(handle, name) for name in names}
-        maps = {name: bpf.map_info(fd) for name, fd in self._fds.items()}
-        values = {name.decode(): json.loads(lib.bpf_table_leaf_desc(handle, name)) for name in names}
+        found = tables_of(self._module)
+        self._fds = {table.name: table.fd for table in found}
+        maps = {table.name: bpf.map_info(table.fd) for table in found}
+        values = {table.name: table.value for table in found}
         described = describe(Compiled({}, maps, values), contract, declared)
         shapes = {name: shape_from_json(name, table) for name, table in described.items()}
         opened = {

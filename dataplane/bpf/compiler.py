@@ -7,7 +7,6 @@ answer on the standard output is a ``Compiled`` as JSON; what the compiler says 
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import struct
@@ -19,6 +18,7 @@ from bcc import BPF
 from bcc.libbcc import lib
 
 from dataplane.bpf import sys as bpf
+from dataplane.bpf.bcc_tables import tables_of
 from dataplane.bpf.compiled import Compiled, Program
 from dataplane.bpf.source import SOURCES, joined
 
@@ -31,29 +31,26 @@ _FROM_MAP: Final = 1
 def compile_source(source: str, flags: Sequence[str]) -> Compiled:
     """Compile ``ebpf/moorline_<source>.c``; raises BCC's exceptions."""
     module = BPF(text=joined(SOURCES / f"moorline_{source}.c"), cflags=list(flags))
-    lib.bpf_table_name.restype = ctypes.c_char_p  # BCC's Python leaves it out
-    names = {
-        lib.bpf_table_fd_id(module.module, number): lib.bpf_table_name(module.module, number)
-        for number in range(lib.bpf_num_tables(module.module))
-    }
+    tables = tables_of(module)
+    names = {table.fd: table.name for table in tables}
     functions = [
         lib.bpf_function_name(module.module, number) for number in range(lib.bpf_num_functions(module.module))
     ]
     return Compiled(
         {name.decode(): _program(module, name, names) for name in functions},
-        {name.decode(): bpf.map_info(fd) for fd, name in names.items()},
-        {name.decode(): json.loads(lib.bpf_table_leaf_desc(module.module, name)) for name in names.values()},
+        {table.name: bpf.map_info(table.fd) for table in tables},
+        {table.name: table.value for table in tables},
     )
 
 
-def _program(module: BPF, name: bytes, maps: dict[int, bytes]) -> Program:
+def _program(module: BPF, name: bytes, maps: dict[int, str]) -> Program:
     """The instructions, with numbers of this process's file descriptors taken out, and where they were."""
     instructions = bytearray(module.dump_func(name))
     references = {}
     for at in range(0, len(instructions), _INSTRUCTION.size):
         code, registers, offset, value = _INSTRUCTION.unpack_from(instructions, at)
         if code == _LOAD_IMMEDIATE_64 and registers >> 4 == _FROM_MAP:
-            references[at // _INSTRUCTION.size] = maps[value].decode()
+            references[at // _INSTRUCTION.size] = maps[value]
             _INSTRUCTION.pack_into(instructions, at, code, registers, offset, 0)
     return Program(bytes(instructions), references)
 
