@@ -13,7 +13,17 @@ from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1.moorline_pb2_grpc import ConnectionsStub
 from moorline.cli.client import ask, controller_channel
 from moorline.cli.options import Options
-from moorline.cli.output import Column, Output, OutputOption, Row, show_json, show_row, show_rows, show_table
+from moorline.cli.output import (
+    Column,
+    Output,
+    OutputOption,
+    Row,
+    say,
+    show_json,
+    show_row,
+    show_rows,
+    show_table,
+)
 from moorline.cli.text import parse_scid, scaled, time_text
 from moorline.cli.views import connection_row
 from moorline.names import NodeName, ServiceName
@@ -114,7 +124,7 @@ async def _watch(options: Options, output: Output) -> None:
         if output is Output.JSON:
             show_json(row, line=True)
         else:
-            typer.echo(_change_text(row))
+            say(_change_text(row))
 
 
 async def _changes(options: Options) -> AsyncIterator[dict[str, Any]]:

@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are handed to the controller as they are."""
+"""Files: those that are handed to the controller as they are, and whether one is there."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from moorline.errors import MoorlineError
+
+
+def is_absent(path: Path) -> bool:
+    """Whether nothing is there; what this user may not look for, whoever opens it will tell."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
 
 
 def read_text(file: Path, what: str, longest: int) -> str:

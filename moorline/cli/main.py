@@ -27,6 +27,7 @@ from moorline.cli import (
     table,
 )
 from moorline.cli.options import Options
+from moorline.cli.output import say
 from moorline.errors import MoorlineError
 
 app = typer.Typer(
@@ -55,7 +56,7 @@ app.command("doctor")(doctor.doctor)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"moorline {__version__}")
+        say(f"moorline {__version__}")
         raise typer.Exit
 
 
@@ -82,10 +83,18 @@ def options(
     ctx.obj = Options(config, controller)
 
 
+def _as_text(words: Sequence[str]) -> Sequence[str]:
+    """Refuse octets that are no text before they are a name in a message, where they cannot be."""
+    for word in words:
+        if any("\udc80" <= character <= "\udcff" for character in word):  # as PEP 383 has them
+            raise MoorlineError(f"argument {word!r} is not UTF-8 text: write it in UTF-8")
+    return words
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; every error that a user may meet is one sentence on standard error."""
     try:
-        app(arguments, prog_name="moorline")
+        app(_as_text(sys.argv[1:] if arguments is None else arguments), prog_name="moorline")
     except MoorlineError as error:
         typer.echo(f"moorline: {error}", err=True)
         sys.exit(error.exit_code)

@@ -13,8 +13,18 @@ from moorline.api.v1.moorline_pb2_grpc import NodesStub
 from moorline.cli import daemon
 from moorline.cli.client import ask
 from moorline.cli.options import Options
-from moorline.cli.output import Column, Output, OutputOption, Row, show_json, show_row, show_rows, show_table
-from moorline.cli.text import time_text
+from moorline.cli.output import (
+    Column,
+    Output,
+    OutputOption,
+    Row,
+    say,
+    show_json,
+    show_row,
+    show_rows,
+    show_table,
+)
+from moorline.cli.text import MAX_UINT32, time_text
 from moorline.cli.views import node_row
 from moorline.names import NodeName
 
@@ -115,7 +125,12 @@ def token(
     name: NameArgument,
     ttl: Annotated[
         int,
-        typer.Option("--ttl", min=0, help="Seconds for which the token is good; 0: as the controller says."),
+        typer.Option(
+            "--ttl",
+            min=0,
+            max=MAX_UINT32,
+            help="Seconds for which the token is good; 0: as the controller says.",
+        ),
     ] = 0,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -125,7 +140,7 @@ def token(
     if output is Output.JSON:
         show_json({"node": answer.node, "token": answer.token, "expires": time_text(answer.expires_ns)})
     else:
-        typer.echo(answer.token)
+        say(answer.token)
 
 
 @app.command("join")
@@ -138,7 +153,7 @@ def join(
     from dataplane.agent.join import join as join_with
 
     name = asyncio.run(join_with(token, settings.node))
-    typer.echo(f"This machine is now the node {name}: start it with 'moorline node'.")
+    say(f"This machine is now the node {name}: start it with 'moorline node'.")
 
 
 @app.command("remove")

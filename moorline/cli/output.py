@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+
+from moorline.errors import MoorlineError
 
 Row = Mapping[str, Any]
 
@@ -55,6 +58,25 @@ def cell(value: Any) -> str:
             return str(value)
 
 
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Tell in one sentence that standard output takes no more; a reader who has gone is typer's to see to."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise MoorlineError(
+            f"standard output cannot be written ({error.strerror}): make room, or write elsewhere"
+        ) from error
+
+
+def say(text: object = "") -> None:
+    """Write a line to standard output."""
+    with _writing():
+        typer.echo(text)
+
+
 def show_rows(rows: Sequence[Row], columns: Sequence[Column], output: Output, *, empty: str) -> None:
     """Show a listing; ``empty`` tells a person that there is nothing, and what to do."""
     if output is Output.JSON:
@@ -73,13 +95,12 @@ def show_row(row: Row, output: Output, *, hidden: Iterable[str] = ()) -> None:
     shown = {name: value for name, value in row.items() if name not in hidden}
     width = max(map(len, shown))
     for name, value in shown.items():
-        typer.echo(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
+        say(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
 
 
 def show_json(value: Any, *, line: bool = False) -> None:
     """Write JSON to standard output; ``line`` for one of many in a stream."""
-    typer.echo(json.dumps(value, indent=None if line else 2))
-    sys.stdout.flush()
+    say(json.dumps(value, indent=None if line else 2))
 
 
 def show_table(rows: Iterable[Row], columns: Sequence[Column]) -> None:
@@ -90,15 +111,18 @@ def show_table(rows: Iterable[Row], columns: Sequence[Column]) -> None:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+    for at, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        # What names the row is to be copied into the next command: other columns give way to it.
+        table.add_column(column.title, justify=justify, overflow="fold", no_wrap=at == 0)
     for row in rows:
         table.add_row(*(Text(column.text(row)) for column in columns))
-    if sys.stdout.isatty():
-        Console().print(table)
-        return
-    console = Console(width=10_000)
-    with console.capture() as captured:
-        console.print(table)
+    with _writing():
+        if sys.stdout is not None and sys.stdout.isatty():
+            Console().print(table)
+            return
+        console = Console(width=10_000)
+        with console.capture() as captured:
+            console.print(table)
     for line in captured.get().splitlines():
-        typer.echo(line.rstrip())
+        say(line.rstrip())

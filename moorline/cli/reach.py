@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from dataplane.agent.state import read_state
 from moorline import tls
 from moorline.cli.client import explained
+from moorline.cli.files import is_absent
 
 if TYPE_CHECKING:
     from moorline.cli.settings import Settings
@@ -25,7 +26,7 @@ async def controller_of_node(settings: Settings) -> str | None:
     controller does not answer or refuses the certificate.
     """
     target = settings.node.controller or read_state(settings.node.state_dir / "node.json").controller
-    if not target or not settings.node.credentials_dir.exists():
+    if not target or is_absent(settings.node.credentials_dir):
         return None
     credentials = tls.Credentials.read(settings.node.credentials_dir).for_channel()
     channel = grpc.aio.secure_channel(target, credentials, options=tls.channel_options(tls.CONTROLLER))

@@ -10,7 +10,7 @@ import typer
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1.moorline_pb2_grpc import RulesStub
 from moorline.cli.client import ask
-from moorline.cli.output import Column, Output, OutputOption, show_json, show_row, show_rows
+from moorline.cli.output import Column, Output, OutputOption, say, show_json, show_row, show_rows
 from moorline.cli.views import rule_row
 
 app = typer.Typer(help="Rules of which service may connect to which.", no_args_is_help=True)
@@ -36,7 +36,7 @@ def list_(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
         show_json({"rules": rows, "default_allow": answer.default_allow})
         return
     show_rows(rows, COLUMNS, output, empty="No rules: the default decides.")
-    typer.echo(f"otherwise  {'allow' if answer.default_allow else 'deny'}")
+    say(f"otherwise  {'allow' if answer.default_allow else 'deny'}")
 
 
 @app.command("put")

@@ -12,6 +12,7 @@ from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1.moorline_pb2_grpc import NamingStub
 from moorline.cli.client import ask
 from moorline.cli.output import Column, Output, OutputOption, show_row, show_rows
+from moorline.cli.text import MAX_UINT32
 from moorline.cli.views import lookup_row, service_row
 from moorline.names import NodeName, ServiceName
 
@@ -35,7 +36,12 @@ def register(
     node: Annotated[str, typer.Option("--node", help="Node that hosts the service.")],
     ttl: Annotated[
         int,
-        typer.Option("--ttl", min=0, help="Seconds until the registration ends unless renewed; 0: never."),
+        typer.Option(
+            "--ttl",
+            min=0,
+            max=MAX_UINT32,
+            help="Seconds until the registration ends unless renewed; 0: never.",
+        ),
     ] = 0,
     address: Annotated[
         list[str] | None,

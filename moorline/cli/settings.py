@@ -7,6 +7,7 @@ from pathlib import Path
 
 from control.config import ControllerConfig
 from dataplane.agent.config import NodeConfig
+from moorline.cli.files import is_absent
 from moorline.config import DEFAULT_PATH, LogConfig, Section, load
 
 
@@ -31,6 +32,6 @@ class Settings(Section):
 
 def read_settings(path: Path | None) -> Settings:
     """Read ``path``, or the default file, which may be absent: then everything has its default."""
-    if path is None:
-        return load(DEFAULT_PATH, Settings) if DEFAULT_PATH.exists() else Settings()
-    return load(path, Settings)
+    if path is None and is_absent(DEFAULT_PATH):
+        return Settings()
+    return load(path or DEFAULT_PATH, Settings)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,10 +14,14 @@ from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1.moorline_pb2_grpc import AgentStub, NodesStub
 from moorline.cli import node as node_commands
 from moorline.cli.client import CALL_SECONDS, controller_channel, node_channel
+from moorline.cli.files import is_absent
 from moorline.cli.options import Options
-from moorline.cli.output import Column, Output, OutputOption, show_json, show_row, show_table
+from moorline.cli.output import Column, Output, OutputOption, say, show_json, show_row, show_table
 from moorline.cli.views import agent_row, controller_row, node_row
 from moorline.errors import MoorlineError
+
+if TYPE_CHECKING:
+    from moorline.cli.settings import Settings
 
 ENDPOINT_COLUMNS = (Column("ENDPOINT", "service"), Column("IPV4", "ipv4"), Column("IPV6", "ipv6"))
 
@@ -33,7 +37,7 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
         show_json({"controller": _json(controller), "node": _json(node)})
     else:
         _show_controller(controller)
-        typer.echo()
+        say()
         _show_node(node)
     if not _is_well(controller, node):
         raise typer.Exit(1)
@@ -44,7 +48,8 @@ State = Mapping[str, Any] | MoorlineError
 
 
 async def _gather(options: Options) -> tuple[State, State]:
-    return await asyncio.gather(_answer(_controller(options)), _answer(_node(options)))
+    settings = options.settings()
+    return await asyncio.gather(_answer(_controller(options, settings)), _answer(_node(settings.node.socket)))
 
 
 async def _answer(question: Any) -> State:
@@ -55,8 +60,7 @@ async def _answer(question: Any) -> State:
     return answer
 
 
-async def _controller(options: Options) -> Mapping[str, Any]:
-    settings = options.settings()
+async def _controller(options: Options, settings: Settings) -> Mapping[str, Any]:
     if not (options.controller or settings.client.controller):
         _expect_socket("controller", settings.controller.socket)
     async with controller_channel(options) as channel:
@@ -69,8 +73,7 @@ async def _controller(options: Options) -> Mapping[str, Any]:
     }
 
 
-async def _node(options: Options) -> Mapping[str, Any]:
-    socket = options.settings().node.socket
+async def _node(socket: Path) -> Mapping[str, Any]:
     _expect_socket("node", socket)
     async with node_channel(socket) as channel:
         return agent_row(
@@ -80,7 +83,7 @@ async def _node(options: Options) -> Mapping[str, Any]:
 
 def _expect_socket(part: str, socket: Path) -> None:
     """A machine rarely runs both parts: one that was never started is no trouble."""
-    if not socket.exists():
+    if is_absent(socket):
         raise MoorlineError(f"no {part} runs on this machine: there is no socket {socket}")
 
 
@@ -98,9 +101,9 @@ def _is_well(controller: State, node: State) -> bool:
 
 def _show_controller(state: State) -> None:
     if isinstance(state, MoorlineError):
-        typer.echo(state)
+        say(state)
         return
-    typer.echo("controller")
+    say("controller")
     show_row(state, Output.TABLE, hidden=("node_list",))
     if state["node_list"]:
         show_table(state["node_list"], node_commands.COLUMNS)
@@ -108,9 +111,9 @@ def _show_controller(state: State) -> None:
 
 def _show_node(state: State) -> None:
     if isinstance(state, MoorlineError):
-        typer.echo(state)
+        say(state)
         return
-    typer.echo("node")
+    say("node")
     show_row(state, Output.TABLE, hidden=("ports", "locators", "endpoints"))
     show_table(state["ports"], node_commands.PORT_COLUMNS)
     show_table(state["locators"], node_commands.LOCATOR_COLUMNS)

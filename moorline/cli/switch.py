@@ -17,6 +17,7 @@ from moorline.cli.client import CALL_SECONDS, ask, controller_channel
 from moorline.cli.options import Options
 from moorline.cli.output import Column, Output, OutputOption, show_json, show_row, show_rows, show_table
 from moorline.cli.switch_file import add_request, read_file
+from moorline.cli.text import MAX_UINT64
 from moorline.cli.views import switch_row
 from moorline.errors import MoorlineError
 from moorline.names import NodeName
@@ -71,7 +72,9 @@ def add(
         str,
         typer.Option("--p4runtime", metavar="HOST:PORT", help="Its P4Runtime server, or unix:/path of one."),
     ],
-    device_id: Annotated[int, typer.Option("--device-id", min=0, help="Its number at that server.")] = 1,
+    device_id: Annotated[
+        int, typer.Option("--device-id", min=0, max=MAX_UINT64, help="Its number at that server.")
+    ] = 1,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Let the controller adopt a running switch, or change what it knows of one."""

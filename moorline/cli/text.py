@@ -7,8 +7,13 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final
 
 import typer
+
+MAX_UINT32: Final = (1 << 32) - 1
+MAX_UINT64: Final = (1 << 64) - 1
+"""The largest numbers that messages hold."""
 
 _SCID = re.compile(r"(?:0x)?([0-9a-fA-F]{16})\Z")
 
@@ -46,8 +51,8 @@ def time_text(nanoseconds: int) -> str | None:
 def scaled(value: int, unit: str) -> str:
     """A number with the prefix that keeps it short: ``1.5 Mbit/s``."""
     amount = float(value)
-    for prefix in ("", "k", "M", "G"):
-        if amount < 1000:
+    for prefix in ("", "k", "M", "G", "T", "P"):
+        if amount < 999.5:  # what three digits round to less than the next prefix
             return f"{amount:.3g} {prefix}{unit}"
         amount /= 1000
-    return f"{amount:.4g} T{unit}"
+    return f"{amount:.3g} E{unit}"

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -21,7 +23,9 @@ from moorline import __version__
 from moorline.addresses import packed
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import peers_pb2 as peers
+from moorline.cli import settings
 from moorline.cli.main import main
+from moorline.config import ConfigError
 from tests.unit.cli_fakes import CONNECTION, SCID, FakeAgent, FakeController, serving
 
 HEX = f"{SCID:016x}"
@@ -478,6 +482,35 @@ def test_status_of_a_lone_node(run: Run, agent: FakeAgent) -> None:
     assert run("status").code == 1
 
 
+def refuse(path: Path, **_how: object) -> None:
+    """What root meets nowhere."""
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+def test_status_where_this_user_may_not_look(
+    run: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "lstat", refuse)
+        result = run("status", "-o", "json")
+    assert result.code == 1
+    assert "does not answer" in result.json["node"]["error"]
+
+
+def test_a_wrong_configuration_is_told_once(run: Run, config: Path) -> None:
+    config.write_text("[controler]\n")
+    result = run("status")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.count("unknown key controler") == 1
+
+
+def test_a_configuration_that_this_user_may_not_look_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in ("lstat", "open"):
+        monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        settings.read_settings(None)
+
+
 def test_status_before_convergence(run: Run, controller: FakeController) -> None:
     controller.converged = False
     assert run("status").code == 1
@@ -546,10 +579,54 @@ def test_unknown_keys_are_refused(run: Run, config: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["frobnicate"], ["service", "show"], ["service", "list", "-o", "xml"], ["service", "register", "a"]],
+    [
+        ["frobnicate"],
+        ["service", "show"],
+        ["service", "list", "-o", "xml"],
+        ["service", "register", "a"],
+        ["service", "register", "a", "--node", "b", "--ttl", str(1 << 32)],
+        ["node", "token", "a", "--ttl", str(1 << 32)],
+        ["switch", "add", "a", "--config", "b", "--p4runtime", "c:1", "--device-id", str(1 << 64)],
+    ],
 )
 def test_usage_errors(run: Run, arguments: list[str]) -> None:
     assert run(*arguments).code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["rule", "delete", "\udcff"], ["peer", "list", "--kind", "\udcff"], ["graph", "diff", "\udcff"]],
+)
+def test_arguments_that_are_no_text(run: Run, controller: FakeController, arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.code == 1
+    assert result.err == r"moorline: argument '\udcff' is not UTF-8 text: write it in UTF-8" + "\n"
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_a_full_disk_is_one_sentence(config: Path, controller: FakeController, output: str) -> None:
+    command = [*COMMAND, "--config", str(config), "service", "list", "-o", output]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("moorline: standard output cannot be written (No space left on device)")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_nobody_wants_the_output(config: Path, controller: FakeController, output: str) -> None:
+    command = shlex.join([*COMMAND, "--config", str(config), "service", "list", "-o", output])
+    done = subprocess.run(["sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_scid_stays_whole_on_a_narrow_terminal(
+    run: Run, controller: FakeController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    result = run("connection", "list")
+    assert HEX in result.out
 
 
 def test_a_port_in_use_is_one_sentence(config: Path, tmp_path: Path) -> None:

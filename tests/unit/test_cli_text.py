@@ -31,7 +31,9 @@ def test_scids_are_read_back(scid: int) -> None:
         (1000, "1 kB"),
         (1_234_567, "1.23 MB"),
         (2 * 10**9, "2 GB"),
-        (5 * 10**15, "5000 TB"),
+        (999_600, "1 MB"),
+        (5 * 10**15, "5 PB"),
+        (2**64 - 1, "18.4 EB"),
     ],
 )
 def test_scaled(value: int, expected: str) -> None:
