@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
 from typing import Final
 
 from dataplane.bpf.hook import Hook
@@ -121,23 +120,6 @@ class TestProgram:
         self._attributes.repeat = 1
         self._test(frame, ifindex)
         return self._attributes.retval, ctypes.string_at(self._out, self._attributes.data_size_out)
-
-    def run_each(self, frames: Sequence[bytes], ifindex: int) -> None:
-        """Run all of these frames, which are of one length, for whoever clocks the program alone.
-
-        Little is done between two runs: what that touches takes the place of the program's own data in the
-        processor's caches.
-
-        Raises:
-            TestRunError: the kernel refuses.
-        """
-        self._prepare(frames[0], ifindex)
-        self._attributes.repeat = 1
-        at, octets = ctypes.addressof(self._in), len(frames[0])
-        for frame in frames:
-            ctypes.memmove(at, frame, octets)
-            self._attributes.data_size_out = LONGEST_FRAME + ROOM
-            self._test(frame, ifindex)
 
     def nanoseconds(self, frame: bytes, ifindex: int, repetitions: int) -> int:
         """Mean time of a run, of many in one call; each meets what the one before made of the frame.

@@ -179,12 +179,14 @@ def load_program(kind: int, name: str, instructions: bytes) -> int:
     raise ProgramRefusedError(number, name, log.value.decode(errors="replace"))
 
 
-def let_in(program: int, ifindex: int, frame: bytes) -> None:
-    """Runs an XDP program on a frame as if it had come in at an interface of this network namespace."""
+def let_in(program: int, ifindex: int, frame: bytes, count: int = 1) -> None:
+    """Runs an XDP program on a frame as if it had come in, ``count`` times, at an interface of this network
+    namespace.
+    """
     context = _XdpContext(data_end=len(frame), ingress_ifindex=ifindex)
     options = _RunOptions(
-        sz=ctypes.sizeof(_RunOptions), data_in=frame, data_size_in=len(frame), repeat=1, flags=_LIVE_FRAMES,
-        ctx_in=ctypes.addressof(context), ctx_size_in=ctypes.sizeof(context),
+        sz=ctypes.sizeof(_RunOptions), data_in=frame, data_size_in=len(frame), repeat=count,
+        flags=_LIVE_FRAMES, ctx_in=ctypes.addressof(context), ctx_size_in=ctypes.sizeof(context),
     )  # fmt: skip
     _checked(_lib.bpf_prog_test_run_opts(program, ctypes.byref(options)), "frame to an XDP program")
 

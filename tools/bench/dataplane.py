@@ -12,8 +12,11 @@ from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pyroute2 import AsyncIPRoute
+
 from dataplane.agent.port_map import PortEntry, PortMap
 from dataplane.bpf import sys as bpf
+from dataplane.bpf.attach import attach
 from dataplane.bpf.hook import Hook
 from dataplane.bpf.pipeline import Pipeline, PipelineSpec, ensure_pipeline
 from dataplane.contract.binding import Binding
@@ -108,6 +111,15 @@ class MeasuredDataPlane:
             sent = {"scid": scid_of(n), "node": _NODE, "mtu": _MTU}
             connection.insert(encapsulate.key(pair), encapsulate.action, encapsulate.data(sent))
         self._filled = connections
+
+    def attach_tc(self, port: int, program: int) -> None:
+        """Put a program, by its descriptor, where packets come in at a port; to be called inside."""
+
+        async def put() -> None:
+            async with AsyncIPRoute() as netlink:
+                await attach(netlink, _INTERFACES[port], self.ifindex(port), Hook.TC, program)
+
+        asyncio.run(put())
 
     @staticmethod
     def expect_redirect(verdict: int) -> None:

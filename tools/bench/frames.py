@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import random
 import struct
-from functools import cache
 from ipaddress import IPv4Address
 
 from moorline import wire
@@ -15,7 +13,6 @@ HERE, THERE = int(IPv4Address("10.0.0.0")), int(IPv4Address("11.0.0.0"))
 OUTER_SOURCE, OUTER_DESTINATION = IPv4Address("192.0.2.7"), IPv4Address("192.0.2.1")
 FRAME_OCTETS = 128
 _OUTER_OCTETS = 14 + wire.OVERHEAD_IPV4
-_SEED = 6081
 
 
 def scid_of(slot: int) -> int:
@@ -37,22 +34,17 @@ def data_frame() -> tuple[bytes, int]:
     return frame.ljust(FRAME_OCTETS, b"\0"), ipv4_sum(inner)
 
 
-def access_frames(connections: int, count: int) -> list[bytes]:
-    """``count`` packets of programs here, of connections drawn at random, without repetition if it can be."""
-    chosen = random.Random(_SEED)
-    octets = FRAME_OCTETS - _OUTER_OCTETS
-    numbers = (
-        chosen.sample(range(connections), count)
-        if count <= connections
-        else chosen.choices(range(connections), k=count)
-    )
+def access_frame(connection: int) -> bytes:
+    """A packet of a program here, of a connection's number."""
+    octets = FRAME_OCTETS - 14
+    header = _ipv4(octets, (HERE + connection).to_bytes(4, "big"), (THERE + connection).to_bytes(4, "big"))
+    return (_ethernet() + _with_checksum(header) + _udp(octets)).ljust(FRAME_OCTETS, b"\0")
 
-    @cache
-    def frame(n: int) -> bytes:
-        header = _ipv4(octets, (HERE + n).to_bytes(4, "big"), (THERE + n).to_bytes(4, "big"))
-        return _ethernet() + _with_checksum(header) + _udp(octets).ljust(octets - 20, b"\0")
 
-    return [frame(n) for n in numbers]
+def access_template() -> tuple[bytes, int]:
+    """Such a packet, addresses yet to be filled in, and its header's sum."""
+    frame = access_frame(0)
+    return frame, ipv4_sum(frame[14:34])
 
 
 def _ethernet() -> bytes:

@@ -11,7 +11,7 @@ from moorline.addresses import mapped
 from moorline.matches import Masked, Prefix
 from moorline.wire import FIRST_SI, PeerHeader
 from tools.bench.dataplane import ACCESS, UPLINK, MeasuredDataPlane
-from tools.bench.frames import THERE, access_frames
+from tools.bench.frames import THERE, access_frame
 from tools.bench.report import Row
 from tools.bench.restore import nanoseconds
 from tools.bench.rounds import Samples, interleave, ratio
@@ -25,7 +25,7 @@ _BUCKETS: Final = 256
 _MTU: Final = 1500
 _MAC: Final = bytes.fromhex("020000000003")
 _LINK: Final = IPv4Interface("11.255.255.254/8")
-_FULL, _SHORT = access_frames(1 << 16, 2)
+_FULL, _SHORT = access_frame(1), access_frame(2)
 """Packets of two flows: the second has a short-cut."""
 
 

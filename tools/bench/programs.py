@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nanoseconds a packet of the data plane's programs, without a network: by BPF test runs.
+"""Nanoseconds a packet of the data plane's programs, without a network.
 
-A program's time is that of a test run less what the test does besides: for XDP, a wrapper that restores the
-packet; for TC, which cannot encapsulate one packet twice, the kernel's clock around single runs. The floor is
-a program that only returns a verdict, measured in the same rounds.
+A program's time is that of BPF test runs less what they do besides: a wrapper that restores the packet. At TC
+that cannot be, where one packet cannot be encapsulated twice: there, packets come in at the port one after
+another, go all their way, and the kernel's clock is around the program. The floor is a program that only
+returns a verdict, measured in the same rounds.
 """
 
 from __future__ import annotations
 
 import os
 from functools import partial
+from ipaddress import IPv4Interface
 from pathlib import Path
+from typing import Final
 
 from tools.bench import bpf_stats
 from tools.bench.dataplane import ACCESS, UPLINK, MeasuredDataPlane
-from tools.bench.frames import access_frames, data_frame
+from tools.bench.frames import OUTER_DESTINATION, OUTER_SOURCE, access_template, data_frame
 from tools.bench.katran import OBJECT_VARIABLE, Katran
 from tools.bench.report import Row
 from tools.bench.restore import Restorer, nanoseconds
@@ -24,8 +27,11 @@ from tools.testrun import TestProgram
 FEW = 1_000
 MANY = 1_000_000
 ROUNDS = 9
-RUNS = 50_000
-"""Single runs of a round of TC: enough to touch far more connections than any cache holds."""
+ARRIVALS = 50_000
+"""Packets of a round of TC: enough to touch far more connections than any cache holds."""
+
+
+_LINK: Final = IPv4Interface((OUTER_DESTINATION, 24))
 
 
 def xdp_terminate() -> list[Row]:
@@ -89,6 +95,7 @@ def _scale(few: dict[str, Samples], many: dict[str, Samples]) -> float:
 def tc_access() -> list[Row]:
     """``tc.access.*``: a program's packet looked up, encapsulated, sent to the kernel's neighbours."""
     with MeasuredDataPlane.made() as plane:
+        plane.reach(_LINK, [OUTER_SOURCE])
         restorer = Restorer()
         few = plane.inside(partial(_tc_round, plane, restorer, FEW))
         many = plane.inside(partial(_tc_round, plane, restorer, MANY))
@@ -102,18 +109,19 @@ def tc_access() -> list[Row]:
 
 def _tc_round(plane: MeasuredDataPlane, restorer: Restorer, connections: int) -> dict[str, Samples]:
     plane.fill(connections)
-    frames = access_frames(connections, RUNS)
+    frame, header_sum = access_template()
     port = plane.ifindex(ACCESS)
-    plane.expect_redirect(plane.tc.run(frames[0], port)[0])
+    plane.expect_redirect(plane.tc.run(frame, port)[0])
 
     def floor() -> float:
-        return nanoseconds(restorer.floor_tc, frames[0])
+        return nanoseconds(restorer.floor_tc, frame)
 
     def clocked(program: TestProgram) -> float:
+        plane.attach_tc(ACCESS, program.fd)
         # Only here: the clock would make the floor itself dearer.
         with bpf_stats.enabled():
             before = bpf_stats.run_time(program.fd)
-            program.run_each(frames, port)
+            restorer.arrive(frame, header_sum, connections, port, ARRIVALS)
             return bpf_stats.run_time(program.fd).per_run_since(before)
 
     def own() -> float:

@@ -9,6 +9,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from dataplane.bpf import sys as bpf
 from dataplane.bpf.headers import find_headers
 from dataplane.bpf.hook import Hook
 from tools.testrun import TestProgram
@@ -45,7 +46,7 @@ class Restorer:
 
         self.floor_xdp = xdp("floor_xdp")
         self.floor_tc = TestProgram(self._module.load_func("floor_tc", BPF.SCHED_CLS).fd, Hook.TC)
-        self._programs = {name: xdp(name) for name in ("restore_moorline", "restore_client")}
+        self._programs = {name: xdp(name) for name in ("restore_moorline", "restore_client", "arrive_access")}
 
     def net(
         self,
@@ -79,6 +80,14 @@ class Restorer:
         code, _ = self._programs[program].run(frame, ifindex)
         del self._module["target"][0]
         return code
+
+    def arrive(self, frame: bytes, header_sum: int, flows: int, ifindex: int, count: int) -> None:
+        """Let packets of programs come in at an interface, ``flows`` flows in random order.
+
+        What the interface's programs and the network stack do with them is done when this returns.
+        """
+        self._plan(frame, header_sum, flows)
+        bpf.let_in(self._programs["arrive_access"].fd, ifindex, frame, count)
 
     def _plan(self, frame: bytes, header_sum: int, flows: int) -> None:
         plan = self._module["plan"]

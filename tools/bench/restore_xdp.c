@@ -80,6 +80,23 @@ int restore_moorline(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
+/* A program's packet of a random connection, for the network stack to take in. */
+int arrive_access(struct xdp_md *ctx)
+{
+	u32 zero = 0, slot;
+	struct plan *p = plan.lookup(&zero);
+	u8 *data;
+
+	if (!p)
+		return XDP_ABORTED;
+	data = restored(ctx, p);
+	if (!data)
+		return XDP_ABORTED;
+	slot = drawn_flow(p);
+	set_addresses(data + OUTER_OFFSET, p->header_sum, 0x0A000000 + slot, 0x0B000000 + slot);
+	return XDP_PASS;
+}
+
 /* A TCP segment of a random client to the virtual address of a balancer. */
 int restore_client(struct xdp_md *ctx)
 {
