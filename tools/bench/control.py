@@ -30,7 +30,11 @@ SECONDS = 3.0
 CALLERS = 32
 STREAMED = 20_000
 NEW = 4_000
-SERVICES_EACH = 100
+SERVICES_EACH = 120
+WANTED_PER_SECOND = 800
+"""New connections that a controller is to bear. The load of the waiting time is half of it, and not half of
+what was measured, which would ask more of a quicker controller."""
+PACED = 1_200
 
 
 def stored_lookups() -> list[Row]:
@@ -64,12 +68,16 @@ def new_connections() -> list[Row]:
         fresh = ((f"laptop{i}.bench", f"server{j}.bench") for i, j in product(range(SERVICES_EACH), repeat=2))
         rates = [_drive_next(lab, fresh).per_second for _ in range(2)]
         rate = median(rates)
-        paced = drive(lab.controller.socket, list(islice(fresh, 1500)), per_second=rate / 2)
-    p99 = 1000 * quantiles(paced.each, n=100)[98]
+        p99 = median(_p99(lab, list(islice(fresh, PACED))) for _ in range(ROUNDS))
     return [
         Row("control.connections_per_s", rate, "1/s", "", rate),
-        Row("control.connection_p99_ms", p99, "ms", "half of connections_per_s", p99),
+        Row("control.connection_p99_ms", p99, "ms", f"at {WANTED_PER_SECOND // 2} a second", p99),
     ]
+
+
+def _p99(lab: Lab, pairs: Sequence[tuple[str, str]]) -> float:
+    paced = drive(lab.controller.socket, pairs, per_second=WANTED_PER_SECOND / 2)
+    return 1000 * quantiles(paced.each, n=100)[98]
 
 
 def _drive_next(lab: Lab, fresh: Iterator[tuple[str, str]]) -> Drive:
