@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -74,6 +73,7 @@ from control.subscribers.rows import DeviceRows
 from control.switches import Switches
 from control.virtual import AddressPool
 from moorline.collector import spare_full_collections
+from moorline.local_socket import make_way
 from moorline.tls import Credentials
 
 log = structlog.get_logger(__name__)
@@ -129,7 +129,7 @@ class Controller:
     async def _start(self) -> None:
         config = self.config
         contract = Contract.load(config.p4info)
-        _private_folder(config.state_dir)
+        _private_folder(config.state_dir, config.store_path)
         self.store = await SqliteStore.open(config.store_path)
         authority = make_all(config.state_dir, config.credentials_dir, [LOCAL_OPERATOR])
         credentials = Credentials.read(config.credentials_dir)
@@ -289,15 +289,7 @@ class Controller:
 
     def _listen_locally(self, server: Any) -> None:
         path = self.config.socket
-        if _is_listening(path):
-            raise StartError(f"socket {path} is in use: stop what serves it, or set controller.socket")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)  # of a controller that was killed
-        except OSError as error:
-            raise StartError(
-                f"socket {path} cannot be made ({error.strerror}): set controller.socket"
-            ) from error
+        make_way(path, "controller.socket")
         # Whoever connects before the mode is set must not get in.
         mask = os.umask(0o177)
         try:
@@ -365,23 +357,11 @@ def _listen(server: Any, address: str, credentials: grpc.ServerCredentials | Non
     return port
 
 
-def _is_listening(path: Path) -> bool:
-    """Whether a program answers on a unix socket, rather than having left it behind."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(str(path))
-        except TimeoutError:  # it is there, and busy
-            return True
-        except OSError:
-            return False
-        return True
-
-
-def _private_folder(path: Path) -> None:
+def _private_folder(path: Path, store: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.chmod(0o700)
+        if store.exists() or not any(path.iterdir()):  # else it is somebody else's as well
+            path.chmod(0o700)
     except OSError as error:
         raise StartError(
             f"state_dir {path} cannot be made ({error.strerror}): run as root, or set another"

@@ -35,11 +35,16 @@ def check_root() -> None:
 
 def check_pins(pins: Path) -> None:
     """Pins live in a BPF filesystem only. Raises StartError."""
-    folder = next(parent for parent in (pins, *pins.parents) if parent.exists())
-    if _filesystem(folder) != _BPF_FS_MAGIC:
+    if not holds_pins(pins):
         raise StartError(
             f"{pins} is in no BPF filesystem: run 'mount -t bpf bpf /sys/fs/bpf', or set pins in [node]"
         )
+
+
+def holds_pins(path: Path) -> bool:
+    """Whether it is, or would be, in a BPF filesystem."""
+    folder = next(parent for parent in (path, *path.parents) if parent.exists())
+    return _filesystem(folder) == _BPF_FS_MAGIC
 
 
 def check_joined(config: NodeConfig) -> None:

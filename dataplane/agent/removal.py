@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from pyroute2 import AsyncIPRoute
@@ -25,6 +25,18 @@ from dataplane.agent.watch import read_host
 from dataplane.bpf import attach
 from dataplane.bpf.hook import Hook
 from moorline.errors import MoorlineError
+
+_STATE: Final = (
+    "credentials",
+    "peers",
+    "pipeline.*",
+    "p4runtime.config",
+    ".node.json.*",  # as they were being written
+    ".p4runtime.config.*",
+    "node.json",
+    "lock",
+)
+"""What a node has in its state folder."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,11 +67,12 @@ async def remove_node_state(config: NodeConfig) -> None:
                 raise RemovalError(
                     f"the node's network settings stay in part ({error.args[-1]}): see the log, and try again"
                 ) from error
-        _remove(config.pins)
+        _remove_pins(config.pins)
         with contextlib.suppress(OSError):  # other nodes' pins, or not ours
             config.pins.parent.rmdir()
-        config.socket.unlink(missing_ok=True)
-        _remove(config.state_dir)
+        if config.socket.is_socket():
+            config.socket.unlink()
+        _remove_state(config.state_dir)
     log.info("node_state_removed", state_dir=str(config.state_dir))
 
 
@@ -79,6 +92,24 @@ async def _clean_network(netlink: Any, config: NodeConfig, state: NodeState) -> 
     neighbours = Neighbours(netlink)
     await neighbours.keep((), frozenset())
     await AccessPair(netlink, config.interface, config.far_interface).remove()
+
+
+def _remove_pins(pins: Path) -> None:
+    if pins.exists() and not checks.holds_pins(pins):
+        raise RemovalError(f"{pins} is in no BPF filesystem, and stays: set pins in [node]")
+    _remove(pins)
+
+
+def _remove_state(folder: Path) -> None:
+    """Remove what is a node's; what somebody else keeps in the folder stays there."""
+    for name in _STATE:
+        for path in folder.glob(name):
+            if path.is_dir():
+                _remove(path)
+            else:
+                path.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _remove(folder: Path) -> None:

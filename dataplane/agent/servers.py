@@ -14,6 +14,7 @@ import grpc
 from dataplane.agent.authorization import OnlyControllerAndOperators
 from dataplane.p4runtime.server import GRPC_OPTIONS
 from moorline.errors import MoorlineError
+from moorline.local_socket import make_way
 from moorline.tls import Credentials
 
 GRACE_SECONDS: Final = 0.2
@@ -30,7 +31,7 @@ class ListenError(MoorlineError):
 
 
 async def serve_locally(socket: Path, add: AddServices) -> grpc.aio.Server:
-    """Serve on a unix socket that only root may open. Raises ListenError."""
+    """Serve on a unix socket that only root may open. Raises ListenError, SocketPathError."""
     server = grpc.aio.server(options=_OPTIONS)
     add(server)
     try:
@@ -56,8 +57,7 @@ async def serve_controller(port: int, credentials: Credentials, add: AddServices
 
 
 def _bind_privately(server: grpc.aio.Server, socket: Path) -> None:
-    socket.parent.mkdir(parents=True, exist_ok=True)
-    socket.unlink(missing_ok=True)
+    make_way(socket, "socket in [node]")
     mask = os.umask(0o177)
     try:
         server.add_insecure_port(f"unix:{socket}")

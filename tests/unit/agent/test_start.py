@@ -230,12 +230,35 @@ async def test_a_pin_that_stays_is_told_and_the_state_stays_with_it(
     settings = config(tmp_path, pins=tmp_path / "pins", socket=tmp_path / "socket")
     settings.state_dir.mkdir()
     settings.pins.write_text("no folder")
+    with pytest.raises(RemovalError, match=r"pins is in no BPF filesystem, and stays: set pins"):
+        await remove_node_state(settings)
+    monkeypatch.setattr(checks, "holds_pins", lambda _path: True)
     with pytest.raises(RemovalError, match=r"pins cannot be removed \(.*\): remove it$"):
         await remove_node_state(settings)
+    assert settings.pins.read_text() == "no folder"
     assert settings.state_dir.exists()
     settings.pins.unlink()
     await remove_node_state(settings)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_is_not_the_nodes_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(checks.os, "geteuid", lambda: 0)
+    monkeypatch.setattr("dataplane.agent.removal._clean_network", nothing)
+    settings = config(tmp_path, pins=tmp_path / "pins", socket=tmp_path / "precious")
+    settings.credentials_dir.mkdir(parents=True)
+    write_state(settings.state_dir / "node.json", NodeState())
+    others = [settings.socket, settings.state_dir / "notes.txt"]
+    for other in others:
+        other.write_text("of somebody else")
+    await remove_node_state(settings)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == others
+    others[1].unlink()
+    await remove_node_state(settings)
+    assert not settings.state_dir.exists()
 
 
 # ---- which interface is which port -------------------------------------------------------------------------

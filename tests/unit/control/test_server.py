@@ -19,6 +19,7 @@ from control.server import Controller
 from control.store.base import Transaction
 from moorline.api.v1 import moorline_pb2 as pb
 from moorline.errors import MoorlineError
+from moorline.local_socket import SocketPathError
 from tests.unit.control.held import held
 from tests.unit.control.refusal import refused
 from tests.unit.control.site import Site
@@ -75,7 +76,7 @@ async def test_a_second_controller_on_the_same_state_is_refused_and_does_no_harm
 async def test_a_socket_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
     async with Site(tmp_path) as site:
         other = {"port": 0, "join_port": 0, "state_dir": tmp_path / "other"}
-        await start_fails(site.config.model_copy(update=other), StartError, "socket .* is in use: stop what")
+        await start_fails(site.config.model_copy(update=other), SocketPathError, "is in use: stop what")
         assert site.config.socket.exists()
 
 
@@ -86,6 +87,22 @@ async def test_a_socket_left_behind_is_taken(tmp_path: Path) -> None:
         await site.naming.ListServices(pb.ListServicesRequest())
         assert site.config.socket.stat().st_mode & 0o777 == 0o600
     assert not site.config.socket.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("precious", "is no socket, and stays as it is: set controller.socket"),
+        ("precious/c.sock", "cannot be made"),
+        ("x" * 108, "more than 107 octets"),
+    ],
+)
+async def test_a_path_that_no_socket_can_have(name: str, why: str, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("of somebody else")
+    config = ControllerConfig(state_dir=tmp_path / "state", socket=tmp_path / name, port=0, join_port=0)
+    await start_fails(config, SocketPathError, why)
+    assert precious.read_text() == "of somebody else"
 
 
 @pytest.mark.parametrize("which", ["port", "join_port"])
@@ -102,6 +119,17 @@ async def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     config = ControllerConfig(state_dir=tmp_path / "file" / "state", socket=tmp_path / "c.sock")
     await start_fails(config, StartError, "state_dir .* cannot be made")
+
+
+async def test_a_folder_with_other_things_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "of-somebody-else").touch()
+    config = ControllerConfig(state_dir=tmp_path, socket=tmp_path / "c.sock", port=0, join_port=0)
+    async with Controller(config):
+        assert tmp_path.stat().st_mode & 0o777 == 0o755
+        assert not (tmp_path / "store.sqlite").stat().st_mode & 0o077
+    for mode in ((tmp_path / name).stat().st_mode for name in ("ca.key", "credentials", "operators/admin")):
+        assert not mode & 0o077
 
 
 async def test_a_contract_that_lacks_what_is_written_is_refused(tmp_path: Path) -> None:
