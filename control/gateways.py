@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 
 import structlog
 
@@ -33,12 +33,24 @@ def gateway_port(node: Node, addresses: Collection[bytes]) -> int:
                 raise PreconditionError(
                     f"{mine} is the address of node {node.name} itself there: give the host another one"
                 )
+            if nobody := next((host for host in hosts for at in own if _is_nobodys(host, at.network)), None):
+                raise PreconditionError(
+                    f"{nobody} is the first or the last address of its link, which no host can have: give it "
+                    "another one"
+                )
             return number
     links = ", ".join(str(at.network) for _, own in _interfaces(node) for at in own)
     raise PreconditionError(
         f"{', '.join(map(str, hosts))}: on the link of no gateway port of node {node.name}: "
         + (f"choose from {links}" if links else "give it a port with the role gateway, and addresses")
     )
+
+
+def _is_nobodys(host: IPv4Address | IPv6Address, network: Network) -> bool:
+    """Whether it is that of the network (in IPv6 of all its routers: RFC 4291, 2.6.1), or the broadcast one."""
+    if host.version == 6:
+        return network.prefixlen < 127 and host == network.network_address
+    return network.prefixlen < 31 and host in (network.network_address, network.broadcast_address)
 
 
 def links_of_gateways(nodes: Iterable[Node]) -> set[Network]:

@@ -8,7 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from moorline.errors import MoorlineError
 
@@ -24,6 +25,16 @@ class Section(BaseModel):
     """Base of every section of the file: immutable, and without room for unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, data: Any) -> Any:
+        """Refuse true where a number belongs: Python takes it for 1."""
+        for key, value in data.items() if isinstance(data, dict) else ():
+            field = cls.model_fields.get(key) if isinstance(value, bool) else None
+            if field is not None and field.annotation is not bool:
+                raise ValueError(f"{key} = {str(value).lower()} is neither number nor text: write one")
+        return data
 
 
 class LogConfig(Section):
@@ -48,7 +59,9 @@ def load(path: Path, model: type[S]) -> S:
         raise ConfigError(
             f"configuration {path} is not UTF-8 text at octet {error.start}: save it as UTF-8"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise ConfigError(f"configuration {path} is nested too deeply: write it flatter") from error
+    except ValueError as error:  # also a number of thousands of digits
         raise ConfigError(f"configuration {path} is not valid TOML: {_sentence(str(error))}") from error
     return parse(content, model, str(path))
 
@@ -75,10 +88,26 @@ def _first_problem(error: ValidationError, model: type[Section]) -> str:
     if where and isinstance(
         value, dict
     ):  # a whole section was refused; its content would only hide the reason
-        return f"section {key} is wrong: {_sentence(first['msg'])}"
+        return f"section {key} is wrong: {_reason(first)}"
     if not where:
-        return _sentence(first["msg"])
-    return f"key {key} = {value!r} is wrong: {_sentence(first['msg'])}"
+        return _reason(first)
+    return f"key {key} = {value!r} is wrong: {_reason(first)}"
+
+
+def _reason(error: ErrorDetails) -> str:
+    """What is wrong in the words of a file, which knows no Python."""
+    match error["type"]:
+        case "tuple_type":
+            return "write a list"
+        case "model_type" | "dict_type":
+            return "write keys with their values"
+        case "path_type":
+            return "write a path"
+        case "too_short":
+            return f"write {error['ctx']['min_length']} or more"
+        case "too_long":
+            return f"write {error['ctx']['max_length']} at most"
+    return _sentence(error["msg"])
 
 
 def _dotted(where: tuple[int | str, ...]) -> str:

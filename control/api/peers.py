@@ -21,6 +21,8 @@ class FeaturePeersServicer:
     async def ListFeaturePeers(  # noqa: N802, D102
         self, request: pb.ListFeaturePeersRequest, _caller: Identity
     ) -> pb.ListFeaturePeersResponse:
+        if request.node:
+            self._state.node(request.node)
         found = [
             peer
             for peer in self._peers.all()

@@ -206,7 +206,9 @@ class Shortcuts:
         return one
 
     async def read(self, graph: str = "") -> list[Shortcut]:
-        """All, or those of one graph, with their counters."""
+        """All, or those of one graph, with their counters; raises :class:`NotFoundError`."""
+        if graph:
+            self._graphs.graph(graph)
         found = self.all(graph)
         for one in found:
             await self._read(one)

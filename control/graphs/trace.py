@@ -211,7 +211,9 @@ class Tracer:
                 ]
                 return found[0], found[1]
         raise PreconditionError(
-            f"nobody known takes path {placed.path.plan.key} of graph {placed.graph.name}: give addresses"
+            "nobody known takes it with these addresses: give others with --customer and --server"
+            if given
+            else "nobody known takes it: give addresses with --customer and --server"
         )
 
     def _ends_of_connection(self, placed: Placed) -> tuple[bytes, bytes, int]:
@@ -226,10 +228,7 @@ class Tracer:
             if source.ipv4 and destination.ipv4:
                 return source.ipv4, destination.ipv4, connection.scid
             return source.ipv6, destination.ipv6, connection.scid
-        raise PreconditionError(
-            f"no connection takes path {placed.path.plan.key} of graph {placed.graph.name}: make one with "
-            "'moorline lookup'"
-        )
+        raise PreconditionError("no connection takes it: make one with 'moorline lookup'")
 
     def _entry(self, placed: Placed) -> Node:
         """The node where the packet begins: one that packets come in at, else that of the first peer."""
@@ -240,8 +239,7 @@ class Tracer:
         for node in nodes:
             if node.locators and self._planes.of(node).ready:
                 return node
-        key = placed.path.plan.key
-        raise NodeAwayError(f"no node of path {key} can be reached now: see 'moorline node list'")
+        raise NodeAwayError("none of its nodes can be reached now: see 'moorline node list'")
 
     # ---- what was seen -------------------------------------------------------------------------------------
 

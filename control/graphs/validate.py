@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from control.errors import ControlError, InvalidRequestError, PreconditionError
 from control.graphs.layout import SMALLEST_MTU, Layout, Placed, Standing, Visit
-from control.graphs.model import GraphSpec, Services
+from control.graphs.model import GraphSpec, Hop, Services, When
 from control.graphs.records import Graph, Version
 from control.graphs.rows import by_class, current
 from control.rules import ANY
 from moorline.wire import PeerHeader
+
+_WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
+"""TCP, UDP, DCCP, SCTP and UDP-Lite, as the data planes read them."""
 
 
 def require_sound(layout: Layout, graph: Graph) -> None:
@@ -30,6 +34,7 @@ def require_sound(layout: Layout, graph: Graph) -> None:
 
 
 def _errors(layout: Layout, graph: Graph, version: Version) -> Iterator[ControlError]:
+    yield from _ports(version.spec)
     yield from _loops(version)
     yield from _kinds(layout, version)
     yield from _peers(layout, version)
@@ -39,6 +44,22 @@ def _errors(layout: Layout, graph: Graph, version: Version) -> Iterator[ControlE
         yield from _mtu(one)
     yield from _unlabelled(layout, graph)
     yield from _overlaps(layout, version)
+
+
+def _ports(spec: GraphSpec) -> Iterator[ControlError]:
+    """Not a check of the file: what is stored must be read, whatever it says."""
+    for when in (*spec.applies, *_conditions((*spec.forward, *spec.reverse))):
+        if when.ports and when.protocol is not None and when.protocol not in _WITH_PORTS:
+            yield InvalidRequestError(
+                f"graph {spec.name} asks for ports of protocol {when.protocol}, which has none: leave out one"
+            )
+
+
+def _conditions(hops: Iterable[Hop]) -> Iterator[When]:
+    for arm in (arm for hop in hops for arm in hop.branch):
+        if arm.when is not None:
+            yield arm.when
+        yield from _conditions(arm.path)
 
 
 def _loops(version: Version) -> Iterator[ControlError]:

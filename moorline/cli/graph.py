@@ -15,7 +15,17 @@ from moorline.api.v1.graphs_pb2_grpc import GraphsStub
 from moorline.cli.client import ask
 from moorline.cli.files import read_text
 from moorline.cli.graph_views import graph_change_row, graph_row, shortcut_row, trace_row
-from moorline.cli.output import Column, Output, OutputOption, say, show_json, show_row, show_rows, show_table
+from moorline.cli.output import (
+    Column,
+    Output,
+    OutputOption,
+    cell,
+    say,
+    show_json,
+    show_row,
+    show_rows,
+    show_table,
+)
 from moorline.errors import MoorlineError
 
 app = typer.Typer(help="Service graphs: flows led through feature peers.", no_args_is_help=True)
@@ -149,8 +159,9 @@ def trace(
         show_json(rows)
     else:
         for row in rows:
-            say(f"{row['path']}: from {row['source']} to {row['destination']}")
-            show_table(row["steps"], STEP_COLUMNS)
+            say(f"{row['path']}: from {cell(row['source'])} to {cell(row['destination'])}")
+            if row["steps"]:
+                show_table(row["steps"], STEP_COLUMNS)
     lost = [row for row in rows if not row["reached"]]
     if lost:
         raise MoorlineError(f"path {lost[0]['path']} of graph {name}: {lost[0]['problem']}")

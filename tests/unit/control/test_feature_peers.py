@@ -93,6 +93,10 @@ async def test_peers_and_draining_are_known_after_a_restart(tmp_path: Path) -> N
         await site.start()
         assert site.controller.peers.all() == before
         assert before[0].state is PeerState.DRAINING
+        with refused(grpc.StatusCode.NOT_FOUND, "node 'nowhere' is not known"):
+            await FeaturePeersStub(site.channel).ListFeaturePeers(
+                peers_pb2.ListFeaturePeersRequest(node="nowhere")
+            )
         with refused(grpc.StatusCode.NOT_FOUND, "there is no feature peer 'fw9'"):
             await FeaturePeersStub(site.channel).GetFeaturePeer(peers_pb2.GetFeaturePeerRequest(name="fw9"))
 

@@ -78,6 +78,8 @@ async def test_a_plain_host_has_its_own_addresses_and_the_port_of_its_link(tmp_p
         (("198.18.202.5",), grpc.StatusCode.FAILED_PRECONDITION, "choose from 198.18.200.0/24"),
         ((HOST4, "fd6d:6f6f:726c::1"), grpc.StatusCode.FAILED_PRECONDITION, "of no gateway port"),
         (("198.18.200.1",), grpc.StatusCode.FAILED_PRECONDITION, "the address of node gate itself"),
+        (("198.18.200.0",), grpc.StatusCode.FAILED_PRECONDITION, "198.18.200.0 is the first or the last"),
+        (("198.18.200.255",), grpc.StatusCode.FAILED_PRECONDITION, "which no host can have"),
         ((HOST4, "198.18.200.6"), grpc.StatusCode.INVALID_ARGUMENT, "give one of 4 octets, one of 16"),
     ],
 )

@@ -438,7 +438,7 @@ async def test_a_trace_of_a_service_path_needs_a_connection(site: GraphSite):
     await services(site)
     await site.apply(INSPECT)
     (first, _) = (await _trace(site, name="inspect")).traces
-    assert not first.reached and "no connection takes path services" in first.problem
+    assert not first.reached and "no connection takes it" in first.problem
     await site.lookup("laptop.demo", "files.demo")
     traces = await traced(site, name="inspect")
     assert [[s.instance for s in t.steps if s.instance] for t in traces] == [["fw1", "s1"], ["s1", "fw1"]]

@@ -272,6 +272,11 @@ async def test_routes_lead_to_edge_ports_and_their_nodes(site: GraphSite):
         (("filter,", "fliter,"), "unknown kind of peers: did you mean filter"),
         (("filter,", "filter, firewall,"), "which would be a loop"),
         (("name: web", "name: web\ntenant: 7"), "but peer .* for tenant 0"),
+        (("protocol: tcp", "protocol: icmp"), "ports of protocol 1, which has none"),
+        (
+            ("[firewall, filter, stats]", "[{branch: [{when: {protocol: 47, ports: [9]}, path: [stats]}]}]"),
+            "ports of protocol 47, which has none",
+        ),
     ],
 )
 async def test_what_cannot_work_is_refused(site: GraphSite, change: tuple[str, str], why: str):
