@@ -47,7 +47,7 @@ def gateway_port(node: Node, addresses: Collection[bytes]) -> int:
 
 
 def _is_nobodys(host: IPv4Address | IPv6Address, network: Network) -> bool:
-    """Whether it is that of the network (in IPv6 of all its routers: RFC 4291, 2.6.1), or the broadcast one."""
+    """Whether it is the broadcast address, or the network's (IPv6: of its routers, RFC 4291, 2.6.1)."""
     if host.version == 6:
         return network.prefixlen < 127 and host == network.network_address
     return network.prefixlen < 31 and host in (network.network_address, network.broadcast_address)
