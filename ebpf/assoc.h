@@ -41,12 +41,16 @@ static inline u64 assoc_hash(const u64 *key, u32 words)
 	return hash ^ (hash >> 32);
 }
 
+/* The first words written out, for the compiler leaves a loop over them a loop. */
 static inline int assoc_same(const u64 *a, const u64 *b, u32 words)
 {
-	u64 different = 0;
+	u64 different = a[0] ^ b[0];
 
-#pragma unroll
-	for (u32 i = 0; i < words; i++)
+	if (words > 1)
+		different |= a[1] ^ b[1];
+	if (words > 2)
+		different |= a[2] ^ b[2];
+	for (u32 i = 3; i < words; i++)
 		different |= a[i] ^ b[i];
 	return !different;
 }

@@ -115,6 +115,17 @@ static inline void copy_words(void *to, const void *from)
 	y[3] = x[3];
 }
 
+/* By words of 2 octets, at whose boundaries addresses lie; the compiler would take single ones. */
+static inline void copy_mac(void *to, const void *from)
+{
+	const u16 *x = from;
+	u16 *y = to;
+
+	y[0] = x[0];
+	y[1] = x[1];
+	y[2] = x[2];
+}
+
 static inline int is_zero(const void *address)
 {
 	const u32 *words = address;

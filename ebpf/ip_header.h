@@ -22,7 +22,7 @@ static inline int put_ipv4(struct cursor *cursor, __be32 source, __be32 destinat
 	ip->check = 0;
 	ip->saddr = source;
 	ip->daddr = destination;
-	ip->check = ~fold(sum_words((const u32 *)ip, IPV4_WORDS));
+	ip->check = ~fold(ipv4_sum(ip));
 	return CONTINUE;
 }
 

@@ -157,7 +157,7 @@ static inline int check_outer_ipv4(const struct packet *packet, struct outer *ou
 
 	if (ip->ihl != IPV4_WORDS)
 		return EVENT_DROP_OUTER_HEADER_LENGTH;
-	if (fold(sum_words((const u32 *)ip, IPV4_WORDS)) != 0xffff)
+	if (fold(ipv4_sum(ip)) != 0xffff)
 		return EVENT_DROP_OUTER_CHECKSUM;
 	if (total < sizeof(*ip) + least || total > packet->length - offset_of(packet, ip))
 		return EVENT_DROP_OUTER_LENGTH;
@@ -180,7 +180,8 @@ static inline int check_outer_ipv6(const struct packet *packet, struct outer *ou
 		return EVENT_DROP_OUTER_LENGTH;
 	outer->available = payload;
 	outer->traffic_class = bpf_ntohl(*(const __be32 *)ip) >> 20;
-	outer->pseudo_sum = sum_words((const u32 *)&ip->saddr, 8) + bpf_htons(IPPROTO_UDP);
+	outer->pseudo_sum = sum_of_4((const u32 *)&ip->saddr) + sum_of_4((const u32 *)&ip->daddr) +
+			    bpf_htons(IPPROTO_UDP);
 	return CONTINUE;
 }
 

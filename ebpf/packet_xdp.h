@@ -135,8 +135,8 @@ static inline int packet_leave(struct packet *packet, const struct port_facts *o
 
 	if ((void *)(eth + 1) > packet->end)
 		return EVENT_DROP_NO_ROOM;
-	__builtin_memcpy(eth->h_dest, destination, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, source, ETH_ALEN);
+	copy_mac(eth->h_dest, destination);
+	copy_mac(eth->h_source, source);
 	return bpf_redirect(out->ifindex, 0) == XDP_REDIRECT ? EVENT_TX : EVENT_DROP_NO_ROUTE;
 }
 

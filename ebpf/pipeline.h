@@ -50,6 +50,9 @@ static inline int pipeline(hook_context *ctx)
 	u32 length;
 	int event;
 
+	/* Out of the compiler's hands, so that it lies in memory: as variables, its fields would be
+	 * stored anew before each of the many checks that may end the packet's way. */
+	asm volatile("" : : "r"(&packet) : "memory");
 	if (!port)
 		return HOOK_PASS;
 	packet.port = port->number;
