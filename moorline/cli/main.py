@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -93,6 +94,8 @@ def _as_text(words: Sequence[str]) -> Sequence[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; every error that a user may meet is one sentence on standard error."""
+    if isinstance(sys.stdout, TextIOWrapper):  # names of customers are not of one alphabet, a terminal may be
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(_as_text(sys.argv[1:] if arguments is None else arguments), prog_name="moorline")
     except MoorlineError as error:

@@ -30,6 +30,7 @@ from moorline.cli.client import CALL_SECONDS, controller_channel
 from moorline.cli.options import Options
 from moorline.cli.switch_file import add_request
 from moorline.errors import MoorlineError
+from moorline.local_socket import make_way
 from moorline.switch import CPU_PORT, SwitchConfig
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ async def run_switch(options: Options, name: str, config: SwitchConfig, p4runtim
 
     Raises:
         SwitchProgramError: it cannot be started, or has ended.
+        SocketPathError: its socket is in use, or cannot be made.
         RemoteError: the controller cannot be reached, or does not take it.
     """
     program = find_program()
@@ -101,13 +103,9 @@ def _socket(options: Options, name: str) -> str:
         raise SwitchProgramError(
             f"the controller elsewhere has to reach switch {name}: say where with --p4runtime HOST:PORT"
         )
-    try:
-        _SOCKETS.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SwitchProgramError(
-            f"folder {_SOCKETS} cannot be made ({error.strerror}): run as root, or use --p4runtime HOST:PORT"
-        ) from error
-    return f"unix:{_SOCKETS / f'switch-{name}.sock'}"
+    path = _SOCKETS / f"switch-{name}.sock"
+    make_way(path, "--p4runtime HOST:PORT")  # else a second one would take it from the first
+    return f"unix:{path}"
 
 
 def _usable(number: int, interface: str) -> str:

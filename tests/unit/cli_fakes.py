@@ -128,6 +128,7 @@ class FakeController(
         self.requests: list[Any] = []
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.connections = [CONNECTION]
+        self.services = [LAPTOP, FILES]
         self.converged = True
         self.switch = SWITCH
         self.watch_forever = False
@@ -168,7 +169,7 @@ class FakeController(
 
     def ListServices(self, request, context):
         self._heard(request, context)
-        return api.ListServicesResponse(services=[LAPTOP, FILES])
+        return api.ListServicesResponse(services=self.services)
 
     def Lookup(self, request, context):
         self._heard(request, context)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -23,10 +24,13 @@ from moorline import __version__
 from moorline.addresses import packed
 from moorline.api.v1 import moorline_pb2 as api
 from moorline.api.v1 import peers_pb2 as peers
-from moorline.cli import settings
+from moorline.cli import settings, switch_program
 from moorline.cli.main import main
+from moorline.cli.options import Options
 from moorline.config import ConfigError
-from tests.unit.cli_fakes import CONNECTION, SCID, FakeAgent, FakeController, serving
+from moorline.local_socket import SocketPathError
+from moorline.switch import SwitchConfig
+from tests.unit.cli_fakes import CONNECTION, FILES, SCID, FakeAgent, FakeController, serving
 
 HEX = f"{SCID:016x}"
 NEXT_HEX = f"{SCID + 1:016x}"
@@ -384,6 +388,17 @@ def test_switch_run_names_what_is_missing(
     assert not controller.requests
 
 
+def test_a_switch_that_runs_keeps_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switch_program, "_SOCKETS", tmp_path)
+    monkeypatch.setattr(switch_program, "find_program", lambda: "/bin/false")
+    with socket.socket(socket.AF_UNIX) as first:
+        first.bind(str(tmp_path / "switch-sw.sock"))
+        first.listen()
+        work = switch_program.run_switch(Options(Path("/dev/null")), "sw", SwitchConfig.model_construct(), "")
+        with pytest.raises(SocketPathError, match="is in use: stop what serves it"):
+            asyncio.run(work)
+
+
 # ---- drops, tables, status
 
 
@@ -618,6 +633,21 @@ def test_nobody_wants_the_output(config: Path, controller: FakeController, outpu
     command = shlex.join([*COMMAND, "--config", str(config), "service", "list", "-o", output])
     done = subprocess.run(["sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_of_another_alphabet(config: Path, controller: FakeController) -> None:
+    service = api.Service()
+    service.CopyFrom(FILES)
+    service.node = "名"
+    controller.services = [service]
+    done = subprocess.run(
+        [*COMMAND, "--config", str(config), "service", "list"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u540d" in done.stdout
 
 
 def test_an_scid_stays_whole_on_a_narrow_terminal(
