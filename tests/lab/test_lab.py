@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -89,6 +90,12 @@ def test_a_host_has_several_uplinks_and_loses_one():
         address = str(server.uplink.addresses[4].ip)
         with listen(server.place, address, 80), connect(client.place, address, 80) as connected:
             assert connected.getsockname()[0] == str(client.uplinks[1].addresses[4].ip)
+
+
+def test_what_runs_in_a_lab_does_not_hear_the_terminal():
+    with Lab(()) as lab:
+        session = lab.router.run("sh", "-c", "cut -d ' ' -f 6 /proc/$$/stat").stdout
+    assert int(session) != os.getsid(0)
 
 
 def test_nothing_is_left_after_a_failure():

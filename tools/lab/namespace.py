@@ -78,7 +78,12 @@ class Namespace:
     ) -> subprocess.CompletedProcess[str]:
         """Run ``program`` inside to its end; with ``check``, LabError when its exit status is not 0."""
         done = subprocess.run(
-            self.command(*program), capture_output=True, text=True, timeout=timeout, check=False
+            self.command(*program),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            start_new_session=True,  # a terminal's Ctrl-C is for whoever waits here, who ends it then
         )
         if check and done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
