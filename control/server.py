@@ -133,13 +133,7 @@ class Controller:
         self.store = await SqliteStore.open(config.store_path)
         authority = make_all(config.state_dir, config.credentials_dir, [LOCAL_OPERATOR])
         credentials = Credentials.read(config.credentials_dir)
-        self.state = await State.load(self.store)
-        self._wire(contract, credentials, await PairKeys.load(self.store))
-        await self.accounting.load()
-        await self.peers.load()
-        await self.subscribers.load()
-        await self.graphs.load()
-        await self.shortcuts.load()
+        await self._load(contract, credentials)
         await self._serve(authority, credentials)
         for node in self.state.nodes.values():
             self.planes.add(node)
@@ -156,6 +150,21 @@ class Controller:
         ]
         spare_full_collections()
         log.info("controller_started", port=self.port, join_port=self.join_port, nodes=len(self.state.nodes))
+
+    async def _load(self, contract: Contract, credentials: Credentials) -> None:
+        try:
+            self.state = await State.load(self.store)
+            self._wire(contract, credentials, await PairKeys.load(self.store))
+            await self.accounting.load()
+            await self.peers.load()
+            await self.subscribers.load()
+            await self.graphs.load()
+            await self.shortcuts.load()
+        except (ValueError, LookupError, TypeError) as error:
+            raise StoreError(
+                f"store {self.config.store_path} holds an entry that cannot be read "
+                f"({type(error).__name__}): restore a backup, or name another state_dir"
+            ) from error
 
     def _wire(self, contract: Contract, credentials: Credentials, keys: PairKeys) -> None:
         config, state, store = self.config, self.state, self.store

@@ -22,8 +22,11 @@ _ROWS_AT_ONCE: Final = 10_000
 
 
 def read_revision(db: sqlite3.Connection) -> int:
-    """The revision of the store."""
-    return int(db.execute("SELECT number FROM revision").fetchone()[0])
+    """The revision of the store; raises sqlite3.Error."""
+    row = db.execute("SELECT number FROM revision").fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError("it has no revision")
+    return int(row[0])
 
 
 class Group:

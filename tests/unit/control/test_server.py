@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,16 @@ async def test_a_folder_with_other_things_keeps_its_mode(tmp_path: Path) -> None
         assert not (tmp_path / "store.sqlite").stat().st_mode & 0o077
     for mode in ((tmp_path / name).stat().st_mode for name in ("ca.key", "credentials", "operators/admin")):
         assert not mode & 0o077
+
+
+@pytest.mark.parametrize("entry", [b"rubbish", b"{}", b"[]", b"\xff"])
+async def test_a_store_with_an_entry_that_is_none(entry: bytes, tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        await site.add_node("one")
+        config = site.config.model_copy(update={"port": 0, "join_port": 0})
+    with closing(sqlite3.connect(config.store_path)) as store, store:
+        store.execute("UPDATE entry SET value = ?", (entry,))
+    await start_fails(config, StoreError, "holds an entry that cannot be read .*: restore a backup")
 
 
 async def test_a_contract_that_lacks_what_is_written_is_refused(tmp_path: Path) -> None:

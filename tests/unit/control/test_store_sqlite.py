@@ -79,6 +79,10 @@ async def test_a_database_of_something_else_is_refused_and_left_as_it_is(path: P
 async def test_a_store_without_its_tables_is_refused(path: Path) -> None:
     await fill(path)
     with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM revision")
+        db.commit()
+    await refused(path, "it has no revision.*: restore a backup")
+    with closing(sqlite3.connect(path)) as db:
         db.execute("DROP TABLE revision")
     await refused(path, "no such table: revision.*: restore a backup")
 
