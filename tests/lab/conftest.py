@@ -13,8 +13,9 @@ from itertools import count
 import pytest
 
 from tools.lab import HostPlan, Lab
-from tools.lab.programs import Service
+from tools.lab.programs import MOORLINE, Service
 from tools.lab.web import WebServer
+from tools.nursery import nursery
 
 HOSTS = (
     HostPlan("server"),
@@ -25,14 +26,31 @@ HOSTS = (
 Register = Callable[[str, str], Service]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nursery() -> Iterator[None]:
+    """Programs of labs begin where all that they load is loaded."""
+    with nursery():
+        yield
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     with Lab(HOSTS) as lab:
-        lab.start()
+        _start_as_users_do(lab)
         # The first services of their hosts: programs that bind no address have theirs.
         lab["server"].register(lab.controller, "files.demo")
         lab["laptop"].register(lab.controller, "laptop.demo")
         yield lab
+
+
+def _start_as_users_do(lab: Lab) -> None:
+    """Each program is once the command that is installed, in a Python of its own."""
+    programs = (lab.controller, *lab.hosts.values())
+    for program in programs:
+        program.command = (MOORLINE,)
+    lab.start()
+    for program in programs:
+        program.command = ()
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,10 @@ which ``ip netns exec`` would hide by mounting /sys anew.
 
 from __future__ import annotations
 
-import ctypes
-import os
 import shlex
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Interface, IPv6Interface
@@ -23,13 +22,13 @@ from pyroute2 import IPRoute
 from tools.lab.cleanup import kill_inside
 from tools.lab.errors import LabError
 from tools.lab.process import Process
+from tools.nursery import Child
+from tools.nursery.place import Place, enter_network
 
 T = TypeVar("T")
 Interface = IPv4Interface | IPv6Interface
 
-_CLONE_NEWNET = 0x40000000
 _IFA_F_NODAD = 0x02
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Namespace:
@@ -85,18 +84,34 @@ class Namespace:
             check=False,
             start_new_session=True,  # a terminal's Ctrl-C is for whoever waits here, who ends it then
         )
-        if check and done.returncode != 0:
-            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            raise LabError(
-                f"{' '.join(program)} failed with status {done.returncode}: {' | '.join(said[-5:])}"
-            )
-        return done
+        return _checked(done, program) if check else done
 
     def start(self, name: str, *program: str) -> Process:
         """Start ``program`` inside; its output goes to ``<namespace>.<name>.log`` in the lab's folder."""
-        return Process(
-            f"{name} in {self.name}", self.command(*program), self._logs / f"{self.name}.{name}.log"
-        )
+        return Process(f"{name} in {self.name}", self.command(*program), self._log(name))
+
+    def start_child(self, words: Sequence[str]) -> Process:
+        """Start ``moorline WORDS`` inside, as ``start`` does, from the nursery."""
+        log = self._log("moorline")
+        return Process(f"moorline in {self.name}", self._child(words, log, log), log)
+
+    def run_child(
+        self, words: Sequence[str], timeout: float = 30.0, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``moorline WORDS`` inside to its end, as ``run`` does, from the nursery."""
+        program = ("moorline", *words)
+        with tempfile.TemporaryDirectory(dir=self._logs) as folder:
+            output, errors = Path(folder) / "output", Path(folder) / "errors"
+            with Process(" ".join(program), self._child(words, output, errors), errors) as process:
+                status = process.wait(timeout)
+            done = subprocess.CompletedProcess(program, status, output.read_text(), errors.read_text())
+        return _checked(done, program) if check else done
+
+    def _child(self, words: Sequence[str], output: Path, errors: Path) -> Child:
+        return Child(words, Place(self.path, self._files), output, errors)
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{self.name}.{name}.log"
 
     def call(self, function: Callable[[], T]) -> T:
         """Call ``function`` inside, which must not block: the sockets that it opens stay inside."""
@@ -107,15 +122,11 @@ class Namespace:
         return self.call(lambda: socket.socket(family, kind, protocol))
 
     def _enter(self) -> None:
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if _LIBC.setns(descriptor, _CLONE_NEWNET) != 0:
-                number = ctypes.get_errno()
-                raise LabError(
-                    f"namespace {self.name} cannot be entered ({os.strerror(number)}): run as root"
-                )
-        finally:
-            os.close(descriptor)
+            enter_network(self.path)
+        except OSError as error:
+            why = error.strerror
+            raise LabError(f"namespace {self.name} cannot be entered ({why}): run as root") from None
 
     # ---- interfaces, addresses, routes ----
 
@@ -202,6 +213,15 @@ def _ip(*words: str) -> None:
     done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise LabError(f"ip {' '.join(words)} failed: {done.stderr.strip()}")
+
+
+def _checked(
+    done: subprocess.CompletedProcess[str], program: Sequence[str]
+) -> subprocess.CompletedProcess[str]:
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise LabError(f"{' '.join(program)} failed with status {done.returncode}: {' | '.join(said[-5:])}")
+    return done
 
 
 def _address(address: Interface) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from tools.lab.errors import LabError
+from tools.nursery import Child
 
 STOP_SECONDS = 10.0
 """How long a program may take to end after SIGTERM."""
@@ -23,17 +24,11 @@ class Process:
     A session of its own keeps the terminal's Ctrl-C from it: the lab ends it, in its own order.
     """
 
-    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, program: Sequence[str] | Child, log: Path) -> None:
+        """``program`` is a command line, or a child of the nursery that writes to ``log``."""
         self.name = name
         self.log = log
-        with log.open("ab") as output:
-            self._popen = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._popen = program if isinstance(program, Child) else _start(program, log)
 
     @property
     def pid(self) -> int:
@@ -87,3 +82,14 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )

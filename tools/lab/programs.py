@@ -29,6 +29,7 @@ from tools.lab.process import Process
 from tools.lab.toml import to_toml
 from tools.lab.underlay import Uplink
 from tools.lab.waiting import wait_until
+from tools.nursery import is_open
 
 MOORLINE = str(Path(sys.executable).parent / "moorline")
 DNS_ADDRESS = "127.0.0.54"
@@ -67,8 +68,8 @@ class Program:
         self.folder.mkdir()
         self.config = self.folder / "moorline.toml"
         self.socket = self.folder / "moorline.sock"
-        self.command: Sequence[str] = (MOORLINE,)
-        """What stands for ``moorline`` from the next start on."""
+        self.command: Sequence[str] = () if is_open() else (MOORLINE,)
+        """What stands for ``moorline`` from the next start on; empty for a child of the nursery."""
         self._words = words
         self._process: Process | None = None
         site.processes.callback(self.stop)
@@ -88,9 +89,11 @@ class Program:
         """Start it, and do not wait."""
         if self._process is not None and self._process.running:
             raise LabError(f"{self.role} runs already")
-        self._process = self.place.start(
-            "moorline", *self.command, "--config", str(self.config), *self._words
-        )
+        words = ("--config", str(self.config), *self._words)
+        if self.command:
+            self._process = self.place.start("moorline", *self.command, *words)
+        else:
+            self._process = self.place.start_child(words)
         return self._process
 
     def start(self) -> None:
@@ -123,7 +126,10 @@ class Program:
 
     def moorline(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a ``moorline`` command where this program runs, with its configuration."""
-        return self.place.run(MOORLINE, "--config", str(self.config), *words, check=check)
+        words = ("--config", str(self.config), *words)
+        if is_open():
+            return self.place.run_child(words, check=check)
+        return self.place.run(MOORLINE, *words, check=check)
 
     def ask(self, *words: str) -> Any:
         """What a ``moorline`` command writes with ``--output json``; LabError when it fails.
