@@ -76,5 +76,5 @@ def free_slot(nodes: Sequence[SlotMap], capacity: int) -> int:
             return index * _WORD_BITS + (free & -free).bit_length() - 1
     raise ExhaustedError(
         f"none of {capacity} connection slots is free at all nodes of the path: close connections, or raise "
-        "the size of the scid table"
+        "table_sizes of its nodes: scid, and connection, which has two entries for each"
     )
