@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from moorline.config import Section
 from moorline.feature_peers import NameText, PeerFacts
@@ -21,13 +22,25 @@ MAX_RUN_NAME: Final = MAX_INTERFACE_NAME - len(OUT)
 RunName = Literal["firewall", "nat", "filter", "statistics", "cache", "tap"]
 
 
+_LISTED: Final = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
+
+
+def listed_name(text: str) -> str:
+    """Check a name of a list, which would else forbid nothing; raises ``ValueError``."""
+    if not text.isascii():
+        raise ValueError("write an international name in its xn-- form")
+    if not _LISTED.match(text):
+        raise ValueError("write a name alone, such as ads.example")
+    return text
+
+
 class NameList(Section):
     """Names that customers are not to reach, ``[[node.peer.list]]``; for a content filter."""
 
     customers: Annotated[tuple[PrefixText, ...], Field(min_length=1)]
     """Whom it holds for."""
 
-    names: tuple[str, ...] = ()
+    names: tuple[Annotated[str, AfterValidator(listed_name)], ...] = ()
     """Each with all names below it."""
 
     file: Path | None = None

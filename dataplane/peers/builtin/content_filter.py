@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from dataplane.peers.base import PeerError
-from dataplane.peers.config import NameList, PeerConfig
+from dataplane.peers.config import NameList, PeerConfig, listed_name
 from dataplane.peers.recipe import IN, PROBE_SOURCE, TO_INSPECTOR, ProgramPlan, Recipe
 from dataplane.peers.wiring import INSPECT
 
@@ -56,11 +56,20 @@ def _list(names: NameList) -> dict[str, list[str]]:
     found = list(names.names)
     if names.file is not None:
         try:
-            lines = names.file.read_text().splitlines()
+            lines = names.file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise PeerError(f"list {names.file} cannot be read ({error}): see key file") from error
-        found += filter(None, (line.partition("#")[0].strip() for line in lines))
+        found += _names(names.file, lines)
     return {"customers": [str(prefix) for prefix in names.customers], "names": found}
+
+
+def _names(file: Path, lines: Iterable[str]) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        if text := line.partition("#")[0].strip():
+            try:
+                yield listed_name(text)
+            except ValueError as error:
+                raise PeerError(f"list {file} holds {text[:80]!r} in line {number}: {error}") from None
 
 
 def _chosen(lists: Iterable[dict[str, list[str]]], version: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from dataplane.peers.base import PeerError
 from dataplane.peers.builtin import RECIPES, statistics
@@ -48,6 +49,12 @@ def test_lists_come_from_the_settings_and_from_files(tmp_path: Path) -> None:
         {"customers": ["10.0.0.0/8"], "names": ["games.example", "ads.example", "bad.example"]}
     ]
     assert "ip6 saddr" not in found.ruleset
+    for line, why in (("0.0.0.0 ads.example", "write a name alone"), ("bücher.example", "in its xn-- form")):
+        names.write_text(f"\ufeffgood.example\n_srv.example # of us\n*.b.example.\n{line}\n")
+        with pytest.raises(PeerError, match=f"^list .*names.txt holds '{line}' in line 4: .*{why}"):
+            recipe(tmp_path, "filter", list=[one])
+    with pytest.raises(ValidationError, match="write a name alone"):
+        recipe(tmp_path, "filter", list=[{**one, "names": ["http://ads.example/"]}])
     names.unlink()
     with pytest.raises(PeerError, match=r"^list .*names.txt cannot be read"):
         recipe(tmp_path, "filter", list=[one])
