@@ -18,6 +18,9 @@ _HASH_SEED: Final = 0x9E3779B97F4A7C15
 _HASH_FACTOR: Final = 0xFF51AFD7ED558CCD
 _BUCKET_FACTOR: Final = 0x5BD1E995
 _CROWDED: Final = 6
+_AT_ONCE: Final = 512
+_FREE: Final = bytes(8 * _AT_ONCE)
+"""Ways that are looked at together, for most of a large index are free."""
 
 
 class Places(NamedTuple):
@@ -91,7 +94,10 @@ class AssocIndex:
 
     def used(self) -> Iterator[tuple[int, int]]:
         """The ways that are not free, with their elements."""
-        return ((way, value & MASK32) for way, value in enumerate(self._ways) if value)
+        for first in range(0, self._buckets * WAYS, _AT_ONCE):
+            ways = self._ways[first : first + _AT_ONCE]
+            if not _FREE.startswith(ways.tobytes()):
+                yield from ((way, value & MASK32) for way, value in enumerate(ways, first) if value)
 
     def _other(self, bucket: int, tag: int) -> int:
         """The second bucket of a key whose first is ``bucket``, and the other way round."""

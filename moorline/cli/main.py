@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from moorline import __version__
 from moorline.cli import (
@@ -92,12 +94,18 @@ def _as_text(words: Sequence[str]) -> Sequence[str]:
     return words
 
 
+@cache
+def command() -> Callable[..., None]:
+    """The command and all below it; to make it takes longer than most of them."""
+    return get_command(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; every error that a user may meet is one sentence on standard error."""
     if isinstance(sys.stdout, TextIOWrapper):  # names of customers are not of one alphabet, a terminal may be
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app(_as_text(sys.argv[1:] if arguments is None else arguments), prog_name="moorline")
+        command()(_as_text(sys.argv[1:] if arguments is None else arguments), prog_name="moorline")
     except MoorlineError as error:
         typer.echo(f"moorline: {error}", err=True)
         sys.exit(error.exit_code)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from finsy.proto import p4r
 from dataplane.bpf.table_map import TableMap, TableMemory, open_table
 from dataplane.contract.binding import Binding, BoundTable
 from dataplane.contract.layout import MASKS, ORDERS, WAYS, TableShape, shape_from_json
-from dataplane.contract.p4info import load_p4info
+from dataplane.contract.p4info import P4Info, load_p4info
 
 P4INFO = Path(__file__).parents[2] / "p4" / "moorline.p4info.txtpb"
 
@@ -339,16 +341,27 @@ def exact_key(bound: BoundTable, items: Iterable[tuple[int, bytes]]) -> bytes:
     return bound.keys.pack(entry)
 
 
+@cache
+def _p4info(sizes: tuple[tuple[str, int], ...]) -> P4Info:
+    """The contract, which nobody changes; reading it takes longer than most tests."""
+    return load_p4info(P4INFO, dict(sizes))
+
+
+def _zeros(octets: int) -> memoryview:
+    """Memory as the kernel gives it to a map: a page of it begins when it is used."""
+    return memoryview(mmap(-1, octets)) if octets else memoryview(bytearray())
+
+
 class FakePipeline:
     """Binding and tables of the project's own contract, in memory of this process."""
 
     def __init__(self, sizes: dict[str, int] | None = None) -> None:
-        p4info = load_p4info(P4INFO, sizes)
+        p4info = _p4info(tuple((sizes or {}).items()))
         self.shapes = shapes({t.name: t.size for t in p4info.tables.values()})
         self.binding = Binding(p4info, self.shapes)
-        self.memory = {n: bytearray(s.elements * s.stride) for n, s in self.shapes.items()}
-        self.hits = {n: bytearray(s.elements * s.hits_rows * HITS_OCTETS) for n, s in self.shapes.items()}
-        self.index = {n: bytearray(s.buckets * WAYS * 8) for n, s in self.shapes.items()}
+        self.memory = {n: _zeros(s.elements * s.stride) for n, s in self.shapes.items()}
+        self.hits = {n: _zeros(s.elements * s.hits_rows * HITS_OCTETS) for n, s in self.shapes.items()}
+        self.index = {n: _zeros(s.buckets * WAYS * 8) for n, s in self.shapes.items()}
         self.orders = {n: orders_of(s) for n, s in self.shapes.items()}
         self.tables: dict[str, TableMap] = {}
         self.reopen()

@@ -6,6 +6,8 @@ from __future__ import annotations
 import gc
 from importlib import import_module
 
+from moorline.cli.main import command
+
 # Those that commands load when they are run, and not before.
 for _name in (
     "moorline.cli.client",
@@ -17,6 +19,7 @@ for _name in (
     "dataplane.agent.join",
 ):
     import_module(_name)
+command()
 
 # No fork's collector looks at what is here by now, and so none copies its pages.
 gc.collect()
