@@ -81,10 +81,11 @@ class GraphsServicer:
         return messages.shortcut(one)
 
     async def ListShortcuts(  # noqa: N802, D102
-        self, request: pb.ListShortcutsRequest, _caller: Identity
+        self, request: pb.ListShortcutsRequest, caller: Identity
     ) -> pb.ListShortcutsResponse:
         found = await self._shortcuts.read(request.graph)
-        return pb.ListShortcutsResponse(shortcuts=map(messages.shortcut, found))
+        seen = (one for one in found if is_operator(caller) or one.requester == caller.name)
+        return pb.ListShortcutsResponse(shortcuts=map(messages.shortcut, seen))
 
     async def WatchShortcuts(  # noqa: N802, D102
         self, request: pb.WatchShortcutsRequest, caller: Identity

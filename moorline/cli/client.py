@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ class RemoteError(MoorlineError):
         self.code = code
 
 
+_HOST_AND_PORT: Final = re.compile(r"(?:\[[^\s\[\]]+\]|[^\s\[\]:]+):([0-9]{1,5})\Z")
+
 _OPTIONS: Final = [("grpc.max_receive_message_length", 256 << 20)]
 """In octets: a listing of all that a site has is one message."""
 
@@ -51,6 +54,7 @@ async def controller_channel(options: Options) -> AsyncIterator[Channel]:
     settings = options.settings()
     target = options.controller or settings.client.controller
     if target:
+        _require_host_and_port(target)
         credentials = tls.Credentials.read(settings.client.credentials)
         channel = grpc.aio.secure_channel(
             target, credentials.for_channel(), options=[*tls.channel_options(tls.CONTROLLER), *_OPTIONS]
@@ -62,6 +66,14 @@ async def controller_channel(options: Options) -> AsyncIterator[Channel]:
         mend = "start it with 'moorline controller', or name one elsewhere with --controller"
     async with explained(channel, f"the controller at {target}", mend):
         yield channel
+
+
+def _require_host_and_port(target: str) -> None:
+    match = _HOST_AND_PORT.match(target)
+    if match is None or not 0 < int(match[1]) < 1 << 16:
+        raise MoorlineError(
+            f"{target!r} is no address of a controller: write one such as controller.example:6083"
+        )
 
 
 @asynccontextmanager

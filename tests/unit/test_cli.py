@@ -577,6 +577,13 @@ def test_a_controller_elsewhere_needs_credentials(run: Run, config: Path, tmp_pa
     assert "ca.pem cannot be read" in result.err
 
 
+@pytest.mark.parametrize("target", ["nowhere", "a b:1", "[::1:6083", "::1:6083", "a:70000", "a:0", ":6083"])
+def test_what_is_no_address_of_a_controller(run: Run, target: str) -> None:
+    result = run("--controller", target, "service", "list")
+    assert result.code == 1
+    assert f"moorline: {target!r} is no address of a controller: write one such as" in result.err
+
+
 def test_names_are_checked_before_anything_is_asked(run: Run) -> None:
     result = run("lookup", "laptop.demo", "no_name")
     assert result.code == 1

@@ -204,6 +204,16 @@ async def test_a_shortcut_passes_peers_by_until_it_is_idle_everywhere(site: Grap
     watch.cancel()
 
 
+async def test_a_node_is_told_of_its_own_shortcuts(site: GraphSite):
+    await three_nodes(site)
+    await site.apply(WEB)
+    nodes = [GraphsStub(site.nodes[name].channel) for name in ("one", "two")]
+    request = graphs_pb.RequestShortcutRequest(graph="web", flow=flow(), idle_seconds=10)
+    await nodes[0].RequestShortcut(request)
+    listed = [await one.ListShortcuts(graphs_pb.ListShortcutsRequest()) for one in (*nodes, stub(site))]
+    assert [len(listing.shortcuts) for listing in listed] == [1, 0, 1]
+
+
 async def test_a_shortcut_goes_on_with_a_kind_and_ends_with_its_graph(site: GraphSite):
     await three_nodes(site)
     await site.apply(WEB)
