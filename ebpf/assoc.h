@@ -179,7 +179,7 @@ static inline struct resume_entry *resume_element(u32 element)
 			entry = table##_in_bucket(key, assoc_other_bucket(hash, tag), tag,         \
 						  &element);                                       \
 		if (entry)                                                                         \
-			table##_hit(packet, element);                                              \
+			table##_hit(packet, entry, element);                                       \
 		return entry;                                                                      \
 	}
 

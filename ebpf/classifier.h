@@ -70,7 +70,7 @@ static inline struct classifier_entry *classifier_lookup(struct packet *packet,
 	struct classifier_entry *entry = element ? classifier_element(element) : NULL;
 
 	if (entry)
-		classifier_hit(packet, element);
+		classifier_hit(packet, entry, element);
 	return entry;
 }
 
@@ -88,7 +88,7 @@ static inline struct route_entry *route_lookup(struct packet *packet, u32 tenant
 		return NULL;
 	entry = route_element(element);
 	if (entry)
-		route_hit(packet, element);
+		route_hit(packet, entry, element);
 	return entry;
 }
 

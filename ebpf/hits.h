@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
-/* Direct counters: <table>_hit(packet, element) counts a packet that hits an entry. */
+/* Direct counters: <table>_hit(packet, entry, element) counts a packet that hits an entry. */
 #ifndef MOORLINE_HITS_H
 #define MOORLINE_HITS_H
 
@@ -15,11 +15,6 @@ static inline struct hits *port_role_hits_at(u32 index)
 static inline struct hits *terminate_hits_at(u32 index)
 {
 	return terminate_hits.lookup(&index);
-}
-
-static inline struct hits *scid_hits_at(u32 index)
-{
-	return scid_hits.lookup(&index);
 }
 
 static inline struct hits *connection_hits_at(u32 index)
@@ -84,7 +79,8 @@ static inline struct hits *resume_hits_at(u32 index)
 
 /* In the row of this CPU. */
 #define HIT_ON_CPU(table)                                                                          \
-	static inline void table##_hit(struct packet *packet, u32 element)                         \
+	static inline void table##_hit(struct packet *packet, struct table##_entry *entry,         \
+				       u32 element)                                                \
 	{                                                                                          \
 		u32 row = 1 + bpf_get_smp_processor_id();                                          \
 		struct hits *hits = table##_hits_at(row * ELEMENTS_##table + element);             \
@@ -98,11 +94,20 @@ static inline struct hits *resume_hits_at(u32 index)
 /* In the row of all CPUs, when the packet's way has ended: an atomic operation waits for all that
  * is under way, and would have the rest wait for a cache line that is only just asked for here. */
 #define HIT_SHARED(table)                                                                          \
-	static inline void table##_hit(struct packet *packet, u32 element)                         \
+	static inline void table##_hit(struct packet *packet, struct table##_entry *entry,         \
+				       u32 element)                                                \
 	{                                                                                          \
 		packet->shared_hits = table##_hits_at(ELEMENTS_##table + element);                 \
 		if (packet->shared_hits)                                                           \
 			*(volatile u64 *)&packet->shared_hits->packets;                            \
+	}
+
+/* Likewise, in the entry's own cache line. */
+#define HIT_INSIDE(table)                                                                          \
+	static inline void table##_hit(struct packet *packet, struct table##_entry *entry,         \
+				       u32 element)                                                \
+	{                                                                                          \
+		packet->shared_hits = &entry->hits;                                                \
 	}
 
 static inline void count_shared_hit(const struct packet *packet, u32 octets)
@@ -115,7 +120,7 @@ static inline void count_shared_hit(const struct packet *packet, u32 octets)
 
 HIT_ON_CPU(port_role)
 HIT_ON_CPU(terminate)
-HIT_SHARED(scid)
+HIT_INSIDE(scid)
 HIT_SHARED(connection)
 HIT_ON_CPU(locator)
 HIT_ON_CPU(uplink)

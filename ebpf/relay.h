@@ -11,14 +11,15 @@ static inline int find_way(struct packet *packet, const struct outer *outer,
 			   const struct scid_entry *entry, struct departure *departure)
 {
 	struct origin_entry *origin = origin_of(packet, outer);
+	const struct scid_rest *rest = scid_rest_of(entry);
 	u16 node;
 
-	if (!origin)
+	if (!origin || !rest)
 		return EVENT_DROP_SOURCE;
 	node = origin->data.from_node.node;
 	if (node == entry->data.relay.node0) {
 		departure->node = entry->data.relay.node1;
-		departure->plan.scid = scid_of(entry->data.relay.scid1);
+		departure->plan.scid = scid_of(rest->data.relay.scid1);
 	} else if (node == entry->data.relay.node1) {
 		departure->node = entry->data.relay.node0;
 		departure->plan.scid = scid_of(entry->data.relay.scid0);

@@ -16,6 +16,14 @@ static inline struct scid_entry *scid_element(u32 slot)
 	return scid.lookup(&slot);
 }
 
+/* What an entry's own cache line has no room for. */
+static inline struct scid_rest *scid_rest_of(const struct scid_entry *entry)
+{
+	u32 slot = entry->scid & (SIZE_scid - 1);
+
+	return scid_rest.lookup(&slot);
+}
+
 static inline struct locator_entry *locator_element(u32 slot)
 {
 	return locator.lookup(&slot);
@@ -40,7 +48,7 @@ static inline struct member_entry *member_element(u32 slot)
                                                                                                    \
 		if (!entry || !entry->action || entry->field != key)                               \
 			return NULL;                                                               \
-		table##_hit(packet, slot);                                                         \
+		table##_hit(packet, entry, slot);                                                  \
 		return entry;                                                                      \
 	}
 

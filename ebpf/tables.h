@@ -15,19 +15,25 @@
  *
  *   cpu     each CPU has a row of its own: for entries that all packets hit
  *   shared  one row, counted atomically: where there are too many entries for a row for each CPU
+ *   inside  likewise, but both rows begin the entry: one cache line then has all that most packets
+ *           need. Parameters that have no place there are in <table>_rest, under the same number
  */
 #ifndef MOORLINE_TABLES_H
 #define MOORLINE_TABLES_H
 
 #include "headers.h"
 
-#define HITS_ROWS_cpu    (1 + CPUS)
-#define HITS_ROWS_shared 2
+#define HITS_cpu(name)                                                                             \
+	BPF_F_TABLE("array", u32, struct hits, name##_hits, ELEMENTS_##name *(1 + CPUS),           \
+		    BPF_F_MMAPABLE)
+#define HITS_shared(name)                                                                          \
+	BPF_F_TABLE("array", u32, struct hits, name##_hits, ELEMENTS_##name * 2, BPF_F_MMAPABLE)
+#define HITS_inside(name)                                                                          \
+	BPF_F_TABLE("array", u32, struct name##_rest, name##_rest, ELEMENTS_##name, BPF_F_MMAPABLE)
 
 #define TABLE(name, rows)                                                                          \
 	BPF_F_TABLE("array", u32, struct name##_entry, name, ELEMENTS_##name, BPF_F_MMAPABLE);     \
-	BPF_F_TABLE("array", u32, struct hits, name##_hits, ELEMENTS_##name *HITS_ROWS_##rows,     \
-		    BPF_F_MMAPABLE)
+	HITS_##rows(name)
 
 #define SLOT_TABLE(name, rows) TABLE(name, rows)
 
@@ -99,8 +105,11 @@ struct terminate_entry {
 };
 ASSOC_TABLE(terminate, cpu);
 
-/* Underlay side of a service connection, delivered or relayed, in one cache line. */
+/* Underlay side of a service connection, delivered or relayed: a cache line, and the rest of the
+ * parameters. */
 struct scid_entry {
+	struct hits agent_hits;
+	struct hits hits;
 	u64 scid;
 	u32 action;
 	union {
@@ -110,8 +119,6 @@ struct scid_entry {
 			u32 tenant;
 			u8 local4[4];
 			u8 peer4[4];
-			u8 local6[16];
-			u8 peer6[16];
 			u8 hops; /* by how much the inner TTL is lowered */
 			u8 pad[3];
 		} deliver;
@@ -120,11 +127,21 @@ struct scid_entry {
 			u16 node0; /* what comes from here goes to node1 as scid1 ... */
 			u16 node1; /* ... and the other way round */
 			u8 scid0[8];
+		} relay;
+	} data;
+};
+struct scid_rest {
+	union {
+		struct {
+			u8 local6[16];
+			u8 peer6[16];
+		} deliver;
+		struct {
 			u8 scid1[8];
 		} relay;
 	} data;
 };
-SLOT_TABLE(scid, shared);
+SLOT_TABLE(scid, inside);
 
 /* Access side: from a pair of virtual addresses to a service connection, in one cache line. */
 struct connection_entry {

@@ -15,7 +15,7 @@ from mmap import mmap
 from typing import Final, NamedTuple
 
 from dataplane.bpf.number_set import NumberSet
-from dataplane.contract.layout import TableShape
+from dataplane.contract.layout import HITS_OCTETS, TableShape
 from moorline.errors import MoorlineError
 
 Memory = bytearray | memoryview | mmap
@@ -26,8 +26,8 @@ MASK64: Final = (1 << 64) - 1
 GRACE_NS: Final = 10_000_000
 """How long a packet may still look at what the index no longer names."""
 
-_HITS: Final = struct.Struct("=QQ")
-"""A counter: packets and octets."""
+_WORDS: Final = HITS_OCTETS // 8
+"""Words of a counter: packets and octets."""
 
 
 class TableError(MoorlineError):
@@ -56,14 +56,16 @@ class MemoryMismatch(TableError):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class TableMemory:
-    """The memory of a table: its elements and its counters; of one with an index, that too; of a ternary
-    table, its masks and their order too."""
+    """The memory of a table: its elements and its counters, which are the same where hits are counted inside;
+    of one with an index, that too; of a ternary table, its masks and their order too; where hits are counted
+    inside, the rest of the parameters too."""
 
     elements: Memory
     hits: Memory
     index: Memory | None = None
     masks: Memory | None = None
     order: Memory | None = None
+    rest: Memory | None = None
 
 
 class RawEntry(NamedTuple):
@@ -82,19 +84,36 @@ class Elements:
     ``count`` is the number of elements, those of ``shape`` if it is not given.
     """
 
-    def __init__(self, shape: TableShape, memory: Memory, hits: Memory, count: int | None = None) -> None:
+    def __init__(
+        self,
+        shape: TableShape,
+        memory: Memory,
+        hits: Memory,
+        count: int | None = None,
+        rest: Memory | None = None,
+    ) -> None:
         count = shape.elements if count is None else count
         self._shape = shape
-        self._octets = view(shape.name, memory, count * shape.stride)
+        self._memory = view(shape.name, memory, count * shape.stride)
+        self._octets = self._memory[shape.head :]
         self._stride = shape.stride
         self._key_size = shape.action
-        self._data, self._data_end = shape.data, shape.data + shape.data_size
+        near = shape.data_size - shape.rest_size
+        self._near = near
+        self._data, self._data_end = shape.data, shape.data + near
+        self._rest_size = shape.rest_size
+        self._rest = view(shape.name, rest or bytearray(), count * shape.rest_size)
         self.actions = self._octets.cast("I")[shape.action // 4 :: shape.stride // 4]
         self._unpack = struct.Struct(
-            f"={shape.action}s I {shape.data - shape.action - 4}x {shape.data_size}s"
+            f"={shape.action}s I {shape.data - shape.action - 4}x {near}s"
         ).unpack_from
-        self._hits = view(shape.name, hits, shape.hits_rows * count * _HITS.size).cast("Q")
-        self._row = count * 2
+        if shape.head:
+            self._hits = self._memory.cast("Q")
+            self._step, self._row = shape.stride // 8, _WORDS
+        else:
+            self._hits = view(shape.name, hits, shape.hits_rows * count * HITS_OCTETS).cast("Q")
+            self._step, self._row = _WORDS, count * _WORDS
+        self._rows = shape.hits_rows * self._row
 
     def key(self, element: int) -> bytes:
         """The element's key as packed in C."""
@@ -104,6 +123,8 @@ class Elements:
     def copy(self, element: int) -> RawEntry:
         """The entry as it is now."""
         key, action, data = self._unpack(self._octets, element * self._stride)
+        if self._rest_size:
+            data += self._rest_of(element)
         return RawEntry(key, action, data, *self.counters(element))
 
     def copies(self, numbers: NumberSet) -> Iterator[RawEntry]:
@@ -113,28 +134,36 @@ class Elements:
         whoever goes through many of them may do other work in between.
         """
         end = numbers.end
-        octets = bytearray(self._octets[: end * self._stride])
-        rows = range(0, len(self._hits), self._row)
-        hits = bytearray().join(self._hits[row : row + 2 * end] for row in rows)
-        return map(Elements(self._shape, octets, hits, end).copy, numbers.rising())
+        octets = bytearray(self._memory[: end * self._stride])
+        rows = range(0, 0 if self._shape.head else len(self._hits), self._row)
+        hits = bytearray().join(self._hits[row : row + _WORDS * end] for row in rows)
+        rest = bytearray(self._rest[: end * self._rest_size])
+        return map(Elements(self._shape, octets, hits, end, rest).copy, numbers.rising())
 
     def same(self, element: int, action: int, data: bytes) -> bool:
         """Whether the element has this action with these parameters."""
         at = element * self._stride
-        return self.actions[element] == action and self._octets[at + self._data : at + self._data_end] == data
+        return (
+            self.actions[element] == action
+            and self._octets[at + self._data : at + self._data_end] == data[: self._near]
+            and self._rest_of(element) == data[self._near :]
+        )
 
     def write(self, element: int, key: bytes, action: int, data: bytes) -> None:
         """Fills a free element; the action comes last, since it is what makes the entry valid."""
         at = element * self._stride
         self._octets[at : at + self._key_size] = key
-        self._octets[at + self._data : at + self._data_end] = data
+        self.overwrite_data(element, data)
         self.set_counters(element, 0, 0)
         self.actions[element] = action
 
     def overwrite_data(self, element: int, data: bytes) -> None:
         """Replaces the parameters in place."""
         at = element * self._stride
-        self._octets[at + self._data : at + self._data_end] = data
+        self._octets[at + self._data : at + self._data_end] = data[: self._near]
+        if self._rest_size:
+            at = element * self._rest_size
+            self._rest[at : at + self._rest_size] = data[self._near :]
 
     def counters(self, element: int) -> tuple[int, int]:
         """Packets and octets as shown."""
@@ -143,20 +172,26 @@ class Elements:
     def set_counters(self, element: int, packets: int, octets: int) -> None:
         """Makes what is shown go on from these values."""
         counted, counted_octets = self._sum(element, self._row)
-        self._hits[element * 2] = (packets - counted) & MASK64
-        self._hits[element * 2 + 1] = (octets - counted_octets) & MASK64
+        at = element * self._step
+        self._hits[at] = (packets - counted) & MASK64
+        self._hits[at + 1] = (octets - counted_octets) & MASK64
 
     def add_counters(self, element: int, packets: int, octets: int) -> None:
         """Adds to what is shown without a look at the programs' rows, which may move at any time."""
-        at = element * 2
+        at = element * self._step
         self._hits[at] = (self._hits[at] + packets) & MASK64
         self._hits[at + 1] = (self._hits[at + 1] + octets) & MASK64
 
     def _sum(self, element: int, start: int) -> tuple[int, int]:
         """Packets and octets in the rows from ``start`` on."""
-        at = start + element * 2
-        hits, row = self._hits, self._row
-        return sum(hits[at::row].tolist()) & MASK64, sum(hits[at + 1 :: row].tolist()) & MASK64
+        at = element * self._step
+        end, hits, row = at + self._rows, self._hits, self._row
+        at += start
+        return sum(hits[at:end:row].tolist()) & MASK64, sum(hits[at + 1 : end : row].tolist()) & MASK64
+
+    def _rest_of(self, element: int) -> bytes:
+        at = element * self._rest_size
+        return self._rest[at : at + self._rest_size].tobytes()
 
 
 def missing(table: str) -> EntryMissing:

@@ -25,6 +25,7 @@ from dataplane.bpf.compiled import Cache, Compiled, Program, cache_folder
 from dataplane.bpf.headers import find_headers
 from dataplane.bpf.hook import Hook
 from dataplane.bpf.manifest import (
+    INSIDE,
     OWN_MAPS,
     SOURCES_OF_PROGRAMS,
     STEPS,
@@ -36,6 +37,7 @@ from dataplane.bpf.manifest import (
     hits_rows_of,
     maps_of,
     read_manifest,
+    rest_of,
     write_manifest,
 )
 from dataplane.bpf.source import SOURCES, TableDeclaration, declared_tables, joined
@@ -48,7 +50,7 @@ _COMPILER: Final = "dataplane.bpf.compiler"
 _KINDS: Final = {Hook.XDP: 6, Hook.TC: 3}
 """BPF_PROG_TYPE_XDP, BPF_PROG_TYPE_SCHED_CLS."""
 
-_SHAPE: Final = ("layout", "hits_rows", "leaf_desc", "actions")
+_SHAPE: Final = ("layout", "hits_rows", "leaf_desc", "rest_desc", "actions")
 """What of a table in ``pipeline.json`` says how its maps are read."""
 
 _FLAGS: Final = ("-Wall", "-Werror", "-Wno-unused-function", "-fno-strict-aliasing")
@@ -71,7 +73,7 @@ def load(spec: PipelineSpec) -> None:
     compiled = cache.read() or _compile_once(cache, flags, spec)
     tables = describe(compiled["xdp"], contract, declared)
     _check_former(tables, read_manifest(spec.manifest))
-    names = maps_of({name: table.layout for name, table in declared.items()})
+    names = maps_of(declared)
     there = {name for name in names if (spec.maps / name).exists()}
     made = {name: info for part in compiled.values() for name, info in part.maps.items()}
     try:
@@ -208,9 +210,11 @@ def describe(
             "capacity": table.size,
             "elements": elements_of(layout, table.size),
             "buckets": buckets_of(table.size) if Layout(layout).has_index else 0,
+            "hits": hits,
             "hits_rows": hits_rows_of(hits),
             "value_size": compiled.maps[table.name].value_size,
             "leaf_desc": compiled.values[table.name],
+            "rest_desc": compiled.values[rest_of(table.name)] if hits == INSIDE else None,
             "actions": {action.name: action.id for action in table.actions.values()},
         }
     return tables
@@ -220,7 +224,7 @@ def _check_former(tables: Mapping[str, Any], former: Mapping[str, Any] | None) -
     """A map whose fields or actions moved would be read wrongly, though its size be the same."""
     for name, table in tables.items():
         before = (former or {}).get("tables", {}).get(name)
-        if before and any(before[part] != table[part] for part in _SHAPE):
+        if before and any(before.get(part) != table[part] for part in _SHAPE):
             raise _changed(name, "other fields or actions", None)
 
 

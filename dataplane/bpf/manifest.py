@@ -39,6 +39,10 @@ OTHER_MAPS: Final = (
 """Maps that are no table of the contract."""
 
 
+INSIDE: Final = "inside"
+"""The kind of hits that are counted in the elements themselves (``ebpf/tables.h``)."""
+
+
 class PipelineError(MoorlineError):
     """A pipeline that cannot be compiled, loaded, taken over or opened."""
 
@@ -114,17 +118,29 @@ def hits_rows_of(hits: str) -> int:
     return 1 + (bpf.possible_cpus() if hits == "cpu" else 1)
 
 
-def maps_of(tables: Mapping[str, str]) -> list[str]:
-    """Names of all maps of a pipeline; ``tables`` gives the layout of each table."""
-    indexes = [index_of(name) for name, layout in tables.items() if Layout(layout).has_index]
-    ternary = [name for name, layout in tables.items() if layout == Layout.TERNARY.value]
+def maps_of(tables: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Names of all maps of a pipeline; ``tables`` gives layout and kind of hits of each table."""
+    layouts = {name: Layout(layout) for name, (layout, _) in tables.items()}
+    beside = [beside_of(name, hits) for name, (_, hits) in tables.items()]
+    indexes = [index_of(name) for name, layout in layouts.items() if layout.has_index]
+    ternary = [name for name, layout in layouts.items() if layout is Layout.TERNARY]
     orders = [map_name for name in ternary for map_name in (masks_of(name), order_of(name))]
-    return [*tables, *map(hits_of, tables), *indexes, *orders, *OTHER_MAPS]
+    return [*tables, *beside, *indexes, *orders, *OTHER_MAPS]
+
+
+def beside_of(table: str, hits: str) -> str:
+    """Name of the map that has the same elements: of counters or, where these are inside, of the rest."""
+    return rest_of(table) if hits == INSIDE else hits_of(table)
 
 
 def hits_of(table: str) -> str:
     """Name of the map with a table's direct counters."""
     return f"{table}_hits"
+
+
+def rest_of(table: str) -> str:
+    """Name of the map with the parameters that a table's own elements have no room for."""
+    return f"{table}_rest"
 
 
 def index_of(table: str) -> str:

@@ -26,6 +26,7 @@ from dataplane.bpf.manifest import (
     masks_of,
     order_of,
     read_manifest,
+    rest_of,
 )
 from dataplane.bpf.table_map import TableMap, TableMemory, open_table
 from dataplane.contract.layout import Layout, TableShape, shape_from_json
@@ -139,7 +140,7 @@ def _answer(output: bytes) -> dict[str, Any] | None:
 
 
 def _is_pinned(spec: PipelineSpec, manifest: Mapping[str, Any]) -> bool:
-    layouts = {name: table["layout"] for name, table in manifest["tables"].items()}
+    layouts = {name: (table["layout"], table["hits"]) for name, table in manifest["tables"].items()}
     paths = [spec.maps / name for name in maps_of(layouts)] + [spec.program(hook) for hook in spec.hooks]
     paths += [spec.steps(hook, manifest["generation"]) for hook in spec.hooks]
     return all(path.exists() for path in paths)
@@ -148,14 +149,16 @@ def _is_pinned(spec: PipelineSpec, manifest: Mapping[str, Any]) -> bool:
 def _open_table(spec: PipelineSpec, shape: TableShape) -> TableMap:
     name, layout = shape.name, shape.layout
     ternary = layout is Layout.TERNARY
+    elements = _memory(spec, name)
     return open_table(
         shape,
         TableMemory(
-            _memory(spec, name),
-            _memory(spec, hits_of(name)),
+            elements,
+            elements if shape.rest_size else _memory(spec, hits_of(name)),
             _memory(spec, index_of(name)) if layout.has_index else None,
             _memory(spec, masks_of(name)) if ternary else None,
             _memory(spec, order_of(name)) if ternary else None,
+            _memory(spec, rest_of(name)) if shape.rest_size else None,
         ),
     )
 

@@ -15,9 +15,9 @@ from dataplane.contract.layout import TableShape
 class SlotTable:
     """A table whose element number is the lowest bits of the key's first field."""
 
-    def __init__(self, shape: TableShape, memory: Memory, hits: Memory) -> None:
+    def __init__(self, shape: TableShape, memory: Memory, hits: Memory, rest: Memory | None = None) -> None:
         self.name, self.capacity = shape.name, shape.capacity
-        self._elements = Elements(shape, memory, hits)
+        self._elements = Elements(shape, memory, hits, rest=rest)
         self._mask = shape.capacity - 1
         self._first = slice(shape.key[0].offset, shape.key[0].offset + shape.key[0].size)
         self._used = NumberSet(shape.capacity, compress(range(shape.capacity), self._elements.actions))

@@ -17,7 +17,7 @@ SOURCES: Final = Path(__file__).resolve().parents[2] / "ebpf"
 """Where the C sources are."""
 
 _INCLUDE: Final = re.compile(r'^#include "([^"]+)"$')
-_TABLE: Final = re.compile(r"^(SLOT|ASSOC|TERNARY)_TABLE\((\w+), (cpu|shared)\);$", re.MULTILINE)
+_TABLE: Final = re.compile(r"^(SLOT|ASSOC|TERNARY)_TABLE\((\w+), (cpu|shared|inside)\);$", re.MULTILINE)
 
 
 class TableDeclaration(NamedTuple):

@@ -96,7 +96,7 @@ def open_table(shape: TableShape, memory: TableMemory) -> TableMap:
         MemoryMismatch: a part of the memory is missing or too small.
     """
     if shape.layout is Layout.SLOT:
-        return SlotTable(shape, memory.elements, memory.hits)
+        return SlotTable(shape, memory.elements, memory.hits, memory.rest)
     if memory.index is None:
         raise MemoryMismatch(f"table {shape.name}: it needs the memory of its index")
     if shape.layout is Layout.ASSOC:

@@ -10,7 +10,7 @@ against the size that the compiler gave. Conventions for the struct stand in ``e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -18,6 +18,9 @@ from moorline.errors import MoorlineError
 
 EXTRA_ELEMENTS: Final = 64
 """Elements of a table with an index beyond its capacity: element 0, never used, and spares for changes."""
+
+HITS_OCTETS: Final = 16
+"""A counter: packets and octets."""
 
 WAYS: Final = 8
 """Ways in a bucket of an index, 8 octets each: one cache line."""
@@ -85,7 +88,8 @@ class TableShape:
     number of the mask and priority stand between. ``params`` holds, per action alias, fields with offsets
     relative to ``data``. ``capacity`` is the number of entries, ``elements`` the number of elements of the
     array. Hits are counted in ``hits_rows`` rows of a counter for each element: the first is the agent's, the
-    others are the programs', and an entry's counter is their sum.
+    others are the programs', and an entry's counter is their sum. Where ``rest_size`` is not 0, the rows
+    begin each element, and the last ``rest_size`` octets of the parameters are in an array of their own.
     """
 
     name: str
@@ -100,6 +104,12 @@ class TableShape:
     data_size: int
     params: Mapping[str, tuple[Field, ...]]
     hits_rows: int
+    rest_size: int = 0
+
+    @property
+    def head(self) -> int:
+        """Octets of the counters that begin an element and are no part of its fields' offsets."""
+        return self.hits_rows * HITS_OCTETS if self.rest_size else 0
 
     @property
     def elements(self) -> int:
@@ -122,7 +132,7 @@ def shape_from_json(name: str, table: Mapping[str, Any]) -> TableShape:
     """The shape of table ``name`` from its object in ``pipeline.json``.
 
     The object has ``layout``, ``capacity``, ``buckets`` (0 for slot), ``hits_rows``, ``value_size`` and BCC's
-    ``leaf_desc``.
+    ``leaf_desc``; and, if hits are counted inside, ``rest_desc``, the same of the map of the rest.
 
     Raises:
         LayoutError: the struct breaks a convention, or its size is not the compiler's.
@@ -134,9 +144,42 @@ def shape_from_json(name: str, table: Mapping[str, Any]) -> TableShape:
             f"table {name}: its C struct has {table['value_size']} octets where its fields need {root.size}; "
             "pad it explicitly with fields named pad"
         )
-    shape = _shape(name, layout, table, _flat(root.members or ()))
+    rest = table.get("rest_desc")
+    members = _flat(root.members or ())
+    if rest is not None:
+        members = _behind_hits(name, members, table["hits_rows"])
+    shape = _shape(name, layout, table, members)
+    if rest is not None:
+        shape = _with_rest(shape, rest)
     _check_layout(shape)
     return shape
+
+
+def _behind_hits(table: str, members: Sequence[_Member], rows: int) -> list[_Member]:
+    """The members behind the counters that begin an element, by their offsets from there."""
+    head = rows * HITS_OCTETS
+    if [m.offset for m in members[:rows] if m.size == HITS_OCTETS] != list(range(0, head, HITS_OCTETS)):
+        raise LayoutError(f"table {table}: its C struct must begin with {rows} structs of hits")
+    return [_at(m, m.offset - head) for m in members[rows:]]
+
+
+def _with_rest(shape: TableShape, described: Sequence[Any]) -> TableShape:
+    """The shape with the parameters that are in the map of the rest, behind those of the elements."""
+    rest = _record(shape.name, "", described[1], described[2], 0)
+    unions = [m for m in rest.members or () if m.kind == "union"]
+    if len(unions) != 1:
+        raise LayoutError(f"table {shape.name}: the C struct of its rest must hold one union of parameters")
+    params = {
+        action: shape.params.get(action, ())
+        + tuple(replace(f, offset=shape.data_size + f.offset) for f in fields)
+        for action, fields in _params(shape.name, unions[0].members or ()).items()
+    }
+    return replace(
+        shape,
+        data_size=shape.data_size + rest.size,
+        params={**shape.params, **params},
+        rest_size=rest.size,
+    )
 
 
 def _shape(

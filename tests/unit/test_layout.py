@@ -31,7 +31,13 @@ SCID = [
 ]
 
 
-def table(leaf: list[object], value_size: int, layout: str = "slot", capacity: int = 16) -> TableShape:
+def table(
+    leaf: list[object],
+    value_size: int,
+    layout: str = "slot",
+    capacity: int = 16,
+    rest: list[object] | None = None,
+) -> TableShape:
     return shape_from_json(
         "t",
         {
@@ -41,6 +47,7 @@ def table(leaf: list[object], value_size: int, layout: str = "slot", capacity: i
             "hits_rows": 2,
             "value_size": value_size,
             "leaf_desc": leaf,
+            "rest_desc": rest,
         },
     )
 
@@ -60,6 +67,26 @@ def test_anonymous_union_is_aligned_by_its_widest_member() -> None:
         ("port", 12, 2, False),
     ]
     assert [(f.name, f.offset) for f in shape.params["deliver"]] == [("node", 0), ("local", 4)]
+
+
+HITS = struct("hits", ["packets", U64], ["bytes", U64])
+NEAR = [["key", U64], ["action", U32], union(go=[["port", U16], ["pad", U16]], stay=[["local", U8, [4]]])]
+REST = struct("t_rest", union(go=[["mac", U8, [6]]]))
+
+
+def test_hits_inside_come_before_the_fields_and_the_rest_behind() -> None:
+    shape = table(entry(["agent_hits", HITS], ["hits", HITS], *NEAR), 48, rest=REST)
+    assert (shape.head, shape.action, shape.data, shape.stride) == (32, 8, 12, 48)
+    assert (shape.data_size, shape.rest_size) == (10, 6)
+    assert [(f.name, f.offset) for f in shape.params["go"]] == [("port", 0), ("mac", 4)]
+    assert [(f.name, f.offset) for f in shape.params["stay"]] == [("local", 0)]
+
+
+def test_hits_inside_need_their_place_and_a_rest() -> None:
+    with pytest.raises(LayoutError, match="must begin with 2 structs of hits"):
+        table(entry(["hits", HITS], *NEAR), 32, rest=REST)
+    with pytest.raises(LayoutError, match="one union of parameters"):
+        table(entry(["agent_hits", HITS], ["hits", HITS], *NEAR), 48, rest=struct("t_rest", ["more", U32]))
 
 
 def test_pads_are_no_fields() -> None:

@@ -25,8 +25,15 @@ from dataplane.bpf.table_map import (
 )
 from dataplane.contract.layout import WAYS, TableShape, shape_from_json
 from tests.unit.fake_pipeline import HITS_OCTETS, HITS_ROWS, U8, U32, U64, entry, union
+from tests.unit.fake_pipeline import struct as struct_of
 
 SLOT_LEAF = entry("t", ["key", U64], ["action", U32], union(go=[["to", U8, [4]]]))
+INSIDE_LEAF = entry(
+    "t",
+    *([f"hits{row}", struct_of("hits", ["packets", U64], ["bytes", U64])] for row in range(HITS_ROWS)),
+    *(["key", U64], ["action", U32], union(go=[["to", U8, [4]]])),
+)
+REST_LEAF = struct_of("t_rest", union(go=[["more", U8, [3]]]))
 ASSOC_LEAF = entry(
     "t", ["key", U64], ["more", U64], ["action", U32], ["pad", U32], union(go=[["to", U8, [8]]])
 )
@@ -35,6 +42,14 @@ ASSOC_LEAF = entry(
 def slot_shape(capacity: int) -> TableShape:
     described = {
         "capacity": capacity, "buckets": 0, "hits_rows": HITS_ROWS, "value_size": 16, "leaf_desc": SLOT_LEAF
+    }  # fmt: skip
+    return shape_from_json("t", {"layout": "slot", **described})
+
+
+def inside_shape(capacity: int) -> TableShape:
+    described = {
+        "capacity": capacity, "buckets": 0, "hits_rows": HITS_ROWS, "value_size": 16 * HITS_ROWS + 16,
+        "leaf_desc": INSIDE_LEAF, "rest_desc": REST_LEAF,
     }  # fmt: skip
     return shape_from_json("t", {"layout": "slot", **described})
 
@@ -197,6 +212,31 @@ class SlotModel(TableModel):
         return SlotTaken if any(k[0] % 16 == key[0] % 16 for k in self.model) else None
 
 
+class InsideModel(SlotModel):
+    """Counters in the elements, and the parameters in two arrays."""
+
+    shape = inside_shape(16)
+    data = st.binary(min_size=7, max_size=7)
+
+    def __init__(self) -> None:
+        self.rest = bytearray(self.shape.elements * self.shape.rest_size)
+        super().__init__()
+
+    def open(self) -> TableMap:
+        return open_table(self.shape, TableMemory(self.memory, self.memory, rest=self.rest))
+
+    @rule(number=TableModel.keys, octets=st.integers(1, 1500), row=st.integers(1, HITS_ROWS - 1))
+    def packet(self, number: int, octets: int, row: int) -> None:
+        key = self.key(number)
+        if key not in self.model:
+            return
+        at = number % 16 * self.shape.stride + row * HITS_OCTETS
+        packets, total = struct.unpack_from("=QQ", self.memory, at)
+        struct.pack_into("=QQ", self.memory, at, packets + 1, total + octets)
+        old = self.model[key]
+        self.model[key] = old._replace(packets=(old.packets + 1) % 2**64, bytes=(old.bytes + octets) % 2**64)
+
+
 class AssocModel(TableModel):
     shape = assoc_shape(16, 4)
 
@@ -239,8 +279,10 @@ class AssocModel(TableModel):
 
 
 SlotModel.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+InsideModel.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 AssocModel.TestCase.settings = settings(max_examples=40, stateful_step_count=60, deadline=None)
 TestSlotTable: Any = SlotModel.TestCase
+TestInsideTable: Any = InsideModel.TestCase
 TestAssocTable: Any = AssocModel.TestCase
 
 
