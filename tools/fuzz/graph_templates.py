@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from scapy.compat import raw
 from scapy.layers.inet import IP, UDP
@@ -27,9 +28,10 @@ CONNECTION = (LOCAL4, LOCAL6), ("10.77.0.4", "fd77::4")
 PLACES = (255, 254, 253, 252, 251, 250, 249, 248, 247, 246, 245, 10, 8, 6, 4, 2, 1, 0)
 
 
-def templates(number: int) -> list[Template]:
+@cache
+def templates(number: int) -> tuple[Template, ...]:
     """Those of a round, from feature peers, always in the same order."""
-    return [template for port in (PEERS, BEHIND) for template in _from_peers(port, number)]
+    return tuple(template for port in (PEERS, BEHIND) for template in _from_peers(port, number))
 
 
 def of_all_rounds() -> list[Template]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import Final
@@ -101,12 +102,7 @@ class SwitchClient:
 
     def port_events(self, ports: Iterable[int]) -> PortEvents:
         """What the counter holds for these ports, but for zeros."""
-        request = p4r.ReadRequest(device_id=DEVICE)
-        for port in ports:
-            for event in Event:
-                entry = request.entities.add().counter_entry
-                entry.counter_id = self.contract.counters["port_events"]
-                entry.index.index = port * EVENTS_PER_PORT + event
+        request = _question(self.contract.counters["port_events"], tuple(ports))
         counts = {}
         for entity in self._read(request):
             entry = entity.counter_entry
@@ -158,3 +154,15 @@ class SwitchClient:
         return [
             entity for part in self._stub.Read(request, timeout=PATIENCE_SECONDS) for entity in part.entities
         ]
+
+
+@cache
+def _question(counter: int, ports: tuple[int, ...]) -> p4r.ReadRequest:
+    """The request for all events of these ports; it is asked before and after every frame."""
+    request = p4r.ReadRequest(device_id=DEVICE)
+    for port in ports:
+        for event in Event:
+            entry = request.entities.add().counter_entry
+            entry.counter_id = counter
+            entry.index.index = port * EVENTS_PER_PORT + event
+    return request
