@@ -13,10 +13,10 @@ from grpc import StatusCode
 
 from dataplane.p4runtime.arbitration import Arbitration, Notification
 from dataplane.p4runtime.backend import Backend
-from dataplane.p4runtime.early import EarlyPackets
 from dataplane.p4runtime.errors import SPACE, Refused, abort, code_of, number_of
 from dataplane.p4runtime.outbox import Outbox
 from dataplane.p4runtime.packet_io import EGRESS_PORT, INGRESS_PORT, packet_in, packet_out
+from dataplane.p4runtime.waiting import Waiting, WaitingPackets
 from moorline.errors import MoorlineError
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,10 @@ class Streams:
         self._writing = writing
         self._acknowledge = acknowledge
         self._outboxes: dict[object, Outbox] = {}
-        self._early = EarlyPackets()
+        self._early = WaitingPackets()
+        self._unanswered = WaitingPackets()
+        self._asked: object | None = None
+        """The primary that got the packets which are unanswered."""
 
     async def serve(
         self, requests: AsyncIterator[p4r.StreamMessageRequest], context: grpc.aio.ServicerContext
@@ -69,10 +72,18 @@ class Streams:
     def packet_in(self, values: dict[str, int], payload: bytes, source: bytes) -> None:
         """A packet for the primary; without one it waits for a while."""
         message = packet_in(self._p4info.packet_in, values, payload)
+        packet = Waiting(asyncio.get_running_loop().time(), source, message)
         if self._arbitration.primary is None:
-            self._early.put(source, message, asyncio.get_running_loop().time())
-        elif not self.to_primary(message):
+            self._early.put(packet)
+        elif not self._hand_over(packet):
             log.warning("packet_in_dropped", reason="the controller is too slow")
+
+    def _hand_over(self, packet: Waiting) -> bool:
+        """Sends a packet to the primary, on a line that may be dead already; whether there is room for it."""
+        sent = self.to_primary(packet.message)
+        if sent:
+            self._unanswered.put(packet)
+        return sent
 
     async def _take_all(
         self, client: object, outbox: Outbox, requests: AsyncIterator[p4r.StreamMessageRequest]
@@ -87,6 +98,12 @@ class Streams:
             del self._outboxes[client]
             await self._notify(self._arbitration.disconnect(client))
         return None
+
+    def _keep_unanswered(self) -> None:
+        """What a former primary has not answered, and perhaps never got, is for the next one."""
+        now = asyncio.get_running_loop().time()
+        while (packet := self._unanswered.pop(now)) is not None:
+            self._early.put(packet)
 
     async def _take(self, client: object, outbox: Outbox, request: p4r.StreamMessageRequest) -> None:
         kind = request.WhichOneof("update")
@@ -108,6 +125,7 @@ class Streams:
     def _packet_out(self, client: object, packet: p4r.PacketOut) -> None:
         if self._arbitration.primary != client:
             raise Refused(StatusCode.PERMISSION_DENIED, "only the primary may send packets; become it first")
+        self._unanswered.forget(packet.payload)
         values = packet_out(self._p4info.packet_out, packet)
         self._backend.packet_out(values.get(INGRESS_PORT, 0), values.get(EGRESS_PORT, 0), packet.payload)
 
@@ -118,6 +136,9 @@ class Streams:
 
     async def _notify(self, notifications: list[Notification]) -> None:
         """Tells clients of the present primary; the primary itself after any write that still runs."""
+        if self._asked != self._arbitration.primary:
+            self._asked = self._arbitration.primary
+            self._keep_unanswered()
         for client, message in notifications:
             if client == self._arbitration.primary:
                 async with self._writing:
@@ -127,7 +148,7 @@ class Streams:
                 outbox.put(message)
         if notifications and self._arbitration.primary is not None:
             now = asyncio.get_running_loop().time()
-            while (packet := self._early.pop(now)) is not None and self.to_primary(packet):
+            while (packet := self._early.pop(now)) is not None and self._hand_over(packet):
                 pass
 
 

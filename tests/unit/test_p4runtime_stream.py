@@ -11,10 +11,10 @@ from finsy.proto import p4r
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from dataplane.p4runtime import server
-from dataplane.p4runtime.early import PACKETS
 from dataplane.p4runtime.outbox import LIMIT, Outbox
+from dataplane.p4runtime.waiting import PACKETS
 from tests.unit.fake_pipeline import exact_key
-from tests.unit.p4runtime_fixtures import Peer, delete, insert, modify, serving
+from tests.unit.p4runtime_fixtures import Peer, Stream, delete, insert, modify, serving
 
 SECOND = 10**9
 
@@ -48,6 +48,33 @@ async def test_packets_wait_for_a_primary(peer: Peer) -> None:
     assert packets == list(range(3, PACKETS + 3))  # the oldest are gone, the order is kept
     peer.server.packet_in(1, 3, 0, b"next")
     assert (await stream.read()).packet.payload == b"next"
+
+
+async def ask(peer: Peer, *payloads: bytes) -> Stream:
+    """A primary that has got packets."""
+    stream = await peer.become_primary()
+    for payload in payloads:
+        peer.server.packet_in(1, 3, 0, payload)
+        assert (await stream.read()).packet.payload == payload
+    return stream
+
+
+async def test_what_a_primary_has_not_answered_goes_to_the_next(peer: Peer) -> None:
+    stream = await ask(peer, b"first", b"second", b"third")
+    await stream.send(packet=p4r.PacketOut(payload=b"second", metadata=metadata(b"\2", b"\0", b"\0")))
+    await stream.arbitrate(1)  # the stream is in order
+    backup = peer.stream()
+    await backup.arbitrate(None)
+    stream.call.cancel()
+    assert (await backup.read()).arbitration.status.code == 5  # it counts as gone
+    again = await peer.become_primary()
+    assert [(await again.read()).packet.payload for _ in range(2)] == [b"first", b"third"]
+
+
+async def test_a_primary_whose_line_is_dead_is_followed_by_another(peer: Peer) -> None:
+    await ask(peer, b"first")  # its end is not seen: the address that the line was on is gone
+    again = await peer.become_primary(election_id=2)
+    assert (await again.read()).packet.payload == b"first"
 
 
 async def test_a_slow_client_loses_packets_but_no_arbitration() -> None:

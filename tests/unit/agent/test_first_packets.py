@@ -20,60 +20,67 @@ from dataplane.agent.punts import (
     source_of,
     with_checksum,
 )
-from dataplane.p4runtime.early import OCTETS, PACKETS, PACKETS_OF_ONE_SOURCE, WAITING_SECONDS, EarlyPackets
+from dataplane.p4runtime.waiting import (
+    OCTETS,
+    PACKETS,
+    PACKETS_OF_ONE_SOURCE,
+    WAITING_SECONDS,
+    Waiting,
+    WaitingPackets,
+)
 from moorline.icmp import checksum
 from moorline.limits import Limiter
 
 
-def packet(payload: bytes) -> p4r.StreamMessageResponse:
-    return p4r.StreamMessageResponse(packet=p4r.PacketIn(payload=payload))
+def packet(source: bytes, payload: bytes, since: float) -> Waiting:
+    return Waiting(since, source, p4r.StreamMessageResponse(packet=p4r.PacketIn(payload=payload)))
 
 
-def drain(early: EarlyPackets, now: float) -> list[bytes]:
+def drain(early: WaitingPackets, now: float) -> list[bytes]:
     found = []
-    while (message := early.pop(now)) is not None:
-        found.append(message.packet.payload)
+    while (one := early.pop(now)) is not None:
+        found.append(one.payload)
     return found
 
 
 def test_packets_come_back_in_order() -> None:
-    early = EarlyPackets()
+    early = WaitingPackets()
     for number in range(5):
-        assert early.put(b"source%d" % (number % 2), packet(b"%d" % number), 0.0)
+        assert early.put(packet(b"source%d" % (number % 2), b"%d" % number, 0.0))
     assert drain(early, 1.0) == [b"0", b"1", b"2", b"3", b"4"]
 
 
 def test_one_source_leaves_room_for_the_others() -> None:
-    early = EarlyPackets()
-    kept = [early.put(b"loud", packet(b"loud"), 0.0) for _ in range(PACKETS)]
+    early = WaitingPackets()
+    kept = [early.put(packet(b"loud", b"loud", 0.0)) for _ in range(PACKETS)]
     assert kept == [True] * PACKETS_OF_ONE_SOURCE + [False] * (PACKETS - PACKETS_OF_ONE_SOURCE)
-    assert early.put(b"quiet", packet(b"quiet"), 0.0)
+    assert early.put(packet(b"quiet", b"quiet", 0.0))
     assert drain(early, 0.0).count(b"quiet") == 1
 
 
 def test_a_source_may_send_again_once_its_packets_are_gone() -> None:
-    early = EarlyPackets()
+    early = WaitingPackets()
     for _ in range(PACKETS_OF_ONE_SOURCE + 1):
-        early.put(b"loud", packet(b"x"), 0.0)
-    assert not early.put(b"loud", packet(b"x"), WAITING_SECONDS / 2)
-    assert early.put(b"loud", packet(b"new"), WAITING_SECONDS)
+        early.put(packet(b"loud", b"x", 0.0))
+    assert not early.put(packet(b"loud", b"x", WAITING_SECONDS / 2))
+    assert early.put(packet(b"loud", b"new", WAITING_SECONDS))
     assert drain(early, WAITING_SECONDS) == [b"new"]
 
 
 def test_an_old_packet_is_not_sent_any_more() -> None:
-    early = EarlyPackets()
-    early.put(b"a", packet(b"old"), 0.0)
-    early.put(b"b", packet(b"new"), 1.0)
+    early = WaitingPackets()
+    early.put(packet(b"a", b"old", 0.0))
+    early.put(packet(b"b", b"new", 1.0))
     assert drain(early, WAITING_SECONDS + 0.5) == [b"new"]
 
 
 def test_the_oldest_make_room() -> None:
-    early = EarlyPackets()
+    early = WaitingPackets()
     large = bytes(OCTETS // 4)
     for source in (b"a", b"b", b"c", b"d", b"e"):
-        assert early.put(source, packet(source + large[1:]), 0.0)
+        assert early.put(packet(source, source + large[1:], 0.0))
     assert [payload[:1] for payload in drain(early, 0.0)] == [b"b", b"c", b"d", b"e"]
-    assert not early.put(b"a", packet(bytes(OCTETS + 1)), 0.0)
+    assert not early.put(packet(b"a", bytes(OCTETS + 1), 0.0))
 
 
 @given(
@@ -88,20 +95,18 @@ def test_the_oldest_make_room() -> None:
     )
 )
 def test_limits_hold_whatever_comes(steps: list[tuple[bytes, int, float, bool]]) -> None:
-    early = EarlyPackets()
+    early = WaitingPackets()
     expected: list[tuple[float, bytes, int]] = []
     now = 0.0
     for source, octets, later, take in steps:
         now += later
         expected = [one for one in expected if one[0] + WAITING_SECONDS > now]
         if take:
-            message = early.pop(now)
-            assert (None if message is None else len(message.packet.payload)) == (
-                expected.pop(0)[2] if expected else None
-            )
+            one = early.pop(now)
+            assert (None if one is None else len(one.payload)) == (expected.pop(0)[2] if expected else None)
         else:
             few = Counter(one[1] for one in expected)[source] < PACKETS_OF_ONE_SOURCE
-            assert early.put(source, packet(bytes(octets)), now) == few
+            assert early.put(packet(source, bytes(octets), now)) == few
             if few:
                 expected.append((now, source, octets))
             while sum(one[2] for one in expected) > OCTETS:
