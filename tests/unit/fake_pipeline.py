@@ -13,14 +13,13 @@ from finsy.proto import p4r
 
 from dataplane.bpf.table_map import TableMap, TableMemory, open_table
 from dataplane.contract.binding import Binding, BoundTable
-from dataplane.contract.layout import MASKS, ORDERS, WAYS, TableShape, shape_from_json
+from dataplane.contract.layout import HITS_OCTETS, MASKS, ORDERS, WAYS, TableShape, shape_from_json
 from dataplane.contract.p4info import P4Info, load_p4info
 
 P4INFO = Path(__file__).parents[2] / "p4" / "moorline.p4info.txtpb"
 
 U8, U16, U32, U64 = "unsigned char", "unsigned short", "unsigned int", "unsigned long long"
 HITS_ROWS = 3  # the agent's and those of two CPUs
-HITS_OCTETS = 16
 
 
 def struct(name: str, *fields: list[Any]) -> list[Any]:

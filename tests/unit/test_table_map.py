@@ -23,8 +23,8 @@ from dataplane.bpf.table_map import (
     TableMemory,
     open_table,
 )
-from dataplane.contract.layout import WAYS, TableShape, shape_from_json
-from tests.unit.fake_pipeline import HITS_OCTETS, HITS_ROWS, U8, U32, U64, entry, union
+from dataplane.contract.layout import HITS_OCTETS, WAYS, TableShape, shape_from_json
+from tests.unit.fake_pipeline import HITS_ROWS, U8, U32, U64, entry, union
 from tests.unit.fake_pipeline import struct as struct_of
 
 SLOT_LEAF = entry("t", ["key", U64], ["action", U32], union(go=[["to", U8, [4]]]))

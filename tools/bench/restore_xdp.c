@@ -24,10 +24,15 @@ BPF_ARRAY(plan, struct plan, 1);
 BPF_PROG_ARRAY(target, 1);
 
 /* The frame of the plan in place of whatever the last repetition left. */
-static inline u8 *restored(struct xdp_md *ctx, struct plan *plan)
+static inline u8 *restored(struct xdp_md *ctx, struct plan **found)
 {
+	u32 zero = 0;
+	struct plan *p = plan.lookup(&zero);
 	u8 *data;
 
+	*found = p;
+	if (!p)
+		return NULL;
 	if (bpf_xdp_adjust_head(ctx, (int)(ctx->data_end - ctx->data) - FRAME_LENGTH))
 		return NULL;
 	data = (void *)(long)ctx->data;
@@ -35,7 +40,7 @@ static inline u8 *restored(struct xdp_md *ctx, struct plan *plan)
 		return NULL;
 #pragma unroll
 	for (int i = 0; i < FRAME_LENGTH / 8; i++)
-		((u64 *)data)[i] = plan->words[i];
+		((u64 *)data)[i] = p->words[i];
 	return data;
 }
 
@@ -63,13 +68,10 @@ static inline void set_addresses(u8 *header, u32 sum, u32 src, u32 dst)
 /* A data packet of a random connection: SCID and inner addresses by slot. */
 int restore_moorline(struct xdp_md *ctx)
 {
-	u32 zero = 0, slot;
-	struct plan *p = plan.lookup(&zero);
-	u8 *data;
+	struct plan *p;
+	u8 *data = restored(ctx, &p);
+	u32 slot;
 
-	if (!p)
-		return XDP_ABORTED;
-	data = restored(ctx, p);
 	if (!data)
 		return XDP_ABORTED;
 	slot = drawn_flow(p);
@@ -83,13 +85,10 @@ int restore_moorline(struct xdp_md *ctx)
 /* A program's packet of a random connection, for the network stack to take in. */
 int arrive_access(struct xdp_md *ctx)
 {
-	u32 zero = 0, slot;
-	struct plan *p = plan.lookup(&zero);
-	u8 *data;
+	struct plan *p;
+	u8 *data = restored(ctx, &p);
+	u32 slot;
 
-	if (!p)
-		return XDP_ABORTED;
-	data = restored(ctx, p);
 	if (!data)
 		return XDP_ABORTED;
 	slot = drawn_flow(p);
@@ -100,13 +99,9 @@ int arrive_access(struct xdp_md *ctx)
 /* A TCP segment of a random client to the virtual address of a balancer. */
 int restore_client(struct xdp_md *ctx)
 {
-	u32 zero = 0;
-	struct plan *p = plan.lookup(&zero);
-	u8 *data;
+	struct plan *p;
+	u8 *data = restored(ctx, &p);
 
-	if (!p)
-		return XDP_ABORTED;
-	data = restored(ctx, p);
 	if (!data)
 		return XDP_ABORTED;
 	set_addresses(data + OUTER_OFFSET, p->header_sum, 0x0B000000 + drawn_flow(p), 0x0A000001);
