@@ -40,7 +40,7 @@ OTHER_MAPS: Final = (
 
 
 INSIDE: Final = "inside"
-"""The kind of hits that are counted in the elements themselves (``ebpf/tables.h``)."""
+"""The kind of hits that are counted in the elements themselves (``ebpf/layouts.h``)."""
 
 
 class PipelineError(MoorlineError):

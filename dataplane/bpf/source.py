@@ -21,7 +21,7 @@ _TABLE: Final = re.compile(r"^(SLOT|ASSOC|TERNARY)_TABLE\((\w+), (cpu|shared|ins
 
 
 class TableDeclaration(NamedTuple):
-    """How a table's elements are found, and how its hits are counted (``ebpf/tables.h``)."""
+    """How a table's elements are found, and how its hits are counted (``ebpf/layouts.h``)."""
 
     layout: str
     hits: str
