@@ -160,7 +160,8 @@ async def test_customers_are_spread_and_only_those_of_a_lost_instance_move(site:
         for customer in customers:
             there = site.walk("one", Packet(customer, "203.0.113.5"))
             back = site.walk("one", Packet(customer, "203.0.113.5").back)
-            assert there == back[::-1]
+            if there != back[::-1]:
+                raise LostError(f"{customer} goes by {there}, and back by {back}")
             found[customer] = there[0]
         return found
 
