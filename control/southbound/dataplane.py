@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
@@ -15,7 +16,7 @@ from finsy.proto import p4r
 from control.errors import NodeAwayError
 from control.records import Node
 from control.southbound.client import DIAL_TIMEOUT, P4RuntimeClient
-from control.southbound.dial import Dial
+from control.southbound.dial import Dial, target_of
 from control.southbound.digests import acknowledgement, subscribe
 from control.southbound.election import Election, Outcome
 from control.southbound.entries import Entries
@@ -39,6 +40,9 @@ DOUBTS_PER_SECOND: Final = 1 / 30
 BACKOFF_FIRST: Final = 0.1
 BACKOFF_LAST: Final = 5.0
 """Seconds."""
+
+EARLY_PACKETS: Final = 1024
+"""As many as an agent keeps for its next primary."""
 
 
 class Listener(Protocol):
@@ -112,6 +116,7 @@ class DataPlane:
         self._primary = asyncio.Event()
         self._rival = ""
         self._election = Election()
+        self._early: deque[p4r.PacketIn] = deque(maxlen=EARLY_PACKETS)
         self._doubted = asyncio.Event()
         self._doubts = Limiter(DOUBTS_PER_SECOND, 1)
 
@@ -235,11 +240,12 @@ class DataPlane:
         if self.node.switch is not None:
             return [self.node.switch.target]
         port = self.node.p4runtime_port
-        return [_target(at.address, port) for at in self.node.locators] if port else []
+        return [target_of(at.address, port) for at in self.node.locators] if port else []
 
     async def _stay(self, address: str) -> None:
         """Dial ``address`` and stay there until it fails or the node moves; never returns."""
         self._primary.clear()
+        self._early.clear()
         self._rival = ""
         async with self._dial(self.node, address) as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_moves(address))
@@ -286,6 +292,8 @@ class DataPlane:
         tasks.create_task(connections.run())
         self._client, self._locators, self._connections = client, locators, connections
         self._listener.dialled(self)
+        while self._early:
+            self._listener.packet_in(self, self._early.popleft())
         tasks.create_task(self._listener.attend(self))
         try:
             await subscribe(client, self._contract.p4info)
@@ -342,7 +350,7 @@ class DataPlane:
             message = await client.receive()
             match message.WhichOneof("update"):
                 case "packet":
-                    self._listener.packet_in(self, message.packet)
+                    self._packet_in(message.packet)
                 case "arbitration":
                     await self._arbitrated(client, message.arbitration)
                 case "idle_timeout_notification":
@@ -353,6 +361,13 @@ class DataPlane:
                     await client.send(acknowledgement(message.digest))
                 case "error":
                     log.warning("stream_error", node=self.node.name, why=message.error.message)
+
+    def _packet_in(self, packet: p4r.PacketIn) -> None:
+        """Packets come as soon as we are primary; until changes can be written, they wait."""
+        if self.ready:
+            self._listener.packet_in(self, packet)
+        else:
+            self._early.append(packet)
 
     async def _arbitrated(self, client: P4RuntimeClient, update: p4r.MasterArbitrationUpdate) -> None:
         outcome = self._election.outcome(update)
@@ -371,13 +386,6 @@ class DataPlane:
         if self._client is None:
             raise self.away()
         return self._client
-
-
-def _target(address: bytes, port: int) -> str:
-    if len(address) == 4:
-        return f"ipv4:{'.'.join(map(str, address))}:{port}"
-    groups = ":".join(address[at : at + 2].hex() for at in range(0, 16, 2))
-    return f"ipv6:[{groups}]:{port}"
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

@@ -32,6 +32,14 @@ def dialer(credentials: Credentials) -> Dial:
     return dial
 
 
+def target_of(address: bytes, port: int) -> str:
+    """An address of a node, 4 or 16 octets, as gRPC writes it."""
+    if len(address) == 4:
+        return f"ipv4:{'.'.join(map(str, address))}:{port}"
+    groups = ":".join(address[at : at + 2].hex() for at in range(0, 16, 2))
+    return f"ipv6:[{groups}]:{port}"
+
+
 _MENDS: Final = (
     "see that the switch runs, has this device id, and can be reached from here",
     "the switch's log; a table may be full",

@@ -67,6 +67,17 @@ def test_a_download_by_name_outlives_changes_at_either_end_and_at_both(
     assert (request["requests"], request["status"]) == (1, 200)
 
 
+def test_a_first_packet_is_not_lost_with_the_line_to_the_controller():
+    """It goes up on a connection whose address is gone, which nobody has noticed yet."""
+    with Lab() as lab:
+        lab.start()
+        files = lab["server"].register(lab.controller, "files.demo")
+        lab["laptop"].register(lab.controller, "laptop.demo")
+        change_laptop(lab)
+        answer = lab["laptop"].place.run("ping", "-c", "1", "-W", "5", files.ipv4, check=False)
+        assert answer.returncode == 0, answer.stdout
+
+
 @pytest.mark.parametrize("change", [change_server, change_laptop, change_both])
 def test_a_flow_goes_on_after_a_change(
     lab: Lab, files: Service, laptop: Service, change: Callable[[Lab], object]

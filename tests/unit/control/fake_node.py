@@ -54,6 +54,8 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
         self.port_events: dict[int, tuple[int, int]] = {}
         self.elapsed_ns = 0
         self.packet_outs: list[p4r.PacketOut] = []
+        self.early: list[bytes] = []
+        """Packets of unknown pairs that wait for a primary."""
         self.digests: dict[int, p4r.DigestEntry.Config] = {}
         self.digest_writes = 0
         self.acknowledged: list[int] = []
@@ -164,6 +166,8 @@ class FakeDataPlane(p4r_grpc.P4RuntimeServicer):
                     self._streams[mine] = context
                     self.primary = max(self._streams)
                     await self._arbitrate()
+                    while self.early:
+                        await self.packet_in(1, self.early.pop(0))
                 elif request.HasField("packet"):
                     self.packet_outs.append(request.packet)
                     await self._tell()

@@ -162,6 +162,17 @@ async def test_the_first_packet_of_a_pair_makes_its_connection_and_is_not_lost(t
         assert one.plane.entry("connection", 0, mapped(source), mapped(destination)) is not None
 
 
+async def test_packets_that_come_before_a_data_plane_takes_changes_wait_until_it_does(tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        one, _ = await site.pair()
+        services = [site.controller.state.services[name] for name in ("laptop.demo", "files.demo")]
+        packets = [frame(*(service.ipv4 for service in services), bytes([n])) for n in range(3)]
+        one.plane.early = list(packets)
+        site.plane("one").redial()
+        await one.plane.until(lambda: len(one.plane.packet_outs) == 3)
+        assert payloads(one) == packets
+
+
 async def test_packets_sent_at_the_same_time_all_get_there_in_order(tmp_path: Path) -> None:
     async with Site(tmp_path) as site:
         one, _ = await site.pair()
