@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -72,8 +71,8 @@ from control.subscribers.radius import RadiusServer
 from control.subscribers.rows import DeviceRows
 from control.switches import Switches
 from control.virtual import AddressPool
+from moorline import local_socket
 from moorline.collector import spare_full_collections
-from moorline.local_socket import make_way
 from moorline.tls import Credentials
 
 log = structlog.get_logger(__name__)
@@ -298,13 +297,8 @@ class Controller:
 
     def _listen_locally(self, server: Any) -> None:
         path = self.config.socket
-        make_way(path, "controller.socket")
-        # Whoever connects before the mode is set must not get in.
-        mask = os.umask(0o177)
-        try:
+        with local_socket.private(path, "controller.socket"):
             _listen(server, f"unix:{path}", None)
-        finally:
-            os.umask(mask)
         self._socket_is_ours = True
 
     # ---- stop ----------------------------------------------------------------------------------------------

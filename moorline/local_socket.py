@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,18 @@ MAX_PATH: Final = 107
 
 class SocketPathError(MoorlineError):
     """A path where no socket can be made."""
+
+
+@contextmanager
+def private(path: Path, setting: str) -> Iterator[None]:
+    """Within, a socket that is made on the path is its user's alone; arguments and errors of ``make_way``."""
+    make_way(path, setting)
+    # Whoever connects before the mode is set must not get in.
+    mask = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(mask)
 
 
 def make_way(path: Path, setting: str) -> None:

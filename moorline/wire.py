@@ -87,6 +87,10 @@ class PeerCheck(IntEnum):
     CLASS = 2
 
 
+PROTOCOLS_WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
+"""TCP, UDP, DCCP, SCTP, UDP-Lite: source and destination port in their first four octets."""
+
+
 class Event(IntEnum):
     """What became of a packet at a port, counted in ``port_events``.
 

@@ -28,6 +28,7 @@ from control.southbound.dataplanes import DataPlanes
 from control.state import State
 from control.store.base import Store, Transaction
 from moorline.addresses import mapped, packed, unmapped
+from moorline.wire import PROTOCOLS_WITH_PORTS
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,6 @@ BACKLOG: Final = 10_000
 """Events that a watcher may lag behind."""
 
 _NS: Final = 1_000_000_000
-_WITH_PORTS: Final = frozenset((6, 17, 33, 132, 136))
 
 
 class Flow(NamedTuple):
@@ -337,7 +337,7 @@ def _checked(flow: Flow) -> Flow:
     ports = flow.source_port, flow.destination_port
     if not all(0 <= port <= 0xFFFF for port in ports) or not 0 <= flow.protocol <= 0xFF:
         raise InvalidRequestError(f"a flow with protocol {flow.protocol} and ports {ports}: check them")
-    if flow.protocol not in _WITH_PORTS and any(ports):
+    if flow.protocol not in PROTOCOLS_WITH_PORTS and any(ports):
         raise InvalidRequestError(f"protocol {flow.protocol} has no ports: leave them 0")
     return Flow(ends[0], ends[1], *flow[2:])
 

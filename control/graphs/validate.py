@@ -6,7 +6,6 @@ from __future__ import annotations
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from control.errors import ControlError, InvalidRequestError, PreconditionError
 from control.graphs.layout import SMALLEST_MTU, Layout, Placed, Standing, Visit
@@ -14,10 +13,7 @@ from control.graphs.model import GraphSpec, Hop, Services, When
 from control.graphs.records import Graph, Version
 from control.graphs.rows import by_class, current
 from control.rules import ANY
-from moorline.wire import PeerHeader
-
-_WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
-"""TCP, UDP, DCCP, SCTP and UDP-Lite, as the data planes read them."""
+from moorline.wire import PROTOCOLS_WITH_PORTS, PeerHeader
 
 
 def require_sound(layout: Layout, graph: Graph) -> None:
@@ -49,7 +45,7 @@ def _errors(layout: Layout, graph: Graph, version: Version) -> Iterator[ControlE
 def _ports(spec: GraphSpec) -> Iterator[ControlError]:
     """Not a check of the file: what is stored must be read, whatever it says."""
     for when in (*spec.applies, *_conditions((*spec.forward, *spec.reverse))):
-        if when.ports and when.protocol is not None and when.protocol not in _WITH_PORTS:
+        if when.ports and when.protocol is not None and when.protocol not in PROTOCOLS_WITH_PORTS:
             yield InvalidRequestError(
                 f"graph {spec.name} asks for ports of protocol {when.protocol}, which has none: leave out one"
             )

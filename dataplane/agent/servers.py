@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
@@ -13,8 +12,8 @@ import grpc
 
 from dataplane.agent.authorization import OnlyControllerAndOperators
 from dataplane.p4runtime.server import GRPC_OPTIONS
+from moorline import local_socket
 from moorline.errors import MoorlineError
-from moorline.local_socket import make_way
 from moorline.tls import Credentials
 
 GRACE_SECONDS: Final = 0.2
@@ -35,7 +34,8 @@ async def serve_locally(socket: Path, add: AddServices) -> grpc.aio.Server:
     server = grpc.aio.server(options=_OPTIONS)
     add(server)
     try:
-        _bind_privately(server, socket)
+        with local_socket.private(socket, "socket in [node]"):
+            server.add_insecure_port(f"unix:{socket}")
         await server.start()
     except (OSError, RuntimeError) as error:
         raise ListenError(f"socket {socket} cannot be made ({error}): set socket in [node]") from error
@@ -54,15 +54,6 @@ async def serve_controller(port: int, credentials: Credentials, add: AddServices
         ) from error
     await server.start()
     return server
-
-
-def _bind_privately(server: grpc.aio.Server, socket: Path) -> None:
-    make_way(socket, "socket in [node]")
-    mask = os.umask(0o177)
-    try:
-        server.add_insecure_port(f"unix:{socket}")
-    finally:
-        os.umask(mask)
 
 
 @contextlib.asynccontextmanager

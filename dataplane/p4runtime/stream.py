@@ -72,7 +72,7 @@ class Streams:
     def packet_in(self, values: dict[str, int], payload: bytes, source: bytes) -> None:
         """A packet for the primary; without one it waits for a while."""
         message = packet_in(self._p4info.packet_in, values, payload)
-        packet = Waiting(asyncio.get_running_loop().time(), source, message)
+        packet = Waiting(asyncio.get_running_loop().time(), source, payload, message)
         if self._arbitration.primary is None:
             self._early.put(packet)
         elif not self._hand_over(packet):

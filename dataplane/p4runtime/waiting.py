@@ -24,12 +24,8 @@ class Waiting(NamedTuple):
 
     since: float
     source: bytes
+    payload: bytes
     message: p4r.StreamMessageResponse
-
-    @property
-    def payload(self) -> bytes:
-        """The packet."""
-        return self.message.packet.payload
 
 
 class WaitingPackets:

@@ -82,12 +82,10 @@ class Namespace:
 
     def enter(self) -> None:
         """Go inside with the thread that calls, and all that it starts; raises :class:`PeerError`."""
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if _LIBC.setns(descriptor, _CLONE_NEWNET) != 0:
-                raise PeerError(f"namespace {self.name} cannot be entered: {os.strerror(ctypes.get_errno())}")
-        finally:
-            os.close(descriptor)
+            enter_network(self.path)
+        except OSError as error:
+            raise PeerError(f"namespace {self.name} cannot be entered: {error.strerror}") from error
 
     def _end_programs(self) -> None:
         """End whatever lives inside: the namespace is the agent's, and nobody else's programs are there."""
@@ -105,6 +103,17 @@ class Namespace:
                     os.kill(int(process.name), signal.SIGKILL)
             except OSError:
                 continue  # it has ended meanwhile
+
+
+def enter_network(namespace: Path) -> None:
+    """Let the calling thread be in a network namespace, with all that it starts; raises OSError."""
+    descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _LIBC.setns(descriptor, _CLONE_NEWNET) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(namespace))
+    finally:
+        os.close(descriptor)
 
 
 async def run(*command: str, text: str = "") -> str:

@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 
 from pyroute2 import IPRoute
 
+from dataplane.peers.namespace import enter_network
 from tools.lab.cleanup import kill_inside
 from tools.lab.errors import LabError
 from tools.lab.process import Process
 from tools.nursery import Child
-from tools.nursery.place import Place, enter_network
+from tools.nursery.place import Place
 
 T = TypeVar("T")
 Interface = IPv4Interface | IPv6Interface

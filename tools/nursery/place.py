@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from dataplane.peers.namespace import enter_network
+
 _CLONE_NEWNS: Final = 0x00020000
-_CLONE_NEWNET: Final = 0x40000000
 _MS_BIND: Final = 0x1000
 _MS_PRIVATE: Final = 0x40000
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -34,15 +35,6 @@ class Place:
         _checked(_LIBC.mount(None, b"/", None, _MS_PRIVATE, None), "/")
         for path, own in self.files.items():
             _checked(_LIBC.mount(bytes(own), path.encode(), None, _MS_BIND, None), path)
-
-
-def enter_network(namespace: Path) -> None:
-    """Let the calling thread be in a network namespace; OSError when it may not."""
-    descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _checked(_LIBC.setns(descriptor, _CLONE_NEWNET), str(namespace))
-    finally:
-        os.close(descriptor)
 
 
 def _checked(result: int, path: str) -> None:

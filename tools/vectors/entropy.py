@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from moorline.wire import PROTOCOLS_WITH_PORTS
+
 SEED: Final = 0x9E3779B97F4A7C15
 FACTOR: Final = 0xFF51AFD7ED558CCD
 MASK: Final = (1 << 64) - 1
-WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
-"""TCP, UDP, DCCP, SCTP, UDP-Lite: source and destination port in their first four octets."""
 
 
 class Flow(NamedTuple):
@@ -29,7 +29,7 @@ def flow_of(inner: bytes) -> Flow:
         protocol, header = inner[9], (inner[0] & 15) * 4
         fragment = bool(int.from_bytes(inner[6:8], "big") & 0x3FFF)
         length = int.from_bytes(inner[2:4], "big")
-    if protocol not in WITH_PORTS or fragment or length < header + 4:
+    if protocol not in PROTOCOLS_WITH_PORTS or fragment or length < header + 4:
         return Flow(protocol, 0, 0)
     ports = inner[header : header + 4]
     return Flow(protocol, int.from_bytes(ports[:2], "big"), int.from_bytes(ports[2:], "big"))

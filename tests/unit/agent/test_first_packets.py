@@ -33,7 +33,7 @@ from moorline.limits import Limiter
 
 
 def packet(source: bytes, payload: bytes, since: float) -> Waiting:
-    return Waiting(since, source, p4r.StreamMessageResponse(packet=p4r.PacketIn(payload=payload)))
+    return Waiting(since, source, payload, p4r.StreamMessageResponse(packet=p4r.PacketIn(payload=payload)))
 
 
 def drain(early: WaitingPackets, now: float) -> list[bytes]:
